@@ -1,0 +1,250 @@
+//! What may be signed: typed intents. None carries a path, a header, a time stamp or a free body.
+//!
+//! Withdrawing, transferring and key management do not exist in this vocabulary.
+
+use domain::{ClientOrderId, Scaled, Side, Symbol, TimeInForce, UnixNanos, VenueOrderId};
+
+/// One limit order to be placed, in travelling decimals.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct PlaceOrder {
+    /// Our id.
+    pub id: ClientOrderId,
+    /// The venue's spelling of the instrument.
+    pub symbol: Symbol,
+    /// Buy or sell.
+    pub side: Side,
+    /// Limit price.
+    pub price: Scaled,
+    /// Quantity, in base.
+    pub qty: Scaled,
+    /// How long it may rest.
+    pub time_in_force: TimeInForce,
+}
+
+/// A request that the signer knows how to build and sign.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum SignIntent {
+    /// Place one order.
+    Place(PlaceOrder),
+    /// Cancel one order, by the venue's id when it is known, else by ours.
+    Cancel {
+        /// The venue's spelling of the instrument.
+        symbol: Symbol,
+        /// Our id.
+        id: ClientOrderId,
+        /// The venue's id.
+        venue_order_id: Option<VenueOrderId>,
+    },
+    /// Cancel everything that rests on an instrument.
+    CancelAll {
+        /// The venue's spelling of the instrument.
+        symbol: Symbol,
+    },
+    /// What is this order?
+    QueryOrder {
+        /// The venue's spelling of the instrument.
+        symbol: Symbol,
+        /// Our id.
+        id: ClientOrderId,
+    },
+    /// What rests on this instrument?
+    OpenOrders {
+        /// The venue's spelling of the instrument.
+        symbol: Symbol,
+        /// Only orders older than this venue id (paging).
+        older_than: Option<VenueOrderId>,
+    },
+    /// Which orders have ended on this instrument since a time?
+    OrderHistory {
+        /// The venue's spelling of the instrument.
+        symbol: Symbol,
+        /// From this venue time on.
+        since: UnixNanos,
+        /// Only orders older than this venue id (paging).
+        older_than: Option<VenueOrderId>,
+    },
+    /// Which fills happened on this instrument since a time?
+    Fills {
+        /// The venue's spelling of the instrument.
+        symbol: Symbol,
+        /// From this venue time on.
+        since: UnixNanos,
+        /// Only fills older than this trade id (paging).
+        older_than: Option<VenueOrderId>,
+    },
+    /// The account's balances.
+    Balances,
+    /// The key's rights, addresses and account.
+    KeyInfo,
+    /// Log in to the private stream.
+    StreamLogin,
+}
+
+/// What a signed request does; the coarse form of [`SignIntent`] that outlives its numbers.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum Verb {
+    /// Place an order.
+    Place,
+    /// Cancel an order.
+    Cancel,
+    /// Cancel everything on an instrument.
+    CancelAll,
+    /// Query one order.
+    QueryOrder,
+    /// List open orders.
+    OpenOrders,
+    /// List ended orders.
+    OrderHistory,
+    /// List fills.
+    Fills,
+    /// List balances.
+    Balances,
+    /// Read the key's rights.
+    KeyInfo,
+    /// Log in to the private stream.
+    StreamLogin,
+}
+
+impl Verb {
+    /// Every verb.
+    pub const ALL: [Self; 10] = [
+        Self::Place,
+        Self::Cancel,
+        Self::CancelAll,
+        Self::QueryOrder,
+        Self::OpenOrders,
+        Self::OrderHistory,
+        Self::Fills,
+        Self::Balances,
+        Self::KeyInfo,
+        Self::StreamLogin,
+    ];
+
+    /// The name used in metrics, `wire.log` and journal.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Place => "place",
+            Self::Cancel => "cancel",
+            Self::CancelAll => "cancel_all",
+            Self::QueryOrder => "query_order",
+            Self::OpenOrders => "open_orders",
+            Self::OrderHistory => "order_history",
+            Self::Fills => "fills",
+            Self::Balances => "balances",
+            Self::KeyInfo => "key_info",
+            Self::StreamLogin => "stream_login",
+        }
+    }
+
+    /// Whether it only asks and changes nothing at the venue.
+    #[must_use]
+    pub const fn only_asks(self) -> bool {
+        !matches!(self, Self::Place | Self::Cancel | Self::CancelAll)
+    }
+}
+
+impl SignIntent {
+    /// What it does.
+    #[must_use]
+    pub const fn verb(&self) -> Verb {
+        match self {
+            Self::Place(_) => Verb::Place,
+            Self::Cancel { .. } => Verb::Cancel,
+            Self::CancelAll { .. } => Verb::CancelAll,
+            Self::QueryOrder { .. } => Verb::QueryOrder,
+            Self::OpenOrders { .. } => Verb::OpenOrders,
+            Self::OrderHistory { .. } => Verb::OrderHistory,
+            Self::Fills { .. } => Verb::Fills,
+            Self::Balances => Verb::Balances,
+            Self::KeyInfo => Verb::KeyInfo,
+            Self::StreamLogin => Verb::StreamLogin,
+        }
+    }
+}
+
+/// Why the signer made no signature.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, thiserror::Error)]
+pub enum SignRefusal {
+    /// No key is loaded for this account.
+    #[error("no key is loaded for this account")]
+    NoKey,
+    /// The key's state does not allow this verb.
+    #[error("the key's state does not allow this verb")]
+    KeyState,
+    /// The request does not fit its buffers or its numbers cannot be written.
+    #[error("the request cannot be written")]
+    Malformed,
+    /// The id has a foreign tag, another epoch, or is not above the watermark.
+    #[error("the client order id was not made for this run")]
+    ClientId,
+    /// The clock offset is beyond its limits.
+    #[error("venue time is beyond the accepted offset")]
+    Clock,
+    /// The venue's codec does not know the verb.
+    #[error("the venue has no such request")]
+    Unsupported,
+    /// The signer did not answer in time, or is gone.
+    #[error("the signer does not answer")]
+    Silent,
+}
+
+/// Groups of endpoints that share one budget of requests.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum EndpointGroup {
+    /// Placing orders.
+    Place,
+    /// Cancelling orders (keeps a reserve).
+    Cancel,
+    /// Reading orders.
+    OrderQuery,
+    /// Reading fills.
+    Fills,
+    /// Reading balances.
+    Account,
+    /// Reading the key's rights.
+    KeyInfo,
+    /// Logging in to a stream (no REST budget).
+    Stream,
+}
+
+impl EndpointGroup {
+    /// Every group.
+    pub const ALL: [Self; 7] = [
+        Self::Place,
+        Self::Cancel,
+        Self::OrderQuery,
+        Self::Fills,
+        Self::Account,
+        Self::KeyInfo,
+        Self::Stream,
+    ];
+
+    /// The group that a verb draws on.
+    #[must_use]
+    pub const fn of(verb: Verb) -> Self {
+        match verb {
+            Verb::Place => Self::Place,
+            Verb::Cancel | Verb::CancelAll => Self::Cancel,
+            Verb::QueryOrder | Verb::OpenOrders | Verb::OrderHistory => Self::OrderQuery,
+            Verb::Fills => Self::Fills,
+            Verb::Balances => Self::Account,
+            Verb::KeyInfo => Self::KeyInfo,
+            Verb::StreamLogin => Self::Stream,
+        }
+    }
+
+    /// The name used in metrics.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Place => "place",
+            Self::Cancel => "cancel",
+            Self::OrderQuery => "order_query",
+            Self::Fills => "fills",
+            Self::Account => "account",
+            Self::KeyInfo => "key_info",
+            Self::Stream => "stream",
+        }
+    }
+}
