@@ -177,7 +177,7 @@ fn levels_that_no_instrument_can_have_are_refused() {
 #[test]
 fn side_that_loses_its_kept_levels_cannot_vouch_for_its_top() {
     let row: Vec<Level> =
-        (1..=1_500).map(|i| Level { price: Price(10_000 - i), qty: Qty(1), ..Level::default() }).collect();
+        (1..=6_000).map(|i| Level { price: Price(10_000 - i), qty: Qty(1), ..Level::default() }).collect();
     let mut book = Book::new(0, 0, AGE_MAX);
     book.apply_snapshot(&message(&row, &[], 1, None), NOW).unwrap();
     assert_eq!(book.depth(), (LEVELS_MAX, 0));
@@ -277,12 +277,12 @@ proptest! {
 
     #[test]
     fn full_book_holds_exactly_the_best_part_of_a_sorted_map(
-        updates in proptest::collection::vec((changes(1..2_400, 0..80), changes(2_400..4_800, 0..80)), 1..30)
+        updates in proptest::collection::vec((changes(1..9_000, 0..300), changes(9_000..18_000, 0..300)), 1..12)
     ) {
         let row = |prices: std::ops::Range<i64>| -> Vec<Level> {
             prices.step_by(2).map(|price| Level { price: Price(price), qty: Qty(5), ..Level::default() }).collect()
         };
-        follows_the_model((row(401..2_400), row(2_400..4_399)), &updates);
+        follows_the_model((row(1_001..9_000), row(9_000..16_999)), &updates);
     }
 
     #[test]

@@ -359,3 +359,66 @@ fn stop_asked<A: HotActor>(inbox: &Inbox<A>) -> bool {
 fn something_waits<A: HotActor>(inbox: &Inbox<A>) -> bool {
     !inbox.urgent.is_empty() || !inbox.messages.is_empty() || !inbox.queries.is_empty() || stop_asked(inbox)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use domain::UnixNanos;
+
+    struct StandingClock;
+    impl Clock for StandingClock {
+        fn unix(&self) -> UnixNanos {
+            UnixNanos(0)
+        }
+        fn mono(&self) -> MonoNanos {
+            MonoNanos(0)
+        }
+    }
+
+    /// Stops its own thread after the last message.
+    struct Counting {
+        left: u32,
+        stop: Option<Sender<Nothing>>,
+    }
+    impl HotActor for Counting {
+        type Urgent = [u64; 4];
+        type Message = [u64; 4];
+        type Query = [u64; 4];
+        const NAME: &'static str = "counting";
+        fn urgent(&mut self, message: [u64; 4], now: MonoNanos) {
+            self.handle(message, now);
+        }
+        fn handle(&mut self, _message: [u64; 4], _now: MonoNanos) {
+            self.left -= 1;
+            if self.left == 0 {
+                self.stop = None;
+            }
+        }
+        fn query(&mut self, message: [u64; 4], now: MonoNanos) {
+            self.handle(message, now);
+        }
+    }
+
+    /// Allocations of one run of the loop over `messages` messages on each lane.
+    fn allocations(messages: u32) -> u64 {
+        let config =
+            HotConfig { messages_max: 20_000, urgent_max: 20_000, queries_max: 20_000, ..HotConfig::default() };
+        let (lanes, room) = mailbox::<Counting>(config);
+        let HotMailbox { inbox, stop, .. } = room;
+        for number in 0..messages {
+            lanes.urgent.try_post([u64::from(number); 4]).unwrap();
+            lanes.messages.try_post([u64::from(number); 4]).unwrap();
+            lanes.queries.try_post([u64::from(number); 4]).unwrap();
+        }
+        let mut keep = Keep::new(Counting { left: messages * 3, stop: Some(stop) }, config, &StandingClock);
+        let counted = allocation_counter::measure(|| keep.run(&inbox));
+        assert_eq!(keep.actor.left, 0, "everything was handled");
+        assert!(counted.count_total > 0, "the list of lanes is allocated, so counting works");
+        counted.count_total
+    }
+
+    #[test]
+    fn nothing_is_allocated_per_message() {
+        assert_eq!(allocations(10), allocations(10_000));
+    }
+}

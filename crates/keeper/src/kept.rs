@@ -1,7 +1,7 @@
 //! The one actix actor and the one actix message; all others are wrapped in them.
 
 use crate::mailbox::{Receipt, Store};
-use actix::{ActorContext, ActorFutureExt, AsyncContext, Context, WrapFuture};
+use actix::{ActorContext, ActorFutureExt, AsyncContext, Context};
 use std::future::Future;
 use std::ops::{Deref, DerefMut};
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
@@ -34,24 +34,17 @@ pub fn hold<A: KeptActor, R: 'static>(
     work: impl Future<Output = R> + 'static,
     then: impl FnOnce(&mut A, R, &mut Ctx<A>) + 'static,
 ) {
-    ctx.wait(work.into_actor_of::<A>().map(move |result, kept: &mut Kept<A>, ctx: &mut Ctx<A>| {
-        then(&mut kept.actor, result, ctx);
-    }));
+    let held = actix::fut::wrap_future::<_, Kept<A>>(work);
+    ctx.wait(held.map(move |result, kept: &mut Kept<A>, ctx: &mut Ctx<A>| then(&mut kept.actor, result, ctx)));
 }
-
-/// `into_actor` without an actor at hand.
-trait IntoActorOf: Future + Sized + 'static {
-    fn into_actor_of<A: KeptActor>(self) -> <Self as WrapFuture<Kept<A>>>::Future {
-        actix::fut::wrap_future::<_, Kept<A>>(self)
-    }
-}
-impl<F: Future + 'static> IntoActorOf for F {}
 
 /// A kept actor as actix sees it; gives access to the actor inside, for timers.
 #[derive(Debug)]
 pub struct Kept<A> {
     actor: A,
     end: EndGuard,
+    /// A handler panicked: nothing of the actor may run again.
+    panicked: bool,
 }
 
 impl<A> Deref for Kept<A> {
@@ -69,7 +62,11 @@ impl<A> DerefMut for Kept<A> {
 
 impl<A> Kept<A> {
     pub(crate) fn new(actor: A, ended: oneshot::Sender<End>) -> Self {
-        Self { actor, end: EndGuard { sender: Some(ended), end: End::Died("panic outside a handler".to_owned()) } }
+        Self {
+            actor,
+            end: EndGuard { sender: Some(ended), end: End::Died("panic outside a handler".to_owned()) },
+            panicked: false,
+        }
     }
 
     /// Runs `step`; a panic goes on after its text was noted for the keeper.
@@ -79,6 +76,7 @@ impl<A> Kept<A> {
                 .downcast_ref::<&'static str>()
                 .map(|text| (*text).to_owned())
                 .or_else(|| payload.downcast_ref::<String>().cloned());
+            self.panicked = true;
             self.end.end = End::Died(text.unwrap_or_else(|| "panic without text".to_owned()));
             resume_unwind(payload);
         }
@@ -118,6 +116,11 @@ impl<A: KeptActor> actix::Actor for Kept<A> {
     }
 
     fn stopped(&mut self, _ctx: &mut Self::Context) {
+        // actix drops a panicked actor's context through its ordinary end, so
+        // this is reached then, too: while unwinding, or with a panic noted.
+        if self.panicked || std::thread::panicking() {
+            return;
+        }
         self.noting_panics(KeptActor::stopped);
         self.end.end = End::Stopped;
     }
@@ -172,7 +175,8 @@ impl<A: Handle<T>, T: 'static> actix::Handler<Mail<T>> for Kept<A> {
     type Result = ();
 
     fn handle(&mut self, mut mail: Mail<T>, ctx: &mut Self::Context) {
-        if let Some(message) = mail.open() {
+        // Mail that is not opened counts as lost.
+        if let Some(message) = if self.panicked { None } else { mail.open() } {
             self.noting_panics(|actor| actor.handle(message, ctx));
         }
     }

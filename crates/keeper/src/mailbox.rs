@@ -239,7 +239,8 @@ impl<T> Store<T> {
         waiting.newest.remove(&key)
     }
 
-    fn put(&self, key: u64, message: T, keys_max: usize) -> Put<T> {
+    /// Puts `message` in; `place` is asked for a place in the mailbox only if nothing is replaced.
+    fn put(&self, key: u64, message: T, keys_max: usize, place: impl FnOnce() -> Option<Receipt>) -> Put<T> {
         let mut waiting = self.waiting.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(older) = waiting.newest.get_mut(&key) {
             *older = message;
@@ -248,14 +249,15 @@ impl<T> Store<T> {
         if waiting.order.len() >= keys_max {
             return Put::NoRoom(message);
         }
+        let Some(receipt) = place() else { return Put::NoRoom(message) };
         waiting.newest.insert(key, message);
         waiting.order.push_back(key);
-        Put::New
+        Put::New(receipt)
     }
 }
 
 enum Put<T> {
-    New,
+    New(Receipt),
     Replaced,
     NoRoom(T),
 }
@@ -355,10 +357,19 @@ impl<A: KeptActor> Mailbox<A> {
             self.counters.count_refusal();
             return Err(PostError::Full(message));
         };
-        self.send(Mail::whole(message, receipt)).map_err(|mut mail| match mail.open() {
-            Some(message) => PostError::Down(message),
-            None => unreachable_mail(),
-        })
+        let mut waiting = Some(message);
+        self.with_address(|address| {
+            if let Some(message) = waiting.take() {
+                send(address, Mail::whole(message, receipt));
+            }
+        });
+        match waiting {
+            None => Ok(()),
+            Some(message) => {
+                self.counters.count_refusal();
+                Err(PostError::Down(message))
+            }
+        }
     }
 
     fn post_newest<T: Send + 'static>(
@@ -375,7 +386,8 @@ impl<A: KeptActor> Mailbox<A> {
             self.counters.count_refusal();
             return Err(PostError::Closed(message));
         }
-        match store.put(key, message, keys_max) {
+        let place = || self.counters.enter(self.counters.bound.messages_max);
+        match store.put(key, message, keys_max, place) {
             Put::Replaced => {
                 self.counters.conflated.fetch_add(1, Ordering::Relaxed);
                 Ok(())
@@ -384,7 +396,114 @@ impl<A: KeptActor> Mailbox<A> {
                 self.counters.count_refusal();
                 Err(PostError::Full(message))
             }
-            Put::New => self.announce(store, key),
+            Put::New(receipt) => {
+                if self.with_address(|address| send(address, Mail::newest(Arc::clone(store), receipt))) {
+                    return Ok(());
+                }
+                self.counters.count_refusal();
+                // Nothing there means that the end of the actor has already counted it as lost.
+                store.take(key).map_or(Ok(()), |message| Err(PostError::Down(message)))
+            }
         }
+    }
+
+    /// Runs `step` with the actor's present address; false if it is not running.
+    fn with_address(&self, step: impl FnOnce(&Addr<Kept<A>>)) -> bool {
+        let address = self.address.read().unwrap_or_else(PoisonError::into_inner);
+        let Some(address) = address.as_ref().filter(|address| address.connected()) else { return false };
+        step(address);
+        true
+    }
+
+    /// Accepts nothing further; what waits is still handled.
+    pub fn close(&self) {
+        self.counters.close();
+    }
+
+    /// Completes when nothing waits or is being handled. Close first, or it may never.
+    pub async fn drained(&self) {
+        self.counters.drained().await;
+    }
+
+    /// Completes when the actor has ended for good.
+    pub async fn ended(&self) {
+        let mut phase = self.phase.subscribe();
+        // The sender lives in `self`, so this cannot fail.
+        let _ = phase.wait_for(|phase| *phase == Phase::Ended).await;
+    }
+
+    /// Closes the mailbox, lets the actor handle what waits, ends it.
+    pub async fn finish(&self) {
+        self.close();
+        self.with_address(ask_to_finish);
+        self.ended().await;
+    }
+
+    pub(crate) fn counters(&self) -> &Arc<Counters> {
+        &self.counters
+    }
+
+    pub(crate) fn began(&self, address: Addr<Kept<A>>) {
+        *self.address.write().unwrap_or_else(PoisonError::into_inner) = Some(address);
+        self.phase.send_replace(Phase::Up);
+        if self.counters.is_closed() {
+            // `finish` came while there was no address to ask.
+            self.with_address(ask_to_finish);
+        }
+    }
+
+    pub(crate) fn ceased(&self, phase: Phase) {
+        if phase == Phase::Ended {
+            self.counters.close();
+        }
+        *self.address.write().unwrap_or_else(PoisonError::into_inner) = None;
+        self.phase.send_replace(phase);
+    }
+}
+
+#[expect(clippy::disallowed_methods, reason = "the one place where mail is sent: its place in the mailbox is taken")]
+fn send<A: Handle<T>, T: Send + 'static>(address: &Addr<Kept<A>>, mail: Mail<T>) {
+    address.do_send(mail);
+}
+
+#[expect(
+    clippy::disallowed_methods,
+    reason = "at most one per life of an actor, and it must get through a full mailbox"
+)]
+fn ask_to_finish<A: KeptActor>(address: &Addr<Kept<A>>) {
+    address.do_send(Finish);
+}
+
+type Post<T> = dyn Fn(T) -> Result<(), PostError<T>> + Send + Sync;
+
+/// Posts one kind of message somewhere, without knowing who handles it. Cloneable.
+pub struct Outlet<T> {
+    post: Arc<Post<T>>,
+}
+
+impl<T> Clone for Outlet<T> {
+    fn clone(&self) -> Self {
+        Self { post: Arc::clone(&self.post) }
+    }
+}
+
+impl<T> fmt::Debug for Outlet<T> {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(formatter, "Outlet<{}>", std::any::type_name::<T>())
+    }
+}
+
+impl<T> Outlet<T> {
+    /// An outlet that leads to `post`: a hot thread's lane, several actors, a test's list.
+    pub fn from_fn(post: impl Fn(T) -> Result<(), PostError<T>> + Send + Sync + 'static) -> Self {
+        Self { post: Arc::new(post) }
+    }
+
+    /// Posts under the policy this outlet was made with. Never waits.
+    ///
+    /// # Errors
+    /// [`PostError`] with the message; what it means is said at [`Policy`].
+    pub fn post(&self, message: T) -> Result<(), PostError<T>> {
+        (self.post)(message)
     }
 }

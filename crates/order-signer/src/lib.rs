@@ -1,0 +1,31 @@
+//! The order signer: custody of the keys, and signatures for typed intents alone.
+//!
+//! In: [`messages::SignIntent`], the measured clock offset, the key's duty. Out: [`signing::SignedRequest`],
+//! the exact bytes to send, or [`messages::SignRefusal`].
+//!
+//! Invariants:
+//! - Nothing that withdraws, transfers or manages keys can be asked for, and no such path can be signed.
+//! - No order is signed outside the key's duty, on a venue time that is not accepted, or under a client
+//!   order id that is not of this run.
+//! - The epoch of a run is on disk before its first signature ([`EpochStore`]).
+//! - The secret exists only in the vault and as MAC state in locked memory; nothing here prints it.
+//! - A signature allocates nothing.
+
+mod custody;
+mod epoch;
+mod guard;
+mod inline;
+mod offset;
+mod record;
+
+pub use custody::{Custody, CustodyError, NewKey, allowed_transition, duty_at_start};
+pub use epoch::{EpochError, EpochStore};
+pub use guard::{IdDoubt, IdGuard, Identity};
+pub use inline::{CancelOnlySigner, InlineSigner, LoadedKey, SignerHandle, SignerTally, duty_allows};
+pub use offset::{AcceptedOffset, OffsetDoubt};
+pub use record::{KeyRecord, KeySecrets, RecordError};
+
+#[cfg(test)]
+mod custody_tests;
+#[cfg(test)]
+mod inline_tests;

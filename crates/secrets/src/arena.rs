@@ -287,8 +287,13 @@ fn advise(base: NonNull<std::ffi::c_void>, size: usize, advice: rustix::mm::Advi
 mod tests {
     use super::*;
 
+    /// Arenas live as long as the process; kept here so that a leak checker sees that they do.
+    static ARENAS: Mutex<Vec<&'static Arena>> = Mutex::new(Vec::new());
+
     fn arena_of(best: MemoryLevel) -> &'static Arena {
-        Box::leak(Box::new(Arena::new(best)))
+        let arena: &'static Arena = Box::leak(Box::new(Arena::new(best)));
+        ARENAS.lock().unwrap().push(arena);
+        arena
     }
 
     /// All cells of the place, read without a slot.
@@ -347,6 +352,42 @@ mod tests {
         assert_eq!(arena.level(), Ok(MemoryLevel::Plain));
         let locked = arena_of(MemoryLevel::Mlock);
         assert!(locked.level().unwrap() <= MemoryLevel::Mlock, "never more than was asked for");
+    }
+
+    /// Flags of the mapping that holds `address`, from the kernel's own list.
+    #[cfg(target_os = "linux")]
+    fn kernel_flags(address: usize) -> Vec<String> {
+        let smaps = std::fs::read_to_string("/proc/self/smaps").unwrap();
+        let mut inside = false;
+        for line in smaps.lines() {
+            let range = line.split(' ').next().and_then(|first| first.split_once('-'));
+            if let Some((Ok(start), Ok(end))) =
+                range.map(|(start, end)| (usize::from_str_radix(start, 16), usize::from_str_radix(end, 16)))
+            {
+                inside = (start..end).contains(&address);
+            }
+            if let Some(flags) = line.strip_prefix("VmFlags:").filter(|_| inside) {
+                return flags.split_whitespace().map(str::to_owned).collect();
+            }
+        }
+        panic!("no mapping holds the secret");
+    }
+
+    #[cfg(target_os = "linux")]
+    #[test]
+    fn kernel_confirms_that_pages_are_locked_and_kept_from_dumps_and_children() {
+        for best in [MemoryLevel::Plain, MemoryLevel::Mlock, MemoryLevel::MemfdSecret] {
+            let arena = arena_of(best);
+            let slot = arena.allocate(1).unwrap();
+            let (level, flags) = (arena.level().unwrap(), kernel_flags(slot.start.as_ptr() as usize));
+            let has = |flag: &str| flags.iter().any(|found| found == flag);
+            assert!(has("dd"), "{level}: not in core dumps: {flags:?}");
+            match level {
+                MemoryLevel::Plain => assert!(has("wf") && !has("lo"), "{flags:?}"),
+                MemoryLevel::Mlock => assert!(has("wf") && has("lo"), "{flags:?}"),
+                MemoryLevel::MemfdSecret => assert!(has("dc") && has("lo"), "{flags:?}"),
+            }
+        }
     }
 
     #[test]

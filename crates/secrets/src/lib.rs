@@ -151,9 +151,9 @@ pub fn fill_random(target: &mut [u8]) -> Result<(), SecretError> {
 /// frame really lies where theirs lay.
 #[inline(never)]
 pub fn scrub_stack() {
-    /// More than the deepest call of HMAC, HKDF and XChaCha20-Poly1305 uses, in bytes.
-    const SCRUBBED_BYTES: usize = 16 * 1024;
-    let mut area = [0xA5_u8; SCRUBBED_BYTES];
+    /// More than the deepest call of HMAC, HKDF and XChaCha20-Poly1305 uses, in words of 8 bytes.
+    const SCRUBBED_WORDS: usize = 2 * 1024;
+    let mut area = [u64::MAX; SCRUBBED_WORDS];
     zeroize::Zeroize::zeroize(&mut area);
     std::hint::black_box(&area);
 }

@@ -19,7 +19,6 @@ impl SigningKey {
     ///
     /// # Errors
     /// [`SecretError`] if there is no memory for the key; the secret is wiped all the same.
-    #[expect(clippy::needless_pass_by_value, reason = "the raw secret is consumed so that it is wiped here")]
     pub fn new(secret: SecretBytes) -> Result<Self, SecretError> {
         let made = Self::build(&secret);
         drop(secret);
@@ -120,6 +119,18 @@ mod tests {
         assert!((0..100).all(|_| key.sign(&[b"message"]) == first));
         assert!(key.verify(&[b"mess", b"age"], &first));
         assert!(!key.verify(&[b"message"], first.get(..31).unwrap()), "a cut signature is not one");
+    }
+
+    #[test]
+    fn signing_allocates_nothing() {
+        let key = key(b"an invented secret");
+        let body = [7_u8; 1_000];
+        let counted = allocation_counter::measure(|| {
+            std::hint::black_box(key.sign(&[b"1700000000000", &body]));
+        });
+        assert_eq!(counted.count_total, 0);
+        let control = allocation_counter::measure(|| drop(std::hint::black_box(vec![0_u8; 32])));
+        assert_eq!(control.count_total, 1, "the counter sees an allocation");
     }
 
     #[test]

@@ -8,11 +8,11 @@
 use super::Level;
 use crate::Price;
 
-/// Levels near the top that are searched one by one before halving the rest.
-const NEAR: usize = 12;
+/// Levels near the top that are compared all at once; only beyond them the rest is halved (measured: 12 and 16 beat 4 and 8).
+const NEAR: usize = 16;
 
-/// Levels dropped at once when a side is full: one long move in a hundred insertions.
-const DROPPED_AT_ONCE: usize = 100;
+/// Levels dropped at once when a side is full: one long move for hundreds of insertions.
+const DROPPED_AT_ONCE: usize = super::LEVELS_MAX / 10;
 
 /// One side of a book; `BIDS` says which.
 #[derive(Debug, Clone, Default)]

@@ -1,0 +1,113 @@
+//! Rebuilding the order path from disk: journalled events first, then wire records past their end.
+
+use crate::core::{Core, Effects, Job, Now};
+use domain::{CancelState, Fill, Order, OrderState, StrategyTag};
+use messages::{EventBody, OrderEvent, Restored, TradingState};
+
+/// A place request that `wire.log` recorded, in the instrument's mantissas.
+pub type WireOrder = Order;
+
+impl Core {
+    /// Applies one journalled event, in order of its number.
+    pub fn restore(&mut self, event: &OrderEvent) {
+        self.set_next_event(event.seq.saturating_add(1));
+        match &event.body {
+            EventBody::Instrument(version) => self.add_version(*version),
+            EventBody::Placed { order, .. } | EventBody::Order { order, .. } => self.restore_order(*order),
+            EventBody::Filled { fill, .. } => self.restore_fill(fill),
+            EventBody::Trading { state, .. } if self.trading().0 != TradingState::Halted => {
+                // A halt is remembered by its flag alone, so that lifting it cannot be undone by a replay.
+                let state = if *state == TradingState::ReduceOnly { *state } else { TradingState::Active };
+                self.set_trading(state, None);
+            }
+            _ => {}
+        }
+    }
+
+    fn restore_order(&mut self, order: Order) {
+        match self.table.get(&order.id).copied() {
+            Some(before) => {
+                self.table.put(order);
+                self.exposure.on_order(Some(&before), &order);
+            }
+            None => {
+                if self.table.insert(order) {
+                    self.exposure.on_order(None, &order);
+                }
+            }
+        }
+    }
+
+    fn restore_fill(&mut self, fill: &Fill) {
+        if !self.seen.insert(fill.order, fill.trade_id) {
+            return;
+        }
+        if let Some(before) = self.table.get(&fill.order).copied() {
+            let mut order = before;
+            order.apply(domain::OrderChange::Fill(fill.qty));
+            self.table.put(order);
+            self.exposure.on_order(Some(&before), &order);
+        }
+        self.exposure.on_fill(fill);
+        if let Some(venue) = self.instrument(fill.instrument).map(|instrument| instrument.venue) {
+            self.remember_fill(venue, *fill);
+        }
+    }
+
+    /// Takes in a recorded place request that the journal may not know: it left, or may have left.
+    pub fn restore_wire_order(&mut self, order: WireOrder) {
+        if self.table.get(&order.id).is_some() {
+            return;
+        }
+        let order = Order { state: OrderState::Unknown, cancel: CancelState::None, ..order };
+        if self.table.insert(order) {
+            self.exposure.on_order(None, &order);
+        }
+    }
+
+    /// Ends the rebuilding: whatever had been signed or sent without an answer is unknown until the venue says
+    /// what it is. The questions begin with the first comparison of books.
+    pub fn restored(&mut self, now: Now, out: &mut dyn Effects) {
+        for id in self.table.live_ids() {
+            let Some(before) = self.table.get(&id).copied() else { continue };
+            let mut order = Order { cancel: CancelState::None, ..before };
+            match order.state {
+                OrderState::New | OrderState::Checked => {
+                    order.apply(domain::OrderChange::Refused);
+                }
+                OrderState::Signed | OrderState::Sent => {
+                    order.apply(domain::OrderChange::AnswerMissing);
+                }
+                _ => {}
+            }
+            if order == before && order.state != OrderState::Unknown {
+                continue;
+            }
+            self.table.put(order);
+            self.exposure.on_order(Some(&before), &order);
+            self.publish(EventBody::Order { order, from: before.state, at: now.mono, error: None }, now, out);
+            if order.state == OrderState::Unknown {
+                self.asking.probe(id, now.mono);
+            }
+            if order.strategy == StrategyTag(0) {
+                self.queue(Job::Cancel(id));
+            }
+        }
+    }
+
+    /// What a strategy rebuilds itself from.
+    #[must_use]
+    pub fn restored_for(&self, strategy: StrategyTag) -> Restored {
+        let mut orders: Vec<Order> = self.table.live().filter(|order| order.strategy == strategy).copied().collect();
+        orders.sort_by_key(|order| order.id);
+        let fills: Vec<_> = self.latest_fills.iter().filter(|fill| fill.strategy == strategy).copied().collect();
+        let position = self
+            .instruments
+            .iter()
+            .map(|instrument| self.exposure.position(strategy, instrument.id).qty)
+            .find(|qty| *qty != domain::Amount::ZERO)
+            .unwrap_or_default();
+        let has_history = self.has_history.contains(&strategy) || !orders.is_empty();
+        Restored { strategy, orders, fills, position, has_history }
+    }
+}

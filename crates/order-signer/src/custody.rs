@@ -1,0 +1,396 @@
+//! The keys of one custody directory: linked, shown, moved through their life, loaded into signers, wiped.
+//!
+//! Invariants: every change is saved before it is reported; a state changes only along
+//! [`allowed_transition`]; of each account and role at most one key is Active; a revoked key's secrets
+//! are gone from the vault and its kept generations before the revocation is confirmed.
+
+use crate::guard::Identity;
+use crate::inline::{CancelOnlySigner, InlineSigner, LoadedKey};
+use crate::record::{KeyRecord, KeySecrets, RecordError, read_info, read_secrets, write_record};
+use domain::{Clock, UnixNanos};
+use messages::{KeyAlias, KeyDuty, KeyInfo, KeyRole, KeyState, SignRefusal};
+use std::fs;
+use std::io;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use vault::{KdfParams, Passphrase, RecordId, Vault, VaultError};
+use venue_api::SigningCodec;
+
+/// What a user says of a key when linking it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct NewKey {
+    /// The name to give it.
+    pub alias: KeyAlias,
+    /// Kind of venue, such as `bitget`.
+    pub venue: String,
+    /// `production`, `demo` or `sim`.
+    pub environment: String,
+    /// The account as the settings name it.
+    pub account: String,
+    /// What it is for.
+    pub role: KeyRole,
+    /// The wallets to follow.
+    pub wallets: Vec<String>,
+    /// Whether the user confirmed that orders cannot be entered over the key's log-in.
+    pub stream_login_confirmed: bool,
+}
+
+/// Why custody did not do what it was asked.
+#[derive(Debug, thiserror::Error)]
+pub enum CustodyError {
+    /// The vault refused.
+    #[error(transparent)]
+    Vault(#[from] VaultError),
+    /// A record of the vault cannot be used.
+    #[error(transparent)]
+    Record(#[from] RecordError),
+    /// No key has this name.
+    #[error("there is no key `{alias}`")]
+    NoSuchKey {
+        /// The name.
+        alias: KeyAlias,
+    },
+    /// A key with this name is there.
+    #[error("there is a key `{alias}` already")]
+    AliasTaken {
+        /// The name.
+        alias: KeyAlias,
+    },
+    /// The same API key is there under a name, or was revoked here before.
+    #[error("this API key was linked before as `{alias}` ({})", .state.as_str())]
+    KnownKey {
+        /// Its name.
+        alias: KeyAlias,
+        /// Its state.
+        state: KeyState,
+    },
+    /// The values cannot be those of an API key.
+    #[error("{fault}")]
+    BadValues {
+        /// What is wrong with them.
+        fault: &'static str,
+    },
+    /// The life of a key has no such step.
+    #[error("key `{alias}` cannot go from {} to {}", .from.as_str(), .to.as_str())]
+    Transition {
+        /// The key.
+        alias: KeyAlias,
+        /// Its state.
+        from: KeyState,
+        /// The state asked for.
+        to: KeyState,
+    },
+    /// Another key of the account is Active.
+    #[error("key `{active}` is Active for this account already")]
+    OtherActive {
+        /// The Active key.
+        active: KeyAlias,
+    },
+    /// The key has no secrets any more, or they cannot be used.
+    #[error("key `{alias}` cannot sign: {refusal}")]
+    NotLoaded {
+        /// The key.
+        alias: KeyAlias,
+        /// Why.
+        refusal: SignRefusal,
+    },
+    /// A file beside the vault could not be read or written.
+    #[error("{path}: {source}")]
+    Io {
+        /// The file.
+        path: PathBuf,
+        /// What the system said.
+        source: io::Error,
+    },
+}
+
+/// The open vault of one custody directory and what is in it. Whoever opens it holds the directory's lock.
+pub struct Custody {
+    vault: Vault,
+    dir: PathBuf,
+    keys: Vec<(RecordId, KeyRecord)>,
+}
+
+impl Custody {
+    /// Name of the vault in the custody directory.
+    pub const VAULT_FILE: &'static str = "keys.vault";
+    /// Name of the file that remembers the highest generation seen of the vault.
+    pub const SEEN_FILE: &'static str = "generation";
+
+    /// Where the vault of a custody directory is.
+    #[must_use]
+    pub fn vault_path(dir: &Path) -> PathBuf {
+        dir.join(Self::VAULT_FILE)
+    }
+
+    /// Whether a vault is there.
+    #[must_use]
+    pub fn exists(dir: &Path) -> bool {
+        Self::vault_path(dir).exists()
+    }
+
+    /// Makes the directory and a vault in it. Runs the key derivation, about a second or two.
+    ///
+    /// # Errors
+    /// [`CustodyError::Vault`]: passphrase too short, directory not safe, vault there already.
+    pub fn create(dir: &Path, passphrase: &Passphrase, cost: KdfParams, now: UnixNanos) -> Result<Self, CustodyError> {
+        crate::epoch::create_dir(dir).map_err(|source| CustodyError::Io { path: dir.to_owned(), source })?;
+        let vault = Vault::create(Self::vault_path(dir), passphrase, cost, now.0 / 1_000_000_000)?;
+        let custody = Self::over(vault, dir)?;
+        custody.remember_generation()?;
+        Ok(custody)
+    }
+
+    /// Opens the vault of a directory. Runs the key derivation, about a second or two.
+    ///
+    /// # Errors
+    /// [`CustodyError::Vault`]: wrong passphrase, damage, a roll-back to an older vault, unsafe file modes.
+    pub fn open(dir: &Path, passphrase: &Passphrase) -> Result<Self, CustodyError> {
+        let seen = Self::seen_generation(dir)?;
+        let vault = Vault::open(Self::vault_path(dir), passphrase, seen)?;
+        let custody = Self::over(vault, dir)?;
+        if custody.vault.generation() > seen {
+            // A save was followed by a cut before the number was written.
+            custody.remember_generation()?;
+        }
+        Ok(custody)
+    }
+
+    /// Custody over a vault that is open already and lies in `dir`.
+    ///
+    /// # Errors
+    /// [`CustodyError::Record`] when a record cannot be read.
+    pub fn over(vault: Vault, dir: &Path) -> Result<Self, CustodyError> {
+        let mut keys = Vec::new();
+        for id in vault.ids() {
+            if let Some(bytes) = vault.get(id) {
+                keys.push((id, read_info(bytes)?));
+            }
+        }
+        keys.sort_by(|(_, left), (_, right)| (left.created, &left.kid).cmp(&(right.created, &right.kid)));
+        Ok(Self { vault, dir: dir.to_owned(), keys })
+    }
+
+    /// All keys, revoked ones included, oldest first. No secret is among it.
+    pub fn list(&self) -> impl Iterator<Item = &KeyRecord> {
+        self.keys.iter().map(|(_, record)| record)
+    }
+
+    /// The key of this name; a revoked one only when no other has the name.
+    ///
+    /// # Errors
+    /// [`CustodyError::NoSuchKey`].
+    pub fn show(&self, alias: &str) -> Result<&KeyRecord, CustodyError> {
+        self.place(alias).and_then(|place| self.keys.get(place)).map(|(_, record)| record).ok_or_else(|| no_such(alias))
+    }
+
+    /// Links a key: stores it, signs nothing with it yet.
+    ///
+    /// # Errors
+    /// [`CustodyError::AliasTaken`], [`CustodyError::KnownKey`], [`CustodyError::BadValues`], or the vault's.
+    pub fn add(&mut self, new: NewKey, secrets: &KeySecrets, now: UnixNanos) -> Result<&KeyRecord, CustodyError> {
+        if let Some(fault) = secrets.fault() {
+            return Err(CustodyError::BadValues { fault });
+        }
+        let fingerprint = secrets.fingerprint();
+        for record in self.list() {
+            if record.fingerprint == fingerprint {
+                return Err(CustodyError::KnownKey { alias: record.alias, state: record.state });
+            }
+            if record.alias == new.alias && record.state != KeyState::Revoked {
+                return Err(CustodyError::AliasTaken { alias: new.alias });
+            }
+        }
+        let id = RecordId::random()?;
+        let record = KeyRecord {
+            kid: id.to_string(),
+            alias: new.alias,
+            venue: new.venue,
+            environment: new.environment,
+            account: new.account,
+            role: new.role,
+            fingerprint,
+            state: KeyState::Linked,
+            state_since: now,
+            reason: "linked".to_owned(),
+            created: now,
+            verified: None,
+            venue_account: None,
+            rights: Vec::new(),
+            bound_addresses: 0,
+            expires: None,
+            wallets: new.wallets,
+            stream_login_confirmed: new.stream_login_confirmed,
+            policy: String::new(),
+        };
+        let bytes = write_record(&record, Some(secrets))?;
+        self.vault.put(id, bytes)?;
+        if let Err(error) = self.save() {
+            self.vault.remove(id);
+            return Err(error);
+        }
+        self.keys.push((id, record));
+        self.keys.last().map(|(_, record)| record).ok_or_else(|| no_such(&new.alias))
+    }
+
+    /// Moves a key one step through its life, saved when this returns.
+    ///
+    /// # Errors
+    /// [`CustodyError::Transition`] for a step that does not exist, [`CustodyError::OtherActive`] when the
+    /// account has an Active key of that role, or the vault's; nothing has changed then.
+    pub fn set_state(&mut self, alias: &str, to: KeyState, reason: &str, now: UnixNanos) -> Result<(), CustodyError> {
+        let current = self.show(alias)?;
+        if !allowed_transition(current.state, to) {
+            return Err(CustodyError::Transition { alias: current.alias, from: current.state, to });
+        }
+        if to == KeyState::Active {
+            let rival = self.list().find(|other| {
+                other.kid != current.kid
+                    && other.state == KeyState::Active
+                    && other.account == current.account
+                    && other.role == current.role
+            });
+            if let Some(rival) = rival {
+                return Err(CustodyError::OtherActive { active: rival.alias });
+            }
+        }
+        let mut next = current.clone();
+        next.state = to;
+        next.state_since = now;
+        reason.clone_into(&mut next.reason);
+        if to == KeyState::Active {
+            next.verified = Some(now);
+        }
+        self.replace(alias, next)?;
+        if to == KeyState::Revoked {
+            // Kept generations still hold the secret; the revocation is confirmed only without them.
+            self.vault.remove_old_generations()?;
+        }
+        Ok(())
+    }
+
+    /// Stores what the venue said of a key, and that it was verified when `verified`.
+    ///
+    /// # Errors
+    /// [`CustodyError::NoSuchKey`] or the vault's.
+    pub fn learn(&mut self, alias: &str, info: &KeyInfo, verified: bool, now: UnixNanos) -> Result<(), CustodyError> {
+        let mut next = self.show(alias)?.clone();
+        next.learn(info);
+        if verified {
+            next.verified = Some(now);
+        }
+        self.replace(alias, next)
+    }
+
+    /// A signer for a key. What it may sign is what the key's state allows before it has been verified in this
+    /// run: an Active key signs cancels and questions until the wiring widens it through its duty handle.
+    ///
+    /// # Errors
+    /// [`CustodyError::NoSuchKey`], or [`CustodyError::NotLoaded`] for a revoked key.
+    pub fn load_signer(
+        &self,
+        alias: &str,
+        codec: Arc<dyn SigningCodec>,
+        clock: Arc<dyn Clock>,
+        identity: Identity,
+    ) -> Result<InlineSigner, CustodyError> {
+        let place = self.place(alias).ok_or_else(|| no_such(alias))?;
+        let (id, record) = self.keys.get(place).ok_or_else(|| no_such(alias))?;
+        let not_loaded = |refusal| CustodyError::NotLoaded { alias: record.alias, refusal };
+        let bytes = self.vault.get(*id).ok_or_else(|| not_loaded(SignRefusal::NoKey))?;
+        let secrets = read_secrets(bytes)?.ok_or_else(|| not_loaded(SignRefusal::NoKey))?;
+        let key = LoadedKey::new(secrets.key, secrets.secret, secrets.passphrase).map_err(not_loaded)?;
+        let signer = InlineSigner::new(key, codec, clock, identity, duty_at_start(record.state));
+        Ok(if record.role == KeyRole::Stream { signer.reading_only() } else { signer })
+    }
+
+    /// A signer of its own for the emergency thread: it cancels, and nothing can widen it.
+    ///
+    /// # Errors
+    /// As [`Self::load_signer`].
+    pub fn load_cancel_only(
+        &self,
+        alias: &str,
+        codec: Arc<dyn SigningCodec>,
+        clock: Arc<dyn Clock>,
+        identity: Identity,
+    ) -> Result<CancelOnlySigner, CustodyError> {
+        Ok(CancelOnlySigner::new(self.load_signer(alias, codec, clock, identity)?))
+    }
+
+    fn place(&self, alias: &str) -> Option<usize> {
+        let named = |(_, record): &(RecordId, KeyRecord)| record.alias.as_str() == alias;
+        let living = |entry: &(RecordId, KeyRecord)| named(entry) && entry.1.state != KeyState::Revoked;
+        self.keys.iter().position(living).or_else(|| self.keys.iter().rposition(named))
+    }
+
+    fn replace(&mut self, alias: &str, next: KeyRecord) -> Result<(), CustodyError> {
+        let place = self.place(alias).ok_or_else(|| no_such(alias))?;
+        let (id, _) = *self.keys.get(place).ok_or_else(|| no_such(alias))?;
+        let before = self.vault.get(id).ok_or_else(|| no_such(alias))?;
+        let secrets = if next.state == KeyState::Revoked { None } else { read_secrets(before)? };
+        let undo = before.duplicate().map_err(RecordError::from)?;
+        let bytes = write_record(&next, secrets.as_ref())?;
+        self.vault.put(id, bytes)?;
+        if let Err(error) = self.save() {
+            self.vault.put(id, undo)?;
+            return Err(error);
+        }
+        if let Some(entry) = self.keys.get_mut(place) {
+            entry.1 = next;
+        }
+        Ok(())
+    }
+
+    fn save(&mut self) -> Result<(), CustodyError> {
+        self.vault.save()?;
+        self.remember_generation()
+    }
+
+    fn remember_generation(&self) -> Result<(), CustodyError> {
+        let path = self.dir.join(Self::SEEN_FILE);
+        let text = format!("{}\n", self.vault.generation());
+        crate::epoch::replace(&path, text.as_bytes()).map_err(|source| CustodyError::Io { path, source })
+    }
+
+    fn seen_generation(dir: &Path) -> Result<u64, CustodyError> {
+        let path = dir.join(Self::SEEN_FILE);
+        match fs::read_to_string(&path) {
+            Ok(text) => text.trim().parse().map_err(|_| CustodyError::Io {
+                path,
+                source: io::Error::new(io::ErrorKind::InvalidData, "not a generation number"),
+            }),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(0),
+            Err(source) => Err(CustodyError::Io { path, source }),
+        }
+    }
+}
+
+fn no_such(alias: &str) -> CustodyError {
+    let cut: String = alias.chars().filter(char::is_ascii).take(KeyAlias::new().capacity()).collect();
+    CustodyError::NoSuchKey { alias: KeyAlias::from(&cut).unwrap_or_default() }
+}
+
+/// What a key may sign after loading, before it has been verified in this run.
+#[must_use]
+pub const fn duty_at_start(state: KeyState) -> KeyDuty {
+    match state {
+        KeyState::Linked | KeyState::Verifying | KeyState::Standby => KeyDuty::VerifyOnly,
+        KeyState::Active | KeyState::Rotating => KeyDuty::CancelOnly,
+        KeyState::Quarantined | KeyState::Expired | KeyState::Revoked => KeyDuty::None,
+    }
+}
+
+/// Whether the life of a key has this step. Everything not named here is refused.
+#[must_use]
+pub const fn allowed_transition(from: KeyState, to: KeyState) -> bool {
+    use KeyState::{Active, Expired, Linked, Quarantined, Revoked, Rotating, Standby, Verifying};
+    matches!(
+        (from, to),
+        (Linked | Active | Standby | Quarantined | Expired, Verifying)
+            | (Verifying, Active | Standby | Quarantined | Linked)
+            | (Active, Rotating | Quarantined | Expired)
+            | (Standby | Rotating, Active)
+            | (Linked | Verifying | Active | Standby | Rotating | Quarantined | Expired, Revoked)
+    )
+}

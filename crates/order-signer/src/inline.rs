@@ -1,0 +1,329 @@
+//! The signer on the order path's own thread: typed intent in, signed bytes out.
+//!
+//! Invariants: no signature outside the key's duty; no order signed on a venue time that is not accepted, or
+//! under an id that is not this run's; no allocation, lock or system call but the clock for a signature.
+
+use crate::guard::{IdGuard, Identity};
+use crate::offset::AcceptedOffset;
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD as BASE64;
+use domain::{Clock, UnixNanos};
+use messages::{KeyDuty, SignIntent, SignRefusal, Verb};
+use secrets::{MemoryLevel, SecretBytes, SigningKey};
+use signing::{Isolation, MemoryKind, Seal, SignedRequest, SignerHello, SignerPort};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU8, AtomicU64, Ordering};
+use venue_api::{Credentials, Draft, Method, SignatureEncoding, SigningCodec};
+use zeroize::Zeroize as _;
+
+/// Parts of a path that move money or manage keys. No codec builds them; this is the second look.
+const DENIED_PATH_PARTS: [&[u8]; 7] =
+    [b"withdraw", b"transfer", b"sub-account", b"subaccount", b"apikey", b"api-key", b"/user/"];
+
+/// What one account's signer has done, for metrics.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct SignerTally {
+    /// Signatures made.
+    pub signed: u64,
+    /// Refused: the key's duty does not allow the verb.
+    pub refused_duty: u64,
+    /// Refused: venue time not accepted.
+    pub refused_clock: u64,
+    /// Refused: client order id of another run, or used for another content.
+    pub refused_id: u64,
+    /// Refused: not writable, or unknown to the venue.
+    pub refused_request: u64,
+}
+
+/// What a signer shares with whoever watches it; the signer itself sits on the order path's thread.
+#[derive(Debug)]
+struct Shared {
+    duty: AtomicU8,
+    signed: AtomicU64,
+    refused_duty: AtomicU64,
+    refused_clock: AtomicU64,
+    refused_id: AtomicU64,
+    refused_request: AtomicU64,
+}
+
+/// Sets a signer's duty and reads its tally from another thread.
+#[derive(Debug, Clone)]
+pub struct SignerHandle(Arc<Shared>);
+
+impl SignerHandle {
+    /// Sets what the key may be used for from the next signature on.
+    pub fn set_duty(&self, duty: KeyDuty) {
+        let code = DUTIES.iter().position(|known| *known == duty).and_then(|at| u8::try_from(at).ok());
+        self.0.duty.store(code.unwrap_or(0), Ordering::Release);
+    }
+
+    /// What the key may be used for.
+    #[must_use]
+    pub fn duty(&self) -> KeyDuty {
+        DUTIES.get(usize::from(self.0.duty.load(Ordering::Acquire))).copied().unwrap_or(KeyDuty::None)
+    }
+
+    /// What the signer has done.
+    #[must_use]
+    pub fn tally(&self) -> SignerTally {
+        let read = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
+        SignerTally {
+            signed: read(&self.0.signed),
+            refused_duty: read(&self.0.refused_duty),
+            refused_clock: read(&self.0.refused_clock),
+            refused_id: read(&self.0.refused_id),
+            refused_request: read(&self.0.refused_request),
+        }
+    }
+}
+
+/// The duties by their code in [`Shared`]; unknown codes mean the first.
+const DUTIES: [KeyDuty; 4] = [KeyDuty::None, KeyDuty::VerifyOnly, KeyDuty::CancelOnly, KeyDuty::Full];
+
+/// Counts up a counter that only this thread writes.
+fn count(counter: &AtomicU64) {
+    counter.store(counter.load(Ordering::Relaxed) + 1, Ordering::Relaxed);
+}
+
+/// The key of one account as the signer holds it: the secret only as MAC state.
+pub struct LoadedKey {
+    mac: SigningKey,
+    key: SecretBytes,
+    passphrase: SecretBytes,
+}
+
+impl LoadedKey {
+    /// Takes over API key id, secret and passphrase; the secret is turned into MAC state and wiped.
+    ///
+    /// # Errors
+    /// [`SignRefusal::Malformed`] when key id or passphrase are no text, [`SignRefusal::NoKey`] when
+    /// there is no memory to hold them.
+    pub fn new(key: SecretBytes, secret: SecretBytes, passphrase: SecretBytes) -> Result<Self, SignRefusal> {
+        if key.expose_text().is_none() || passphrase.expose_text().is_none() {
+            return Err(SignRefusal::Malformed);
+        }
+        let mac = SigningKey::new(secret).map_err(|_| SignRefusal::NoKey)?;
+        Ok(Self { mac, key, passphrase })
+    }
+}
+
+/// Signs for one account on the caller's thread.
+pub struct InlineSigner {
+    key: LoadedKey,
+    codec: Arc<dyn SigningCodec>,
+    clock: Arc<dyn Clock>,
+    offset: AcceptedOffset,
+    guard: IdGuard,
+    /// A key linked for streams: it asks, whatever its duty.
+    reads_only: bool,
+    draft: Box<Draft>,
+    shared: SignerHandle,
+}
+
+/// Length of a signature as text, in bytes: 64 hexadecimal digits; base64 needs 44.
+const SIGNATURE_TEXT_MAX: usize = 2 * SigningKey::SIGNATURE_BYTES;
+
+impl InlineSigner {
+    /// A signer that may do `duty` until told otherwise.
+    #[must_use]
+    pub fn new(
+        key: LoadedKey,
+        codec: Arc<dyn SigningCodec>,
+        clock: Arc<dyn Clock>,
+        identity: Identity,
+        duty: KeyDuty,
+    ) -> Self {
+        let shared = SignerHandle(Arc::new(Shared {
+            duty: AtomicU8::new(0),
+            signed: AtomicU64::new(0),
+            refused_duty: AtomicU64::new(0),
+            refused_clock: AtomicU64::new(0),
+            refused_id: AtomicU64::new(0),
+            refused_request: AtomicU64::new(0),
+        }));
+        shared.set_duty(duty);
+        Self {
+            key,
+            codec,
+            clock,
+            offset: AcceptedOffset::default(),
+            guard: IdGuard::new(identity),
+            reads_only: false,
+            draft: Box::default(),
+            shared,
+        }
+    }
+
+    /// Narrows it for good to verbs that only ask: for keys linked for streams.
+    #[must_use]
+    pub fn reading_only(mut self) -> Self {
+        self.reads_only = true;
+        self
+    }
+
+    /// Sets what the key may be used for from now on.
+    pub fn set_duty(&mut self, duty: KeyDuty) {
+        self.shared.set_duty(duty);
+    }
+
+    /// For setting the duty and reading the tally once the signer has moved to its thread.
+    #[must_use]
+    pub fn handle(&self) -> SignerHandle {
+        self.shared.clone()
+    }
+
+    fn stamp(&self, verb: Verb) -> Result<UnixNanos, SignRefusal> {
+        let offset_ns = match verb {
+            Verb::Place => self.offset.for_orders().ok_or(SignRefusal::Clock)?,
+            _ => self.offset.for_cancels(),
+        };
+        Ok(self.clock.unix().shifted(offset_ns))
+    }
+
+    fn check(&mut self, intent: &SignIntent) -> Result<UnixNanos, SignRefusal> {
+        let verb = intent.verb();
+        let shared = &*self.shared.0;
+        if !duty_allows(self.shared.duty(), verb) || (self.reads_only && !verb.only_asks()) {
+            count(&shared.refused_duty);
+            return Err(SignRefusal::KeyState);
+        }
+        let at = self.stamp(verb).inspect_err(|_| count(&shared.refused_clock))?;
+        if let SignIntent::Place(order) = intent {
+            if order.price.mantissa <= 0 || order.qty.mantissa <= 0 {
+                count(&shared.refused_request);
+                return Err(SignRefusal::Malformed);
+            }
+            if self.guard.admit(order, self.clock.mono()).is_err() {
+                count(&shared.refused_id);
+                return Err(SignRefusal::ClientId);
+            }
+        }
+        Ok(at)
+    }
+
+    fn build(&mut self, intent: &SignIntent, at: UnixNanos) -> Result<SignedRequest, SignRefusal> {
+        self.draft.clear();
+        self.codec.draft(intent, at, &mut self.draft)?;
+        if is_denied(&self.draft.target) || self.draft.prehash.is_empty() {
+            return Err(SignRefusal::Unsupported);
+        }
+        let mac = self.key.mac.sign(&[self.draft.prehash.as_slice()]);
+        let mut text = [0_u8; SIGNATURE_TEXT_MAX];
+        let signature = write_signature(self.codec.encoding(), &mac, &mut text)?;
+        let mut seal = Seal::new(intent.verb(), self.draft.method, &self.draft.target)?;
+        let credentials = Credentials {
+            key: self.key.key.expose_text().ok_or(SignRefusal::NoKey)?,
+            passphrase: self.key.passphrase.expose_text().ok_or(SignRefusal::NoKey)?,
+        };
+        self.codec.finish(&mut self.draft, signature, credentials, &mut seal)?;
+        let signed = seal.close(&self.draft.body);
+        if self.draft.method == Method::Frame {
+            // A log-in frame names key and passphrase: leave no copy in the reused buffer.
+            self.draft.body.as_mut_slice().zeroize();
+        }
+        signed
+    }
+}
+
+impl SignerPort for InlineSigner {
+    fn hello(&self) -> SignerHello {
+        let identity = self.guard.identity();
+        SignerHello { tag: identity.tag, epoch: identity.epoch, isolation: Isolation::Inline, memory: memory_kind() }
+    }
+
+    fn set_clock_offset(&mut self, offset_ns: i64) -> Result<(), SignRefusal> {
+        self.offset.tell(offset_ns, self.clock.mono()).map_err(|_| SignRefusal::Clock)
+    }
+
+    fn sign(&mut self, intent: &SignIntent) -> Result<SignedRequest, SignRefusal> {
+        let at = self.check(intent)?;
+        match self.build(intent, at) {
+            Ok(request) => {
+                count(&self.shared.0.signed);
+                Ok(request)
+            }
+            Err(refusal) => {
+                count(&self.shared.0.refused_request);
+                Err(refusal)
+            }
+        }
+    }
+}
+
+/// The signer of the emergency thread: cancels, and looks at what rests. Nothing can widen it.
+pub struct CancelOnlySigner(InlineSigner);
+
+impl CancelOnlySigner {
+    /// Narrows a signer for good.
+    #[must_use]
+    pub fn new(mut signer: InlineSigner) -> Self {
+        signer.set_duty(KeyDuty::CancelOnly);
+        Self(signer)
+    }
+}
+
+impl SignerPort for CancelOnlySigner {
+    fn hello(&self) -> SignerHello {
+        self.0.hello()
+    }
+
+    fn set_clock_offset(&mut self, offset_ns: i64) -> Result<(), SignRefusal> {
+        self.0.set_clock_offset(offset_ns)
+    }
+
+    fn sign(&mut self, intent: &SignIntent) -> Result<SignedRequest, SignRefusal> {
+        match intent.verb() {
+            Verb::Cancel | Verb::CancelAll | Verb::QueryOrder | Verb::OpenOrders => self.0.sign(intent),
+            _ => Err(SignRefusal::KeyState),
+        }
+    }
+}
+
+/// Whether a key in this duty may sign this verb.
+#[must_use]
+pub const fn duty_allows(duty: KeyDuty, verb: Verb) -> bool {
+    match duty {
+        KeyDuty::None => false,
+        KeyDuty::VerifyOnly => matches!(verb, Verb::KeyInfo | Verb::Balances),
+        KeyDuty::CancelOnly => !matches!(verb, Verb::Place),
+        KeyDuty::Full => true,
+    }
+}
+
+fn is_denied(target: &[u8]) -> bool {
+    let path = target.split(|byte| *byte == b'?').next().unwrap_or(target);
+    (0..path.len()).any(|at| {
+        let rest = path.get(at..).unwrap_or(&[]);
+        // Most bytes begin no denied part; only those that do are compared.
+        matches!(rest.first(), Some(b'w' | b't' | b's' | b'a' | b'/'))
+            && DENIED_PATH_PARTS.iter().any(|part| rest.starts_with(part))
+    })
+}
+
+fn write_signature<'a>(
+    encoding: SignatureEncoding,
+    mac: &[u8],
+    text: &'a mut [u8; SIGNATURE_TEXT_MAX],
+) -> Result<&'a str, SignRefusal> {
+    let len = match encoding {
+        SignatureEncoding::Base64 => BASE64.encode_slice(mac, text).map_err(|_| SignRefusal::Malformed)?,
+        SignatureEncoding::Hex => {
+            const DIGITS: &[u8; 16] = b"0123456789abcdef";
+            let digit = |value: u8| DIGITS.get(usize::from(value)).copied().unwrap_or(b'0');
+            for (pair, byte) in text.chunks_exact_mut(2).zip(mac) {
+                pair.copy_from_slice(&[digit(byte >> 4), digit(byte & 15)]);
+            }
+            2 * mac.len()
+        }
+    };
+    let written = text.get(..len).ok_or(SignRefusal::Malformed)?;
+    std::str::from_utf8(written).map_err(|_| SignRefusal::Malformed)
+}
+
+fn memory_kind() -> MemoryKind {
+    match secrets::memory_level() {
+        Ok(MemoryLevel::MemfdSecret) => MemoryKind::SecretMap,
+        Ok(MemoryLevel::Mlock) => MemoryKind::Locked,
+        Ok(MemoryLevel::Plain) | Err(_) => MemoryKind::Plain,
+    }
+}

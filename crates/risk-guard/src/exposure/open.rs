@@ -1,0 +1,139 @@
+//! Open orders at their worst.
+
+use super::Exposure;
+use crate::fixed::Atto;
+use domain::{ClientOrderId, InstrumentId, Order, OrderState, Qty, Side};
+
+/// What one order counts for now.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct OpenOrder {
+    id: ClientOrderId,
+    instrument: InstrumentId,
+    row: usize,
+    side: Side,
+    /// It may rest at the venue; otherwise it has ended and only an announced fill is missing.
+    rests: bool,
+    unknown: bool,
+    /// On the scale that all versions share.
+    price: Atto,
+    /// What may still reach the position, in base.
+    pending: Atto,
+    /// The same at the limit price, in quote.
+    notional: Atto,
+}
+
+/// What may still reach the position: all that rests, and of an ended order what was announced but not seen as fills.
+fn pending(order: &Order) -> Qty {
+    let reach = if order.state.may_rest() { order.qty } else { order.filled };
+    reach.saturating_minus(order.filled_by_fills)
+}
+
+impl Exposure {
+    /// Takes back what the order counted for and counts it as it is now.
+    pub(super) fn recount(&mut self, order: &Order) -> Option<()> {
+        let place = self.open.iter().position(|open| open.id == order.id);
+        if let Some(place) = place {
+            let counted = self.open.swap_remove(place);
+            self.count(&counted, -1)?;
+            self.restore_best(&counted);
+        }
+        let pending = pending(order);
+        if pending > Qty::ZERO || order.state.may_rest() {
+            let row = self.row_or_new(order.strategy)?;
+            let scale = *self.slot(order.instrument)?.scale(order.version)?;
+            let now = OpenOrder {
+                id: order.id,
+                instrument: order.instrument,
+                row,
+                side: order.side,
+                rests: order.state.may_rest(),
+                unknown: order.state == OrderState::Unknown,
+                price: scale.price(order.price)?,
+                pending: scale.qty(pending)?,
+                notional: scale.notional(order.price, pending)?,
+            };
+            if self.open.len() >= Self::ORDERS_MAX {
+                return None;
+            }
+            self.open.push(now);
+            self.count(&now, 1)?;
+            self.raise_best(&now);
+        }
+        Some(())
+    }
+
+    fn count(&mut self, order: &OpenOrder, sign: i128) -> Option<()> {
+        let (pending, notional) = (order.pending * sign, order.notional * sign);
+        let step = |count: u32, counts: bool| match (counts, sign > 0) {
+            (false, _) => Some(count),
+            (true, true) => count.checked_add(1),
+            (true, false) => count.checked_sub(1),
+        };
+        self.open_orders = step(self.open_orders, order.rests)?;
+        self.unknown_orders = step(self.unknown_orders, order.unknown)?;
+        let slots = self.slots.len();
+        let row = self.rows.get_mut(order.row)?;
+        row.open_orders = step(row.open_orders, order.rests)?;
+        let slot = self.slots.get_mut(order.instrument.index())?.as_mut()?;
+        slot.unknown = step(slot.unknown, order.unknown)?;
+        let cell = self.cells.get_mut(order.row * slots + order.instrument.index())?;
+        match order.side {
+            Side::Buy => {
+                slot.open_buy_notional = slot.open_buy_notional.checked_add(notional)?;
+                slot.gross = slot.gross.checked_add(notional)?;
+                self.gross = self.gross.checked_add(notional)?;
+                cell.open_buy = cell.open_buy.checked_add(pending)?;
+                let balance = self.balances.get_mut(slot.quote)?;
+                balance.committed = balance.committed.checked_add(notional)?;
+            }
+            Side::Sell => {
+                cell.open_sell = cell.open_sell.checked_add(pending)?;
+                let balance = self.balances.get_mut(slot.base)?;
+                balance.committed = balance.committed.checked_add(pending)?;
+            }
+        }
+        Some(())
+    }
+
+    fn raise_best(&mut self, order: &OpenOrder) {
+        if !order.rests {
+            return;
+        }
+        let Some(slot) = self.slot_mut(order.instrument) else { return };
+        match order.side {
+            Side::Buy => slot.best_buy = slot.best_buy.max(Some(order.price)),
+            Side::Sell => slot.best_sell = Some(slot.best_sell.map_or(order.price, |best| best.min(order.price))),
+        }
+    }
+
+    /// Looks for the best own price anew if the order that was taken out may have been it.
+    fn restore_best(&mut self, gone: &OpenOrder) {
+        let Some(slot) = self.slot(gone.instrument) else { return };
+        let was_best = match gone.side {
+            Side::Buy => slot.best_buy == Some(gone.price),
+            Side::Sell => slot.best_sell == Some(gone.price),
+        };
+        if !gone.rests || !was_best {
+            return;
+        }
+        let prices = self
+            .open
+            .iter()
+            .filter(|open| open.rests && open.instrument == gone.instrument && open.side == gone.side)
+            .map(|open| open.price);
+        match gone.side {
+            Side::Buy => {
+                let best = prices.max();
+                if let Some(slot) = self.slot_mut(gone.instrument) {
+                    slot.best_buy = best;
+                }
+            }
+            Side::Sell => {
+                let best = prices.min();
+                if let Some(slot) = self.slot_mut(gone.instrument) {
+                    slot.best_sell = best;
+                }
+            }
+        }
+    }
+}

@@ -1,0 +1,96 @@
+//! `venues/*.toml`: one venue account each.
+
+use std::time::Duration;
+
+use crate::check::{Check, between, name, not_empty, some_of};
+use crate::forms::IpBinding;
+use crate::{absent, empty};
+
+section! {
+    /// A venue account.
+    pub Venue, without default {
+        /// The venue.
+        kind: VenueKind;
+        /// Which of the venue's worlds: `sim` is an embedded exchange on this machine and needs the three addresses; `demo` and `production` need `mode = "live"`.
+        environment: Environment = "sim";
+        /// Address of the REST interface. When absent: the venue's own.
+        rest: Option<String> = absent(), check not_empty().if_present();
+        /// Address of the public stream. When absent: the venue's own.
+        ws_public: Option<String> = absent(), check not_empty().if_present();
+        /// Address of the private stream. When absent: the venue's own.
+        ws_private: Option<String> = absent(), check not_empty().if_present();
+        /// Alias of the key in the vault, never the key itself. Made by `steadfast keys add ALIAS`.
+        key: String, check name();
+        /// The kinds of instrument.
+        products: Vec<Product> = ["spot"], check some_of();
+        /// The instruments to follow, as the venue spells them.
+        instruments: Vec<String>, check some_of();
+        /// How long an answer to a request may take.
+        rest_timeout: Duration = "3s", check between(Duration::from_millis(100), Duration::from_secs(60));
+        /// What is demanded of the key.
+        key_policy: KeyPolicy = empty();
+    }
+}
+
+words! {
+    /// A venue.
+    pub VenueKind {
+        /// Bitget, classic account.
+        Bitget = "bitget",
+    }
+}
+
+words! {
+    /// Which of a venue's worlds.
+    pub Environment {
+        /// An embedded exchange on this machine.
+        Sim = "sim",
+        /// The venue's demo trading.
+        Demo = "demo",
+        /// The venue with real money.
+        Production = "production",
+    }
+}
+
+words! {
+    /// A kind of instrument.
+    pub Product {
+        /// Spot.
+        Spot = "spot",
+    }
+    not yet {
+        "usdt-futures" => "is not supported yet",
+        "margin" => "is not supported yet",
+    }
+}
+
+section! {
+    /// What is demanded of a key.
+    pub KeyPolicy {
+        /// Rights that the key must not have.
+        forbid: Vec<ForbiddenRight> = ["withdraw", "transfer"], check both_rights();
+        /// Whether the key must be bound to an address: true, false, or "warn".
+        require_ip_binding: IpBinding = "warn";
+        /// Age at which a key should be replaced.
+        rotate_after: Duration = "90d", check between(Duration::from_secs(86_400), Duration::from_secs(3_650 * 86_400));
+        /// How long before that a warning is given.
+        warn_before: Duration = "14d", check between(Duration::from_secs(86_400), Duration::from_secs(365 * 86_400));
+    }
+}
+
+words! {
+    /// A right that no key of this program may have.
+    pub ForbiddenRight {
+        /// Move money out of the venue.
+        Withdraw = "withdraw",
+        /// Move money between accounts.
+        Transfer = "transfer",
+    }
+}
+
+fn both_rights() -> Check<Vec<ForbiddenRight>> {
+    Check::new(
+        "a list with both \"withdraw\" and \"transfer\": keys with these rights are always refused",
+        |list: &Vec<ForbiddenRight>| ForbiddenRight::ALL.iter().all(|right| list.contains(right)),
+    )
+}

@@ -1,0 +1,394 @@
+//! What the embedded exchange is started with; every default is what the venue documents, or the safe choice.
+
+use crate::{FaultPlan, SimError};
+use domain::{Asset, Symbol};
+use rust_decimal::Decimal;
+use std::fmt;
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::path::PathBuf;
+use std::str::FromStr;
+use std::time::Duration;
+
+/// What a key may do.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Permission {
+    /// Read spot orders and balances.
+    Read,
+    /// Place and cancel spot orders; includes reading.
+    Trade,
+    /// Move coins between wallets.
+    Transfer,
+    /// Move coins out of the venue.
+    Withdraw,
+    /// Manage sub-accounts and their keys.
+    SubAccounts,
+}
+
+impl Permission {
+    /// Every permission there is.
+    pub const ALL: [Self; 5] = [Self::Read, Self::Trade, Self::Transfer, Self::Withdraw, Self::SubAccounts];
+
+    /// The name used on the command line.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Read => "read",
+            Self::Trade => "trade",
+            Self::Transfer => "transfer",
+            Self::Withdraw => "withdraw",
+            Self::SubAccounts => "sub-accounts",
+        }
+    }
+
+    /// The venue's code in `authorities`.
+    #[must_use]
+    pub const fn authority(self) -> &'static str {
+        match self {
+            Self::Read => "stor",
+            Self::Trade => "stow",
+            Self::Transfer => "wtow",
+            Self::Withdraw => "wwow",
+            Self::SubAccounts => "chow",
+        }
+    }
+}
+
+impl FromStr for Permission {
+    type Err = SimError;
+
+    fn from_str(text: &str) -> Result<Self, SimError> {
+        named(&Self::ALL, Self::name, text, "permission")
+    }
+}
+
+/// Which of the venue's two worlds a key belongs to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Environment {
+    /// Requests must carry `paptrading: 1`.
+    Demo,
+    /// Requests must not carry it.
+    #[default]
+    Production,
+}
+
+impl FromStr for Environment {
+    type Err = SimError;
+
+    fn from_str(text: &str) -> Result<Self, SimError> {
+        named(&[Self::Demo, Self::Production], |it| if it == Self::Demo { "demo" } else { "production" }, text, "environment")
+    }
+}
+
+/// Which generation of the interface an account uses.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum AccountMode {
+    /// v2 works, v3 answers 40084.
+    #[default]
+    Classic,
+    /// v2 answers 40085.
+    Unified,
+}
+
+impl FromStr for AccountMode {
+    type Err = SimError;
+
+    fn from_str(text: &str) -> Result<Self, SimError> {
+        named(&[Self::Classic, Self::Unified], |it| if it == Self::Classic { "classic" } else { "uta" }, text, "account mode")
+    }
+}
+
+fn named<T: Copy>(all: &[T], name: impl Fn(T) -> &'static str, text: &str, what: &str) -> Result<T, SimError> {
+    all.iter().copied().find(|value| name(*value) == text).ok_or_else(|| {
+        let known: Vec<&str> = all.iter().map(|value| name(*value)).collect();
+        SimError::Setting { what: format!("unknown {what} `{text}`; known: {}", known.join(", ")) }
+    })
+}
+
+/// Key, secret and passphrase of one API key of the embedded exchange.
+#[derive(Clone, PartialEq, Eq)]
+pub struct ApiKeyMaterial {
+    /// The public part, `bg_` and hex digits.
+    pub key: String,
+    /// What requests are signed with.
+    pub secret: String,
+    /// What its owner chose; sent with each request.
+    pub passphrase: String,
+}
+
+impl fmt::Debug for ApiKeyMaterial {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("ApiKeyMaterial").field("key", &self.key).finish_non_exhaustive()
+    }
+}
+
+impl ApiKeyMaterial {
+    /// A new random key.
+    ///
+    /// # Errors
+    /// [`SimError::Randomness`] when the machine gives none.
+    pub fn generate() -> Result<Self, SimError> {
+        Ok(Self {
+            key: format!("bg_{}", random_hex::<16>()?),
+            secret: random_hex::<32>()?,
+            passphrase: random_hex::<8>()?,
+        })
+    }
+}
+
+fn random_hex<const BYTES: usize>() -> Result<String, SimError> {
+    let mut bytes = [0_u8; BYTES];
+    getrandom::fill(&mut bytes).map_err(|_| SimError::Randomness)?;
+    Ok(hex::encode(bytes))
+}
+
+/// One API key and what it may do.
+#[derive(Debug, Clone)]
+pub struct KeyConfig {
+    /// Key, secret and passphrase.
+    pub material: ApiKeyMaterial,
+    /// What it may do.
+    pub permissions: Vec<Permission>,
+    /// Addresses it may be used from; empty: any.
+    pub ips: Vec<IpAddr>,
+    /// Which world it belongs to.
+    pub environment: Environment,
+    /// Whose it is: 0 is the main account, 1 the first of `extra_accounts`.
+    pub account: usize,
+}
+
+/// One account beside the main one.
+#[derive(Debug, Clone, Default)]
+pub struct AccountConfig {
+    /// Classic or unified.
+    pub mode: AccountMode,
+    /// What it starts with.
+    pub balances: Vec<(Asset, Decimal)>,
+}
+
+/// One spot instrument.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct InstrumentConfig {
+    /// The venue's spelling.
+    pub symbol: Symbol,
+    /// What is bought and sold.
+    pub base: Asset,
+    /// What it is paid in.
+    pub quote: Asset,
+    /// Decimals of a price.
+    pub price_decimals: u8,
+    /// Decimals of a quantity.
+    pub qty_decimals: u8,
+    /// Smallest notional of an order, in quote.
+    pub min_notional: Decimal,
+    /// Where a seeded market begins.
+    pub start_price: Decimal,
+}
+
+impl InstrumentConfig {
+    fn new(base: &str, price_decimals: u8, qty_decimals: u8, start_price: i64) -> Option<Self> {
+        Some(Self {
+            symbol: Symbol::from(&format!("{base}USDT")).ok()?,
+            base: Asset::from(base).ok()?,
+            quote: Asset::from("USDT").ok()?,
+            price_decimals,
+            qty_decimals,
+            min_notional: Decimal::ONE,
+            start_price: Decimal::from(start_price),
+        })
+    }
+
+    /// BTCUSDT near 60 000, ETHUSDT near 3 000 and SOLUSDT near 150.
+    #[must_use]
+    pub fn defaults() -> Vec<Self> {
+        [Self::new("BTC", 2, 6, 60_000), Self::new("ETH", 2, 4, 3_000), Self::new("SOL", 3, 3, 150)]
+            .into_iter()
+            .flatten()
+            .collect()
+    }
+}
+
+/// What happens when a recording ends.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum TapeEnd {
+    /// It begins again.
+    #[default]
+    Loop,
+    /// The last book stays.
+    Hold,
+}
+
+/// Who else is on the market.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub enum Market {
+    /// Makers and takers around a random walk, from the seed.
+    #[default]
+    Seeded,
+    /// The participants of a recording.
+    Tape {
+        /// The recording.
+        path: PathBuf,
+        /// What happens at its end.
+        at_end: TapeEnd,
+    },
+    /// Nobody.
+    Quiet,
+}
+
+/// Budgets of requests, per second and caller where not said otherwise.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct RateLimits {
+    /// False: nothing is limited.
+    pub enforced: bool,
+    /// Requests of one address in a minute, over all endpoints.
+    pub per_ip_minute: u32,
+    /// How long an address is refused everything after exceeding that.
+    pub ip_penalty: Duration,
+    /// Factor on every endpoint's documented budget; 1 is what the venue documents.
+    pub endpoint_factor: u32,
+}
+
+impl Default for RateLimits {
+    fn default() -> Self {
+        Self { enforced: true, per_ip_minute: 6_000, ip_penalty: Duration::from_secs(300), endpoint_factor: 1 }
+    }
+}
+
+/// Bounds of WebSocket connections.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct StreamLimits {
+    /// Open connections of one address.
+    pub connections_max: usize,
+    /// New connections of one address in five minutes.
+    pub connects_per_5_min: u32,
+    /// Messages from a client in a second; more ends the connection.
+    pub messages_per_second: u32,
+    /// Subscribe requests of one connection in an hour.
+    pub subscribes_per_hour: u32,
+    /// Channels of one connection.
+    pub channels_max: usize,
+    /// Bytes of one message from a client.
+    pub message_bytes_max: usize,
+    /// A connection without any message from the client for this long is dropped.
+    pub silence_max: Duration,
+    /// A connection is dropped at this age.
+    pub lifetime: Duration,
+    /// Frames that may wait for one client; a client that lets it fill up is disconnected.
+    pub queue_max: usize,
+}
+
+impl Default for StreamLimits {
+    fn default() -> Self {
+        Self {
+            connections_max: 100,
+            connects_per_5_min: 300,
+            messages_per_second: 10,
+            subscribes_per_hour: 240,
+            channels_max: 1_000,
+            message_bytes_max: 4_096,
+            silence_max: Duration::from_secs(120),
+            lifetime: Duration::from_secs(24 * 3_600),
+            queue_max: 1_024,
+        }
+    }
+}
+
+/// What the embedded exchange is started with.
+#[derive(Debug, Clone)]
+pub struct SimConfig {
+    /// Loopback address to serve on; port 0: any free one.
+    pub listen: SocketAddr,
+    /// The main key; what is `None` is generated.
+    pub key: Option<String>,
+    /// Its secret.
+    pub secret: Option<String>,
+    /// Its passphrase.
+    pub passphrase: Option<String>,
+    /// What the main key may do.
+    pub permissions: Vec<Permission>,
+    /// Addresses the main key may be used from; empty: any.
+    pub ips: Vec<IpAddr>,
+    /// Which world the main key belongs to.
+    pub environment: Environment,
+    /// Classic or unified main account.
+    pub account: AccountMode,
+    /// What the main account starts with.
+    pub balances: Vec<(Asset, Decimal)>,
+    /// Further accounts.
+    pub extra_accounts: Vec<AccountConfig>,
+    /// Further keys, of any account.
+    pub extra_keys: Vec<KeyConfig>,
+    /// What is traded.
+    pub instruments: Vec<InstrumentConfig>,
+    /// Who else is on the market.
+    pub market: Market,
+    /// Seed of the market and of latencies.
+    pub seed: u64,
+    /// The venue's clock minus this machine's, in milliseconds.
+    pub clock_offset_ms: i64,
+    /// What goes wrong, and when.
+    pub faults: FaultPlan,
+    /// Added to every private request: least and most.
+    pub latency: (Duration, Duration),
+    /// Fee of resting orders, as a fraction of what is received.
+    pub maker_fee: Decimal,
+    /// Fee of arriving orders, as a fraction of what is received.
+    pub taker_fee: Decimal,
+    /// Time between two updates of a book channel.
+    pub book_interval: Duration,
+    /// Budgets of requests.
+    pub rate_limits: RateLimits,
+    /// Bounds of connections.
+    pub stream_limits: StreamLimits,
+}
+
+impl Default for SimConfig {
+    fn default() -> Self {
+        let balance = |code: &str, amount: i64| Asset::from(code).ok().map(|asset| (asset, Decimal::from(amount)));
+        Self {
+            listen: SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 0),
+            key: None,
+            secret: None,
+            passphrase: None,
+            permissions: vec![Permission::Read, Permission::Trade],
+            ips: Vec::new(),
+            environment: Environment::default(),
+            account: AccountMode::default(),
+            balances: [balance("USDT", 100_000), balance("BTC", 2), balance("ETH", 20)].into_iter().flatten().collect(),
+            extra_accounts: Vec::new(),
+            extra_keys: Vec::new(),
+            instruments: InstrumentConfig::defaults(),
+            market: Market::default(),
+            seed: 1,
+            clock_offset_ms: 0,
+            faults: FaultPlan::default(),
+            latency: (Duration::ZERO, Duration::ZERO),
+            maker_fee: Decimal::new(1, 3),
+            taker_fee: Decimal::new(1, 3),
+            book_interval: Duration::from_millis(200),
+            rate_limits: RateLimits::default(),
+            stream_limits: StreamLimits::default(),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn generated_keys_look_like_the_venues_and_hide_their_secret() {
+        let (one, two) = (ApiKeyMaterial::generate().unwrap(), ApiKeyMaterial::generate().unwrap());
+        assert!(one.key.starts_with("bg_") && one.key != two.key && one.secret != two.secret);
+        assert!((8..=32).contains(&one.passphrase.len()));
+        let shown = format!("{one:?}");
+        assert!(!shown.contains(&one.secret) && !shown.contains(&one.passphrase));
+    }
+
+    #[test]
+    fn an_unknown_word_is_answered_with_the_known_ones() {
+        assert_eq!("uta".parse::<AccountMode>().unwrap(), AccountMode::Unified);
+        let message = "writ".parse::<Permission>().unwrap_err().to_string();
+        assert!(message.contains("withdraw") && message.contains("trade"), "{message}");
+        assert!("live".parse::<Environment>().is_err());
+    }
+}

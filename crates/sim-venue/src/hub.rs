@@ -1,0 +1,224 @@
+//! Who is connected, what they subscribed to, and the bounded queue to each of them.
+
+use domain::{Asset, InstrumentId};
+use std::collections::BTreeMap;
+use std::net::{IpAddr, Shutdown, TcpStream};
+use std::sync::Arc;
+use tokio::sync::mpsc::Sender;
+use tokio::sync::mpsc::error::TrySendError;
+
+/// A second handle on a client's connection, to cut it without a word.
+#[derive(Debug, Clone)]
+pub(crate) struct Socket(pub(crate) Arc<TcpStream>);
+
+impl Socket {
+    pub(crate) fn cut(&self) {
+        // Already closed is as good.
+        let _ = self.0.shutdown(Shutdown::Both);
+    }
+}
+
+/// What a session task is told to write.
+#[derive(Debug)]
+pub(crate) enum Out {
+    /// A frame.
+    Text(String),
+    /// Close the connection in order.
+    Close,
+}
+
+/// What a subscription listens to; `None` in a private topic means every instrument or coin.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Topic {
+    Ticker(InstrumentId),
+    Trade(InstrumentId),
+    Books(InstrumentId),
+    /// The first 1, 5 or 15 prices.
+    ShortBook(InstrumentId, usize),
+    /// Minutes of one candle.
+    Candle(InstrumentId, u64),
+    Orders(Option<InstrumentId>),
+    Fills(Option<InstrumentId>),
+    Balances(Option<Asset>),
+}
+
+impl Topic {
+    pub(crate) const fn is_private(self) -> bool {
+        matches!(self, Self::Orders(_) | Self::Fills(_) | Self::Balances(_))
+    }
+}
+
+#[derive(Debug)]
+pub(crate) struct Session {
+    queue: Sender<Out>,
+    socket: Option<Socket>,
+    pub(crate) address: IpAddr,
+    /// Connected to the public address.
+    pub(crate) public: bool,
+    pub(crate) account: Option<usize>,
+    /// Open, but its data is withheld.
+    stalled: bool,
+    /// What it listens to, with the argument exactly as it was sent.
+    pub(crate) topics: Vec<(Topic, String)>,
+}
+
+/// All connected streams.
+#[derive(Debug, Default)]
+pub(crate) struct Hub {
+    sessions: BTreeMap<u64, Session>,
+    last: u64,
+    slow: u64,
+}
+
+/// A push frame around its parts.
+pub(crate) fn frame(action: &str, arg: &str, data: &str, ts_ms: u64) -> String {
+    format!("{{\"action\":\"{action}\",\"arg\":{arg},\"data\":[{data}],\"ts\":{ts_ms}}}")
+}
+
+impl Hub {
+    pub(crate) fn open(&mut self, queue: Sender<Out>, socket: Option<Socket>, address: IpAddr, public: bool) -> u64 {
+        self.last += 1;
+        let session = Session { queue, socket, address, public, account: None, stalled: false, topics: Vec::new() };
+        self.sessions.insert(self.last, session);
+        self.last
+    }
+
+    pub(crate) fn close(&mut self, id: u64) {
+        self.sessions.remove(&id);
+    }
+
+    pub(crate) fn get_mut(&mut self, id: u64) -> Option<&mut Session> {
+        self.sessions.get_mut(&id)
+    }
+
+    pub(crate) fn get(&self, id: u64) -> Option<&Session> {
+        self.sessions.get(&id)
+    }
+
+    pub(crate) fn connections_of(&self, address: IpAddr) -> usize {
+        self.sessions.values().filter(|session| session.address == address).count()
+    }
+
+    /// Clients disconnected because they did not read fast enough.
+    pub(crate) const fn slow(&self) -> u64 {
+        self.slow
+    }
+
+    pub(crate) fn len(&self) -> usize {
+        self.sessions.len()
+    }
+
+    /// Puts a frame into one client's queue; a full queue ends the connection.
+    pub(crate) fn send(&mut self, id: u64, out: Out) {
+        let Some(session) = self.sessions.get(&id) else { return };
+        match session.queue.try_send(out) {
+            Ok(()) => {}
+            Err(TrySendError::Full(_)) => {
+                self.slow += 1;
+                tracing::warn!(session = id, "client reads too slowly and is disconnected");
+                self.cut(id);
+            }
+            Err(TrySendError::Closed(_)) => self.close(id),
+        }
+    }
+
+    fn cut(&mut self, id: u64) {
+        if let Some(session) = self.sessions.remove(&id)
+            && let Some(socket) = session.socket
+        {
+            socket.cut();
+        }
+    }
+
+    /// Cuts every connection to the public address.
+    pub(crate) fn cut_public(&mut self) {
+        let public: Vec<u64> = self.sessions.iter().filter(|(_, session)| session.public).map(|(id, _)| *id).collect();
+        for id in public {
+            self.cut(id);
+        }
+    }
+
+    /// Withholds market data from every connection to the public address that is open now.
+    pub(crate) fn stall_public(&mut self) {
+        for session in self.sessions.values_mut().filter(|session| session.public) {
+            session.stalled = true;
+        }
+    }
+
+    /// Asks every client's task to close in order.
+    pub(crate) fn close_all(&mut self) {
+        let all: Vec<u64> = self.sessions.keys().copied().collect();
+        for id in all {
+            self.send(id, Out::Close);
+        }
+    }
+
+    /// Whether anybody hears `topic`.
+    pub(crate) fn has_listener(&self, topic: Topic) -> bool {
+        self.sessions.values().any(|session| !session.stalled && session.topics.iter().any(|(heard, _)| *heard == topic))
+    }
+
+    /// Sends market data to everybody who listens to `topic`.
+    pub(crate) fn publish(&mut self, topic: Topic, action: &str, data: &str, ts_ms: u64) {
+        self.broadcast(|session, heard| !session.stalled && *heard == topic, action, data, ts_ms);
+    }
+
+    /// Sends to the private listeners of one account.
+    pub(crate) fn push(&mut self, account: usize, hears: impl Fn(Topic) -> bool, data: &str, ts_ms: u64) {
+        self.broadcast(|session, heard| session.account == Some(account) && hears(*heard), "snapshot", data, ts_ms);
+    }
+
+    fn broadcast(&mut self, hears: impl Fn(&Session, &Topic) -> bool, action: &str, data: &str, ts_ms: u64) {
+        let mut frames = Vec::new();
+        for (id, session) in &self.sessions {
+            for (topic, arg) in &session.topics {
+                if hears(session, topic) {
+                    frames.push((*id, frame(action, arg, data, ts_ms)));
+                }
+            }
+        }
+        for (id, frame) in frames {
+            self.send(id, Out::Text(frame));
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::net::Ipv4Addr;
+    use tokio::sync::mpsc::channel;
+
+    const TOPIC: Topic = Topic::Ticker(InstrumentId(0));
+
+    #[test]
+    fn a_client_that_does_not_read_is_disconnected_and_counted_and_others_are_not() {
+        let mut hub = Hub::default();
+        let here = IpAddr::V4(Ipv4Addr::LOCALHOST);
+        let ((slow, _unread), (quick, mut read)) = (channel(2), channel(2));
+        for queue in [slow, quick] {
+            let id = hub.open(queue, None, here, true);
+            hub.get_mut(id).unwrap().topics.push((TOPIC, "{}".into()));
+        }
+        for _ in 0..3 {
+            hub.publish(TOPIC, "snapshot", "1", 5);
+            assert!(matches!(read.try_recv(), Ok(Out::Text(text)) if text == r#"{"action":"snapshot","arg":{},"data":[1],"ts":5}"#));
+        }
+        assert_eq!((hub.slow(), hub.len()), (1, 1));
+    }
+
+    #[test]
+    fn a_stalled_connection_stays_and_a_new_one_hears_again() {
+        let mut hub = Hub::default();
+        let here = IpAddr::V4(Ipv4Addr::LOCALHOST);
+        let ((old, mut old_reader), (new, mut new_reader)) = (channel(2), channel(2));
+        let id = hub.open(old, None, here, true);
+        hub.get_mut(id).unwrap().topics.push((TOPIC, "{}".into()));
+        hub.stall_public();
+        let id = hub.open(new, None, here, true);
+        hub.get_mut(id).unwrap().topics.push((TOPIC, "{}".into()));
+        hub.publish(TOPIC, "snapshot", "1", 5);
+        assert!(old_reader.try_recv().is_err() && new_reader.try_recv().is_ok());
+        assert_eq!(hub.len(), 2);
+    }
+}

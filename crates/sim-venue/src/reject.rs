@@ -1,0 +1,60 @@
+//! The venue's error codes and the shape of its answers.
+
+use serde_json::Value;
+
+/// A request the venue rejects: its code, its words and the HTTP status.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Reject {
+    pub(crate) code: &'static str,
+    pub(crate) message: String,
+    pub(crate) status: u16,
+}
+
+impl Reject {
+    /// A failure as seen live: HTTP 400.
+    pub(crate) fn new(code: &'static str, message: impl Into<String>) -> Self {
+        Self { code, message: message.into(), status: 400 }
+    }
+
+    pub(crate) fn too_many() -> Self {
+        Self { code: "429", message: "Too Many Requests".into(), status: 429 }
+    }
+
+    pub(crate) fn not_found() -> Self {
+        Self { code: "40404", message: "Request URL NOT FOUND".into(), status: 404 }
+    }
+
+    pub(crate) fn empty(field: &str) -> Self {
+        Self::new("40019", format!("Parameter {field} cannot be empty"))
+    }
+
+    pub(crate) fn invalid(field: &str) -> Self {
+        Self::new("40017", format!("Parameter verification failed {field}"))
+    }
+
+    pub(crate) fn missing_query(field: &str) -> Self {
+        Self::new("400172", format!("Parameter verification failed {field}"))
+    }
+
+    pub(crate) fn unknown_symbol(symbol: &str) -> Self {
+        Self::new("40034", format!("Parameter {symbol} does not exist"))
+    }
+
+    pub(crate) fn too_precise(field: &str, text: &str, decimals: u8) -> Self {
+        let what = format!("Parameter verification exception {field} checkBDScale error value={text} checkScale={decimals}");
+        Self::new("40808", what)
+    }
+
+    pub(crate) fn no_such_order() -> Self {
+        Self::new("43001", "The order does not exist")
+    }
+
+    pub(crate) fn body(&self, request_time_ms: u64) -> String {
+        serde_json::json!({"code": self.code, "msg": self.message, "requestTime": request_time_ms, "data": null}).to_string()
+    }
+}
+
+/// The envelope of a success.
+pub(crate) fn success(data: &Value, request_time_ms: u64) -> String {
+    serde_json::json!({"code": "00000", "msg": "success", "requestTime": request_time_ms, "data": data}).to_string()
+}

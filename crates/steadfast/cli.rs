@@ -1,0 +1,338 @@
+//! The command line: every command, flag and its help.
+
+use clap::{Args, Parser, Subcommand, ValueEnum};
+use std::net::SocketAddr;
+use std::path::PathBuf;
+
+/// Trades crypto around the clock through exchange API keys, and can be left alone.
+#[derive(Debug, Parser)]
+#[command(name = "steadfast", version, about, max_term_width = 100, after_help = EXAMPLES)]
+pub struct Cli {
+    /// Options that every command takes.
+    #[command(flatten)]
+    pub global: Global,
+    /// What to do.
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+const EXAMPLES: &str = "Examples:
+  steadfast demo                          trade on the embedded exchange: no file, no account, no question
+  steadfast demo --for 60s --json         the same for a minute, with a summary for programs
+  steadfast init && steadfast check       write a commented config/ and check it
+  steadfast sim --listen 127.0.0.1:7450   serve the embedded exchange alone
+  steadfast keys add bitget-main --venue bitget
+  steadfast run                           the daemon
+  steadfast status --json | steadfast halt --reason 'going to bed'";
+
+/// Options that every command takes.
+#[derive(Debug, Args, Clone)]
+pub struct Global {
+    /// Directory of the settings files.
+    #[arg(long, global = true, default_value = "config", value_name = "DIR")]
+    pub config: PathBuf,
+    /// Directory of journal, vault and state; wins over `process.data_dir`.
+    #[arg(long, global = true, value_name = "DIR")]
+    pub data_dir: Option<PathBuf>,
+    /// Print data as JSON on stdout.
+    #[arg(long, global = true)]
+    pub json: bool,
+    /// Print nothing but errors and data.
+    #[arg(long, short, global = true)]
+    pub quiet: bool,
+    /// More log lines; twice for everything.
+    #[arg(short, long, global = true, action = clap::ArgAction::Count)]
+    pub verbose: u8,
+    /// No colours (also: NO_COLOR).
+    #[arg(long, global = true)]
+    pub no_color: bool,
+    /// Never ask; fail instead.
+    #[arg(long, global = true)]
+    pub no_input: bool,
+    /// Address of the running daemon's control API.
+    #[arg(long, global = true, value_name = "URL")]
+    pub endpoint: Option<String>,
+    /// File that holds the token for the control API.
+    #[arg(long, global = true, value_name = "FILE")]
+    pub token_file: Option<PathBuf>,
+}
+
+/// Commands.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Trade on the embedded exchange with a grid and a market maker; no file, no account
+    Demo(DemoArgs),
+    /// Run the daemon from the settings in config/
+    Run(RunArgs),
+    /// Check all settings and say every problem at once; no network
+    Check(CheckArgs),
+    /// Write a commented config/ to start from
+    Init(InitArgs),
+    /// Link, list and test exchange API keys
+    #[command(subcommand)]
+    Keys(KeysCommand),
+    /// Show mode, health, equity, orders and keys of the running daemon
+    Status(StatusArgs),
+    /// Only orders that reduce a position from now on
+    Pause(ReasonArgs),
+    /// Back to normal from a pause
+    Resume(ReasonArgs),
+    /// Kill switch: cancel all, block new orders; survives a restart
+    Halt(ReasonArgs),
+    /// Lift a halt
+    Unhalt(UnhaltArgs),
+    /// Serve the embedded exchange alone, for this bot or anybody's
+    Sim(SimArgs),
+    /// Measure the order path on this machine
+    Bench(BenchArgs),
+    /// Import recordings
+    #[command(subcommand)]
+    Tape(TapeCommand),
+    /// Verify the journal's hash chain
+    #[command(subcommand)]
+    Journal(JournalCommand),
+}
+
+/// `steadfast demo`
+#[derive(Debug, Args)]
+pub struct DemoArgs {
+    /// End by itself after this time, such as 30s or 5m.
+    #[arg(long = "for", value_name = "TIME", value_parser = duration)]
+    pub run_for: Option<std::time::Duration>,
+    /// Let the market follow this recording.
+    #[arg(long, value_name = "FILE")]
+    pub tape: Option<PathBuf>,
+    /// Seed of the embedded exchange's market.
+    #[arg(long, default_value_t = 7)]
+    pub seed: u64,
+    /// Address of the dashboard.
+    #[arg(long, value_name = "ADDR", default_value = "127.0.0.1:7447")]
+    pub listen: SocketAddr,
+    /// Make something fail: NAME@N at the N-th place request, NAME@Ns after N seconds.
+    #[arg(long, value_name = "NAME@N")]
+    pub fault: Vec<String>,
+}
+
+/// `steadfast run`
+#[derive(Debug, Args)]
+pub struct RunArgs {
+    /// Allow orders on a real exchange (with mode = "live").
+    #[arg(long)]
+    pub live: bool,
+    /// Override one setting, such as risk.max_open_orders=10.
+    #[arg(long = "set", value_name = "KEY=VALUE")]
+    pub set: Vec<String>,
+}
+
+/// `steadfast check`
+#[derive(Debug, Args)]
+pub struct CheckArgs {
+    /// Warnings fail too.
+    #[arg(long)]
+    pub strict: bool,
+    /// Override one setting.
+    #[arg(long = "set", value_name = "KEY=VALUE")]
+    pub set: Vec<String>,
+}
+
+/// `steadfast init`
+#[derive(Debug, Args)]
+pub struct InitArgs {
+    /// Where to write; the directory must not hold settings yet.
+    #[arg(long, value_name = "DIR", default_value = ".")]
+    pub dir: PathBuf,
+    /// Which exchange.
+    #[arg(long, default_value = "bitget")]
+    pub venue: String,
+    /// Use the exchange's demo environment instead of the embedded exchange.
+    #[arg(long)]
+    pub demo: bool,
+    /// Which strategy to begin with.
+    #[arg(long, default_value = "grid")]
+    pub strategy: String,
+    /// Ask nothing.
+    #[arg(long)]
+    pub yes: bool,
+}
+
+/// `steadfast keys`
+#[derive(Debug, Subcommand)]
+pub enum KeysCommand {
+    /// Link a key: hidden prompts for key, secret and passphrase, then verification until Active
+    Add(KeysAddArgs),
+    /// Show every key's state
+    List,
+    /// Verify a key and name what fails
+    Test(KeyAliasArgs),
+}
+
+/// `steadfast keys add`
+#[derive(Debug, Args)]
+pub struct KeysAddArgs {
+    /// The name under which settings refer to the key.
+    pub alias: String,
+    /// Which exchange the key belongs to.
+    #[arg(long)]
+    pub venue: String,
+    /// The key belongs to the exchange's demo environment.
+    #[arg(long)]
+    pub demo: bool,
+    /// What the key is for.
+    #[arg(long, value_enum, default_value_t = Role::Trade)]
+    pub role: Role,
+    /// Read key, secret and passphrase from standard input, a line each.
+    #[arg(long, conflicts_with = "from_file")]
+    pub stdin: bool,
+    /// Read key, secret and passphrase from a file (mode 0600), a line each.
+    #[arg(long, value_name = "FILE")]
+    pub from_file: Option<PathBuf>,
+    /// Wallets to follow, comma-separated: spot, margin, futures, funding.
+    #[arg(long, value_delimiter = ',')]
+    pub wallets: Vec<String>,
+    /// Accept a key that is not bound to an address.
+    #[arg(long)]
+    pub allow_unbound: bool,
+}
+
+/// What a key is for.
+#[derive(Debug, Clone, Copy, ValueEnum, PartialEq, Eq)]
+pub enum Role {
+    /// Places orders.
+    Trade,
+    /// Reads only.
+    Stream,
+}
+
+/// A command about one key.
+#[derive(Debug, Args)]
+pub struct KeyAliasArgs {
+    /// The key's name.
+    pub alias: String,
+}
+
+/// `steadfast status`
+#[derive(Debug, Args)]
+pub struct StatusArgs {
+    /// Refresh every second.
+    #[arg(long)]
+    pub watch: bool,
+}
+
+/// A command with an optional reason.
+#[derive(Debug, Args)]
+pub struct ReasonArgs {
+    /// Why, for the journal.
+    #[arg(long, value_name = "TEXT")]
+    pub reason: Option<String>,
+}
+
+/// `steadfast unhalt`
+#[derive(Debug, Args)]
+pub struct UnhaltArgs {
+    /// Why it is safe again, for the journal.
+    #[arg(long, value_name = "TEXT")]
+    pub reason: String,
+}
+
+/// `steadfast sim`
+#[derive(Debug, Args)]
+pub struct SimArgs {
+    /// Where to listen.
+    #[arg(long, value_name = "ADDR", default_value = "127.0.0.1:7450")]
+    pub listen: SocketAddr,
+    /// API key to accept; made up when absent.
+    #[arg(long)]
+    pub key: Option<String>,
+    /// Its secret.
+    #[arg(long, requires = "key")]
+    pub secret: Option<String>,
+    /// Its passphrase.
+    #[arg(long, requires = "key")]
+    pub passphrase: Option<String>,
+    /// Its permissions, comma-separated: read, trade, transfer, withdraw.
+    #[arg(long, value_delimiter = ',', default_value = "read,trade")]
+    pub permissions: Vec<String>,
+    /// Addresses that may use it; none: any.
+    #[arg(long = "ip", value_name = "ADDRESS")]
+    pub ips: Vec<std::net::IpAddr>,
+    /// Which environment the key belongs to.
+    #[arg(long, default_value = "production")]
+    pub environment: String,
+    /// Classic or unified account.
+    #[arg(long, default_value = "classic")]
+    pub account: String,
+    /// Opening balances, such as USDT=100000.
+    #[arg(long = "balance", value_name = "ASSET=AMOUNT")]
+    pub balances: Vec<String>,
+    /// Seed of the market.
+    #[arg(long, default_value_t = 7)]
+    pub seed: u64,
+    /// Let the market follow this recording.
+    #[arg(long, value_name = "FILE")]
+    pub tape: Option<PathBuf>,
+    /// No market of its own: an empty book that clients fill.
+    #[arg(long)]
+    pub quiet_market: bool,
+    /// How far the exchange's clock is ahead, such as 40s or -40s.
+    #[arg(long, value_name = "TIME", allow_hyphen_values = true)]
+    pub clock_offset: Option<String>,
+    /// Make something fail: NAME@N at the N-th place request, NAME@Ns after N seconds.
+    #[arg(long, value_name = "NAME@N")]
+    pub fault: Vec<String>,
+}
+
+/// `steadfast bench`
+#[derive(Debug, Args)]
+pub struct BenchArgs {
+    /// Fewer rounds.
+    #[arg(long)]
+    pub quick: bool,
+}
+
+/// `steadfast tape`
+#[derive(Debug, Subcommand)]
+pub enum TapeCommand {
+    /// Read a recording of another program into a tape
+    Import(TapeImportArgs),
+}
+
+/// `steadfast tape import`
+#[derive(Debug, Args)]
+pub struct TapeImportArgs {
+    /// The recording.
+    pub file: PathBuf,
+    /// Whose format it is in.
+    #[arg(long, value_name = "FORMAT")]
+    pub from: String,
+    /// The tape to write.
+    #[arg(long, value_name = "FILE")]
+    pub out: PathBuf,
+    /// The instrument, when the recording does not say it.
+    #[arg(long)]
+    pub symbol: Option<String>,
+}
+
+/// `steadfast journal`
+#[derive(Debug, Subcommand)]
+pub enum JournalCommand {
+    /// Recompute the hash chain and name the first record that does not fit
+    Verify,
+}
+
+/// A span of time as people write it: `500ms`, `30s`, `5m`, `2h`.
+///
+/// # Errors
+/// A sentence for the terminal.
+pub fn duration(text: &str) -> Result<std::time::Duration, String> {
+    let digits = text.find(|c: char| !c.is_ascii_digit()).unwrap_or(text.len());
+    let (number, unit) = text.split_at(digits);
+    let number: u64 = number.parse().map_err(|_| format!("`{text}` is no time; write 30s, 5m or 2h"))?;
+    let ms = match unit {
+        "ms" => Some(number),
+        "s" => number.checked_mul(1_000),
+        "m" => number.checked_mul(60_000),
+        "h" => number.checked_mul(3_600_000),
+        _ => None,
+    };
+    ms.map(std::time::Duration::from_millis).ok_or_else(|| format!("`{text}` is no time; write 30s, 5m or 2h"))
+}

@@ -1,0 +1,68 @@
+//! What a tape holds: market events with the time of their receipt.
+
+use domain::{Scaled, Side, Symbol, UnixNanos, VenueTradeId};
+
+/// One price and quantity as received.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct TapeLevel {
+    /// The price.
+    pub price: Scaled,
+    /// The quantity resting there; zero in a depth update: the level is gone.
+    pub qty: Scaled,
+}
+
+/// One market event.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct TapeEvent {
+    /// Wall time of receipt; on an imported tape it never falls, on a live one the clock may step.
+    pub received: UnixNanos,
+    /// The venue's spelling of the instrument.
+    pub symbol: Symbol,
+    /// What happened.
+    pub kind: EventKind,
+}
+
+/// What happened in a market.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum EventKind {
+    /// The whole book, or as much of it as the venue gives; replaces what was known.
+    DepthSnapshot {
+        /// Bids, best first.
+        bids: Vec<TapeLevel>,
+        /// Asks, best first.
+        asks: Vec<TapeLevel>,
+        /// Update id up to which the book is told; 0: the venue has none.
+        seq: u64,
+    },
+    /// Changed levels of the book.
+    DepthUpdate {
+        /// Changed bids, in the venue's order.
+        bids: Vec<TapeLevel>,
+        /// Changed asks, in the venue's order.
+        asks: Vec<TapeLevel>,
+        /// First update id told here. At or below the book's id plus one; above it, something is missing.
+        first_seq: u64,
+        /// Last update id told here: the book's id afterwards.
+        seq: u64,
+    },
+    /// A public trade.
+    Trade {
+        /// Its price.
+        price: Scaled,
+        /// Its quantity.
+        qty: Scaled,
+        /// The side of the order that took.
+        aggressor: Side,
+        /// The venue's id of the trade.
+        id: VenueTradeId,
+    },
+    /// Best bid and ask, told apart from the book.
+    BookTicker {
+        /// The best bid.
+        bid: TapeLevel,
+        /// The best ask.
+        ask: TapeLevel,
+        /// Update id of the book it was taken from; 0: the venue has none.
+        seq: u64,
+    },
+}

@@ -1,0 +1,332 @@
+//! Rows of orders, fills and balances, as REST answers and private pushes write them.
+//!
+//! Facts: sheet sections 5.3 and 6.3. Fees are negative in v2 (paid); here a paid fee is positive.
+
+use crate::loose::{Loose, fixed};
+use crate::symbols::{asset, symbol};
+use domain::{
+    Amount, Fee, Liquidity, NumberError, Scaled, Side, UnixNanos, VenueOrderId, VenueOrderStatus, VenueTradeId,
+};
+use messages::{BalanceReport, ClientIdText, FillReport, OrderUpdate};
+use serde::Deserialize;
+use serde_json::value::RawValue;
+
+/// What in a row could not be read; a word of a closed list.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct RowError(pub(crate) &'static str);
+
+/// An order: `orderInfo`, the order lists, and the `orders` channel.
+#[derive(Debug, Default, Deserialize)]
+#[serde(default, rename_all = "camelCase")]
+pub(crate) struct OrderRow<'a> {
+    #[serde(borrow)]
+    symbol: Loose<'a>,
+    #[serde(borrow)]
+    inst_id: Loose<'a>,
+    #[serde(borrow)]
+    order_id: Loose<'a>,
+    #[serde(borrow)]
+    client_oid: Loose<'a>,
+    #[serde(borrow, rename = "clientOId")]
+    client_o_id: Loose<'a>,
+    #[serde(borrow)]
+    price: Loose<'a>,
+    #[serde(borrow)]
+    price_avg: Loose<'a>,
+    #[serde(borrow)]
+    size: Loose<'a>,
+    #[serde(borrow)]
+    order_type: Loose<'a>,
+    #[serde(borrow)]
+    side: Loose<'a>,
+    #[serde(borrow)]
+    status: Loose<'a>,
+    #[serde(borrow)]
+    state: Loose<'a>,
+    /// REST: cumulative filled quantity. Push: quantity of the last fill.
+    #[serde(borrow)]
+    base_volume: Loose<'a>,
+    /// Push: cumulative filled quantity.
+    #[serde(borrow)]
+    acc_base_volume: Loose<'a>,
+    #[serde(borrow)]
+    fill_price: Loose<'a>,
+    #[serde(borrow)]
+    trade_id: Loose<'a>,
+    #[serde(borrow)]
+    fill_time: Loose<'a>,
+    #[serde(borrow)]
+    fill_fee: Loose<'a>,
+    #[serde(borrow)]
+    fill_fee_coin: Loose<'a>,
+    #[serde(borrow)]
+    trade_scope: Loose<'a>,
+    #[serde(borrow)]
+    c_time: Loose<'a>,
+    #[serde(borrow)]
+    u_time: Loose<'a>,
+}
+
+/// Where an order row comes from; the same field has different meanings.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum OrderSource {
+    /// `orderInfo` and `history-orders`.
+    Answer,
+    /// `unfilled-orders`: no `price`; the limit price is in `priceAvg`.
+    Unfilled,
+    /// The `orders` channel.
+    Push,
+}
+
+impl OrderRow<'_> {
+    /// The client order id as the row has it; empty where there is none.
+    pub(crate) fn client_id(&self) -> Result<ClientIdText, RowError> {
+        match self.client_oid.or(self.client_o_id).text() {
+            Some(text) => fixed(&text).ok_or(RowError("client order id")),
+            None => Ok(ClientIdText::new()),
+        }
+    }
+
+    /// The row as an update.
+    pub(crate) fn update(&self, source: OrderSource) -> Result<OrderUpdate, RowError> {
+        let filled = match source {
+            OrderSource::Push => self.acc_base_volume,
+            OrderSource::Answer | OrderSource::Unfilled => self.base_volume,
+        };
+        let filled = number(filled, "filled quantity")?.unwrap_or(NOTHING);
+        let side = side(self.side)?;
+        let status = status(self.status.or(self.state))?;
+        // The size of a market buy is in the quote asset: all that is known in base is what was filled.
+        let in_quote = side == Side::Buy && self.order_type.text().is_some_and(|kind| kind.eq_ignore_ascii_case("market"));
+        let qty = if in_quote { filled } else { number(self.size, "size")?.ok_or(RowError("size"))? };
+        let created = self.c_time.millis().unwrap_or_default();
+        Ok(OrderUpdate {
+            symbol: self.symbol.or(self.inst_id).text().and_then(|text| symbol(&text)).ok_or(RowError("symbol"))?,
+            client_id: self.client_id()?,
+            venue_order_id: self.venue_order_id()?,
+            side,
+            price: self.limit_price(source, filled)?,
+            qty,
+            filled,
+            status,
+            created,
+            updated: self.u_time.millis().unwrap_or(created),
+        })
+    }
+
+    fn venue_order_id(&self) -> Result<VenueOrderId, RowError> {
+        self.order_id.text().and_then(|text| fixed(&text)).ok_or(RowError("order id"))
+    }
+
+    /// The limit price, where one is stated. `priceAvg` of the unfilled list is the limit price only
+    /// as long as nothing is filled; a number too long for 64 bits can only be an average.
+    fn limit_price(&self, source: OrderSource, filled: Scaled) -> Result<Option<Scaled>, RowError> {
+        let average = if source == OrderSource::Unfilled && filled.mantissa == 0 { self.price_avg } else { Loose::default() };
+        for field in [self.price, average] {
+            match field.scaled() {
+                Ok(Some(price)) if price.mantissa > 0 => return Ok(Some(price)),
+                Ok(_) | Err(NumberError::Range) => {}
+                Err(_) => return Err(RowError("price")),
+            }
+        }
+        Ok(None)
+    }
+
+    /// The fill that a push carries beside the order, if it carries a whole one.
+    pub(crate) fn fill(&self, order: &OrderUpdate) -> Result<Option<FillReport>, RowError> {
+        let (Some(trade_id), Some(price), Some(qty)) = (
+            self.trade_id.text().filter(|id| id.as_ref() != "0"),
+            number(self.fill_price, "fill price")?.filter(|price| price.mantissa > 0),
+            number(self.base_volume, "fill quantity")?.filter(|qty| qty.mantissa > 0),
+        ) else {
+            return Ok(None);
+        };
+        // Without amount and asset of the fee, the `fill` channel tells the whole of it.
+        let (Ok(Some(fee)), Some(fee_asset)) =
+            (self.fill_fee.decimal(), self.fill_fee_coin.text().and_then(|text| asset(&text)))
+        else {
+            return Ok(None);
+        };
+        Ok(Some(FillReport {
+            symbol: order.symbol,
+            trade_id: fixed(&trade_id).ok_or(RowError("trade id"))?,
+            venue_order_id: order.venue_order_id,
+            client_id: (!order.client_id.is_empty()).then_some(order.client_id),
+            side: order.side,
+            price,
+            qty,
+            fee: Fee { amount: Amount(-fee), asset: fee_asset },
+            liquidity: liquidity(self.trade_scope)?,
+            venue_time: self.fill_time.millis().unwrap_or(order.updated),
+        }))
+    }
+}
+
+/// A fill: `fills` and the `fill` channel.
+#[derive(Debug, Default, Deserialize)]
+#[serde(default, rename_all = "camelCase")]
+pub(crate) struct FillRow<'a> {
+    #[serde(borrow)]
+    symbol: Loose<'a>,
+    #[serde(borrow)]
+    inst_id: Loose<'a>,
+    #[serde(borrow)]
+    trade_id: Loose<'a>,
+    #[serde(borrow)]
+    order_id: Loose<'a>,
+    #[serde(borrow)]
+    client_oid: Loose<'a>,
+    #[serde(borrow, rename = "clientOId")]
+    client_o_id: Loose<'a>,
+    #[serde(borrow)]
+    side: Loose<'a>,
+    #[serde(borrow)]
+    price_avg: Loose<'a>,
+    #[serde(borrow)]
+    price: Loose<'a>,
+    #[serde(borrow)]
+    size: Loose<'a>,
+    #[serde(borrow)]
+    base_volume: Loose<'a>,
+    #[serde(borrow)]
+    trade_scope: Loose<'a>,
+    #[serde(borrow)]
+    fee_detail: Loose<'a>,
+    #[serde(borrow)]
+    c_time: Loose<'a>,
+    #[serde(borrow)]
+    u_time: Loose<'a>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(default, rename_all = "camelCase")]
+struct FeeRow<'a> {
+    #[serde(borrow)]
+    fee_coin: Loose<'a>,
+    #[serde(borrow)]
+    total_fee: Loose<'a>,
+}
+
+impl FillRow<'_> {
+    /// The row as a report.
+    pub(crate) fn report(&self, source: FeeSource) -> Result<FillReport, RowError> {
+        let symbol = self.symbol.or(self.inst_id).text().and_then(|text| symbol(&text)).ok_or(RowError("symbol"))?;
+        let client_id = self.client_oid.or(self.client_o_id).text().map(|text| fixed(&text).ok_or(RowError("client order id"))).transpose()?;
+        let trade_id: VenueTradeId = self.trade_id.text().and_then(|text| fixed(&text)).ok_or(RowError("trade id"))?;
+        Ok(FillReport {
+            symbol,
+            trade_id,
+            venue_order_id: self.order_id.text().and_then(|text| fixed(&text)).ok_or(RowError("order id"))?,
+            client_id,
+            side: side(self.side)?,
+            price: number(self.price_avg.or(self.price), "price")?.ok_or(RowError("price"))?,
+            qty: number(self.size.or(self.base_volume), "size")?.ok_or(RowError("size"))?,
+            fee: self.fee(source)?,
+            liquidity: liquidity(self.trade_scope)?,
+            venue_time: self.c_time.millis().or_else(|| self.u_time.millis()).unwrap_or_default(),
+        })
+    }
+
+    /// Object in answers, list of one in pushes. A fill has one fee asset; two would be a fee that
+    /// cannot be booked, so that is an error.
+    fn fee(&self, source: FeeSource) -> Result<Fee, RowError> {
+        let raw = self.fee_detail.raw().map(RawValue::get).ok_or(RowError("fee"))?;
+        let rows: Vec<FeeRow<'_>> = if raw.starts_with('[') {
+            serde_json::from_str(raw).map_err(|_| RowError("fee"))?
+        } else {
+            vec![serde_json::from_str(raw).map_err(|_| RowError("fee"))?]
+        };
+        let [row] = rows.as_slice() else { return Err(RowError("fee")) };
+        let asset = row.fee_coin.text().and_then(|text| asset(&text)).ok_or(RowError("fee asset"))?;
+        let stated = row.total_fee.decimal().map_err(|_| RowError("fee"))?.unwrap_or_default();
+        Ok(Fee { amount: Amount(source.paid(stated)), asset })
+    }
+}
+
+/// Where a fee comes from, which decides what its sign means.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum FeeSource {
+    /// REST: negative is paid, positive a rebate.
+    Answer,
+    /// The `fill` channel: recorded pushes have paid fees with either sign (sheet, stored samples),
+    /// so any fee counts as paid. The error that is left, a rebate taken for a fee, only ever makes
+    /// the position look smaller than it is.
+    Push,
+}
+
+impl FeeSource {
+    fn paid(self, stated: rust_decimal::Decimal) -> rust_decimal::Decimal {
+        match self {
+            Self::Answer => -stated,
+            Self::Push => stated.abs(),
+        }
+    }
+}
+
+/// A balance: `assets` and the `account` channel.
+#[derive(Debug, Default, Deserialize)]
+#[serde(default, rename_all = "camelCase")]
+pub(crate) struct BalanceRow<'a> {
+    #[serde(borrow)]
+    coin: Loose<'a>,
+    #[serde(borrow)]
+    available: Loose<'a>,
+    #[serde(borrow)]
+    frozen: Loose<'a>,
+    #[serde(borrow)]
+    locked: Loose<'a>,
+    #[serde(borrow)]
+    u_time: Loose<'a>,
+}
+
+impl BalanceRow<'_> {
+    /// The row as a report; nothing for a coin whose name is too long to be traded here.
+    pub(crate) fn report(&self) -> Result<Option<BalanceReport>, RowError> {
+        let name = self.coin.text().ok_or(RowError("coin"))?;
+        let Some(asset) = asset(&name) else { return Ok(None) };
+        let amount = |field: Loose<'_>| field.decimal().map_err(|_| RowError("balance"));
+        let available = Amount(amount(self.available)?.ok_or(RowError("balance"))?);
+        let frozen = Amount(amount(self.frozen)?.unwrap_or_default());
+        let held = frozen.plus(Amount(amount(self.locked)?.unwrap_or_default())).map_err(|_| RowError("balance"))?;
+        Ok(Some(BalanceReport { asset, available, held, venue_time: self.u_time.millis().unwrap_or(UnixNanos(0)) }))
+    }
+}
+
+const NOTHING: Scaled = Scaled { mantissa: 0, decimals: 0 };
+
+fn number(field: Loose<'_>, what: &'static str) -> Result<Option<Scaled>, RowError> {
+    field.scaled().map_err(|_| RowError(what))
+}
+
+fn side(field: Loose<'_>) -> Result<Side, RowError> {
+    let text = field.text().ok_or(RowError("side"))?;
+    if text.eq_ignore_ascii_case("buy") {
+        Ok(Side::Buy)
+    } else if text.eq_ignore_ascii_case("sell") {
+        Ok(Side::Sell)
+    } else {
+        Err(RowError("side"))
+    }
+}
+
+/// All spellings seen (sheet trap 8).
+fn status(field: Loose<'_>) -> Result<VenueOrderStatus, RowError> {
+    let text = field.text().ok_or(RowError("status"))?;
+    match text.to_ascii_lowercase().as_str() {
+        "live" | "new" | "init" => Ok(VenueOrderStatus::Live),
+        "partially_filled" => Ok(VenueOrderStatus::PartlyFilled),
+        "filled" => Ok(VenueOrderStatus::Filled),
+        "cancelled" | "canceled" => Ok(VenueOrderStatus::Cancelled),
+        _ => Err(RowError("status")),
+    }
+}
+
+/// `T`/`M` in order pushes, `taker`/`maker` elsewhere.
+fn liquidity(field: Loose<'_>) -> Result<Liquidity, RowError> {
+    let text = field.text().ok_or(RowError("trade scope"))?;
+    match text.to_ascii_lowercase().as_str() {
+        "t" | "taker" => Ok(Liquidity::Taker),
+        "m" | "maker" => Ok(Liquidity::Maker),
+        _ => Err(RowError("trade scope")),
+    }
+}
