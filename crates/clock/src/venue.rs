@@ -80,6 +80,9 @@ pub enum SampleError {
 #[derive(Debug, Clone)]
 pub struct VenueOffset {
     samples: VecDeque<OffsetSample>,
+    /// The sample whose offset is the median; chosen when a sample arrives, so
+    /// that asking for the estimate costs nothing.
+    median: Option<OffsetSample>,
     wall: WallWatch,
 }
 
@@ -106,7 +109,7 @@ impl VenueOffset {
     /// Nothing known yet.
     #[must_use]
     pub fn new() -> Self {
-        Self { samples: VecDeque::with_capacity(Self::SAMPLES_MAX), wall: WallWatch::default() }
+        Self { samples: VecDeque::with_capacity(Self::SAMPLES_MAX), median: None, wall: WallWatch::default() }
     }
 
     /// Takes one answer of the venue.
@@ -125,6 +128,7 @@ impl VenueOffset {
             self.samples.pop_front();
         }
         self.samples.push_back(sample);
+        self.median = self.choose(sample.received_mono);
         Ok(())
     }
 
@@ -134,29 +138,29 @@ impl VenueOffset {
         let jump = self.wall.look(unix, mono);
         if jump.is_some() {
             self.samples.clear();
+            self.median = None;
         }
         jump
+    }
+
+    /// The median among the best samples that are not too old at `newest`.
+    fn choose(&self, newest: MonoNanos) -> Option<OffsetSample> {
+        let young = |sample: &&OffsetSample| newest.since(sample.received_mono) <= Self::AGE_MAX;
+        let mut best: Vec<&OffsetSample> = self.samples.iter().filter(young).collect();
+        best.sort_by_key(|sample| sample.round_trip());
+        best.truncate(Self::BEST_MAX);
+        best.sort_by_key(|sample| sample.offset_ns());
+        best.get(best.len() / 2).copied().copied()
     }
 
     /// What is known at `now`; `None` before the first sample.
     #[must_use]
     pub fn estimate(&self, now: MonoNanos) -> Option<OffsetEstimate> {
-        let newest = self.samples.back()?;
-        let mut best: Vec<&OffsetSample> = self
-            .samples
-            .iter()
-            .filter(|sample| newest.received_mono.since(sample.received_mono) <= Self::AGE_MAX)
-            .collect();
-        best.sort_by_key(|sample| sample.round_trip());
-        best.truncate(Self::BEST_MAX);
-        best.sort_by_key(|sample| sample.offset_ns());
-        let median = best.get(best.len() / 2)?;
+        let median = self.median?;
         let age = now.since(median.received_mono);
         let drift = age.saturating_mul(Self::DRIFT_PPM) / 1_000_000;
-        Some(OffsetEstimate {
-            offset_ns: median.offset_ns(),
-            uncertainty: (median.round_trip() / 2).saturating_add(drift),
-        })
+        let uncertainty = (median.round_trip() / 2).saturating_add(drift);
+        Some(OffsetEstimate { offset_ns: median.offset_ns(), uncertainty })
     }
 
     /// The estimate if it is good enough to sign new orders with.

@@ -205,21 +205,22 @@ fn live<A: HotActor>(
     clock: &dyn Clock,
     on_death: impl FnOnce(Death),
 ) -> HotExit {
-    let run = catch_unwind(AssertUnwindSafe(|| {
-        let mut keep = Keep::new(actor, config, clock);
-        keep.run(&inbox);
-        inbox.messages.len() + inbox.queries.len()
-    }));
+    let mut keep = Keep::new(actor, config, clock);
+    let run = catch_unwind(AssertUnwindSafe(|| keep.run(&inbox)));
+    let left_behind = inbox.messages.len() + inbox.queries.len();
     // The lanes close before anybody is told, so that nothing is accepted by a dead actor.
     drop(inbox);
-    match run {
-        Ok(left_behind) => HotExit::Stopped { left_behind },
+    let exit = match run {
+        Ok(()) => HotExit::Stopped { left_behind },
         Err(payload) => {
             let death = Death { actor: A::NAME, cause: panic_text(payload.as_ref()) };
             on_death(death.clone());
             HotExit::Died(death)
         }
-    }
+    };
+    // A dead actor's state may be broken: what its own drop does must not hide the exit.
+    let _ = catch_unwind(AssertUnwindSafe(|| drop(keep)));
+    exit
 }
 
 fn panic_text(payload: &(dyn Any + Send)) -> String {

@@ -1,4 +1,10 @@
 //! What the thread of a hot actor promises its senders and its owner.
+#![expect(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    reason = "a suite: a broken expectation fails its test"
+)]
 
 use crossbeam_channel::{Receiver, Sender, bounded};
 use domain::{Clock, MonoNanos, UnixNanos};

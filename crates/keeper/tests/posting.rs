@@ -1,4 +1,10 @@
 //! Policies of message kinds, stages of a shutdown, and mailboxes without an actor.
+#![expect(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    reason = "a suite: a broken expectation fails its test"
+)]
 
 mod common;
 

@@ -1,4 +1,10 @@
 //! Each trap of actix: first the trap itself, shown in bare actix, then that the keeper closes it.
+#![expect(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    reason = "a suite: a broken expectation fails its test"
+)]
 #![expect(clippy::disallowed_methods, reason = "the traps are shown with the very calls that are banned")]
 
 mod common;

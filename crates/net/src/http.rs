@@ -157,7 +157,8 @@ pub enum HttpSetupError {
     Client(#[source] reqwest::Error),
 }
 
-/// Sends requests over kept-alive connections. Cloneable; clones share the connections.
+/// Sends requests over kept-alive connections. Cloneable; clones share the connections,
+/// which live on the runtime that first used them: make one client per Arbiter.
 #[derive(Clone)]
 pub struct HttpClient {
     client: reqwest::Client,

@@ -1,11 +1,17 @@
 //! What is known about a request after each way in which it can go wrong.
+#![expect(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::indexing_slicing,
+    reason = "a suite: a broken expectation fails its test"
+)]
 
 mod common;
 
 use bytes::Bytes;
 use clock::ManualClock;
 use common::{SOON, clock, on_runtime};
-use domain::{Clock, MonoNanos, UnixNanos};
+use domain::{MonoNanos, UnixNanos};
 use net::{
     AddressError, Cause, HttpAnswer, HttpClient, HttpConfig, HttpFailure, HttpMethod, HttpRequest, Plaintext,
     PublicClient, PublicConfig, PublicError,
@@ -22,6 +28,8 @@ const OK: &str = "HTTP/1.1 200 OK\r\nContent-Length: 2\r\nx-limit: 9\r\n\r\nok";
 const BODY: &str = r#"{"size":"1"}"#;
 /// Short enough for a test to wait for it.
 const BRIEF: Duration = Duration::from_millis(60);
+/// Long enough for a request to be on its way.
+const SECOND: Duration = Duration::from_secs(1);
 
 fn client(patience: Duration) -> HttpClient {
     let config = HttpConfig {
@@ -284,11 +292,11 @@ fn time_to_send_by_does_not_cut_off_an_answer_to_what_was_sent() {
         tokio::task::spawn_local(async move {
             let (mut stream, _) = listener.accept().await.unwrap();
             read_request(&mut stream).await;
-            tokio::time::sleep(BRIEF * 3).await;
+            tokio::time::sleep(SECOND + BRIEF).await;
             stream.write_all(OK.as_bytes()).await.unwrap();
             std::future::pending::<()>().await;
         });
-        let send_by = clock().mono().after(BRIEF * 2);
+        let send_by = clock().mono().after(SECOND);
         let answer = post_by(&client(SOON), &format!("http://{address}/orders"), Some(send_by)).await.unwrap();
         assert_eq!(answer.status, 200);
     });

@@ -1,4 +1,10 @@
 //! Sessions against good, silent, rude and dying venues.
+#![expect(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    reason = "a suite: a broken expectation fails its test"
+)]
 
 mod common;
 

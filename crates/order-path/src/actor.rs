@@ -139,6 +139,7 @@ pub struct OrderPath {
     tally: Tally,
     on_tally: Box<dyn FnMut(Tally) + Send>,
     last_tick: Option<MonoNanos>,
+    last_tally: Option<MonoNanos>,
 }
 
 /// What an order path is joined to.
@@ -166,6 +167,8 @@ pub struct Wires {
 impl OrderPath {
     /// Marks and limits are looked at this often.
     const TICK: Duration = Duration::from_millis(100);
+    /// Counters are published this often at most: some fifty atomics are written each time.
+    const TALLY_EVERY: Duration = Duration::from_millis(250);
 
     /// Joins a core, which has been restored, to its surroundings.
     #[must_use]
@@ -182,6 +185,7 @@ impl OrderPath {
             tally: Tally::default(),
             on_tally: wires.on_tally,
             last_tick: None,
+            last_tally: None,
         }
     }
 
@@ -327,8 +331,11 @@ impl HotActor for OrderPath {
     }
 
     fn idle(&mut self, now: MonoNanos) {
-        (self.on_tally)(self.tally);
-        self.core.publish_tally(now);
+        if self.last_tally.is_none_or(|last| now.since(last) >= Self::TALLY_EVERY) {
+            self.last_tally = Some(now);
+            (self.on_tally)(self.tally);
+            self.core.publish_tally(now);
+        }
         if self.outside.published {
             self.outside.published = false;
             (self.wake_consumers)();

@@ -14,7 +14,7 @@ pub(crate) fn version() -> InstrumentVersion {
         lot: 10,
         min_qty: Qty(10),
         max_qty: Qty(9_000_000_000),
-        min_notional: Notional(Decimal::ONE),
+        min_notional: Notional(Decimal::new(1, 2)),
         status: InstrumentStatus::Online,
         valid_from: UnixNanos(0),
     }

@@ -19,7 +19,7 @@ const FORMS: [(&str, u8); 3] = [("raw", 0), ("inner pad", 0x36), ("outer pad", 0
 const WINDOW: usize = 16;
 
 /// Larger mappings are bookkeeping of a sanitizer, not memory of the program.
-const RANGE_BYTES_MAX: u64 = 1 << 30;
+const RANGE_BYTES_MAX: u64 = 64 << 20;
 
 /// Readable and writable mappings of this process, and how many times each form of the secret is in them.
 fn copies(masked: &[u8; 32]) -> Vec<(&'static str, usize)> {
@@ -38,6 +38,9 @@ fn copies(masked: &[u8; 32]) -> Vec<(&'static str, usize)> {
             // The pages of memfd_secret cannot be read even by their owner in this way.
             let Ok(read) = memory.read_at(&mut page, address) else { continue };
             let page = page.get(..read).expect("no more than was asked for");
+            if page.iter().all(|byte| *byte == 0) {
+                continue;
+            }
             for (count, (_, pad)) in found.iter_mut().zip(FORMS) {
                 let is_copy = |run: &&[u8]| run.iter().zip(masked).all(|(byte, want)| byte ^ pad == want ^ MASK);
                 count.1 += page.windows(WINDOW).filter(is_copy).count();

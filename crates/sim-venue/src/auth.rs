@@ -124,7 +124,9 @@ impl KeyRing {
     ) -> Result<usize, (u32, &'static str)> {
         let key = self.keys.get(login.key).filter(|key| key.state == KeyState::Active);
         let key = key.ok_or((30_011, "Invalid ACCESS_KEY"))?;
-        if judge_generation(false, mode(key.config.account)).is_err() || !address_allowed(&key.config.ips, login.address) {
+        if judge_generation(false, mode(key.config.account)).is_err()
+            || !address_allowed(&key.config.ips, login.address)
+        {
             return Err((30_005, "error"));
         }
         // Ten digits are seconds, thirteen are milliseconds.
@@ -192,7 +194,14 @@ fn signature(secret: &str, parts: &[&[u8]]) -> Option<String> {
 /// Whether the signature is over the target as it came, percent-decoded, or either with sorted keys.
 ///
 /// Every form is computed whatever the others gave, and compared in constant time.
-pub(crate) fn signature_fits(secret: &str, timestamp: &str, method: &str, target: &str, body: &[u8], sign: &str) -> bool {
+pub(crate) fn signature_fits(
+    secret: &str,
+    timestamp: &str,
+    method: &str,
+    target: &str,
+    body: &[u8],
+    sign: &str,
+) -> bool {
     let decoded = percent_decoded(target);
     let forms = [target.to_owned(), sorted(target), sorted(&decoded), decoded];
     let method = method.to_ascii_uppercase();
@@ -208,7 +217,8 @@ pub(crate) fn percent_decoded(text: &str) -> String {
     let mut rest = text.as_bytes();
     while let Some((first, tail)) = rest.split_first() {
         let hex_digits = if *first == b'%' { tail.get(..2) } else { None };
-        let value = hex_digits.and_then(|digits| std::str::from_utf8(digits).ok()).and_then(|d| u8::from_str_radix(d, 16).ok());
+        let value =
+            hex_digits.and_then(|digits| std::str::from_utf8(digits).ok()).and_then(|d| u8::from_str_radix(d, 16).ok());
         match value {
             Some(value) => {
                 bytes.push(value);
@@ -245,15 +255,69 @@ mod tests {
     fn vectors() -> Vec<(&'static str, &'static str, &'static str, &'static str, &'static str)> {
         vec![
             ("GET", "1700000000000", "/api/v2/spot/account/info", "", "ojFao0h6BLGxS0wXMzGVqurV01wQAF+i43Zcn4cM0y0="),
-            ("GET", "1700000000000", "/api/v2/spot/account/assets?coin=USDT", "", "gkJteffQp5jz2jEndwahmzB1SmA1I37Yyj+nuYX7rGQ="),
-            ("GET", "1700000000001", "/api/v2/mix/position/all-position?marginCoin=USDT&productType=USDT-FUTURES", "", "IFj9SskY1YwFAprlx3XnQVTVJOh0CZP/vnIldMxHEcQ="),
-            ("GET", "1700000000001", "/api/v2/mix/position/all-position?productType=USDT-FUTURES&marginCoin=USDT", "", "jbrV716ynby+ek0qRMXPZGQLa9ly0RX93EPfD1+EZgE="),
-            ("POST", "1700000000002", "/api/v2/spot/trade/place-order", COMPACT, "86rryOLHP+xAGiSFRLHpLyBeTmUuwZJdqbStlYmmQ/M="),
-            ("POST", "1700000000002", "/api/v2/spot/trade/place-order", SPACED, "j5sihWZvEo8txNPLaxwvOHeFqfV/IXdyogBKgTt0KgI="),
-            ("POST", "1700000000003", "/api/v2/spot/trade/cancel-symbol-order", "{}", "B4LImezc1vj+GgOLasgsC5yMce0eaM72A+Z5Fkf4+Sk="),
-            ("POST", "1700000000003", "/api/v2/spot/trade/cancel-symbol-order", "", "WqAORZLf6CK2kF5Wg/5BXwO7DOW6KGSo7DJuLh8jItg="),
-            ("GET", "1700000000004", "/api/v2/spot/trade/orderInfo?clientOid=a%2Bb%20c", "", "faQoqsmfDbq8awFTOUWcM5iXlsa0yoLlt/TYmdJOPKg="),
-            ("GET", "1700000000004", "/api/v2/spot/trade/orderInfo?clientOid=a%2Bb%20c", "", "jMhfWFhcsJqUrKQ87sqL2BVIv9jEGZwAumvsLuJVjXA="),
+            (
+                "GET",
+                "1700000000000",
+                "/api/v2/spot/account/assets?coin=USDT",
+                "",
+                "gkJteffQp5jz2jEndwahmzB1SmA1I37Yyj+nuYX7rGQ=",
+            ),
+            (
+                "GET",
+                "1700000000001",
+                "/api/v2/mix/position/all-position?marginCoin=USDT&productType=USDT-FUTURES",
+                "",
+                "IFj9SskY1YwFAprlx3XnQVTVJOh0CZP/vnIldMxHEcQ=",
+            ),
+            (
+                "GET",
+                "1700000000001",
+                "/api/v2/mix/position/all-position?productType=USDT-FUTURES&marginCoin=USDT",
+                "",
+                "jbrV716ynby+ek0qRMXPZGQLa9ly0RX93EPfD1+EZgE=",
+            ),
+            (
+                "POST",
+                "1700000000002",
+                "/api/v2/spot/trade/place-order",
+                COMPACT,
+                "86rryOLHP+xAGiSFRLHpLyBeTmUuwZJdqbStlYmmQ/M=",
+            ),
+            (
+                "POST",
+                "1700000000002",
+                "/api/v2/spot/trade/place-order",
+                SPACED,
+                "j5sihWZvEo8txNPLaxwvOHeFqfV/IXdyogBKgTt0KgI=",
+            ),
+            (
+                "POST",
+                "1700000000003",
+                "/api/v2/spot/trade/cancel-symbol-order",
+                "{}",
+                "B4LImezc1vj+GgOLasgsC5yMce0eaM72A+Z5Fkf4+Sk=",
+            ),
+            (
+                "POST",
+                "1700000000003",
+                "/api/v2/spot/trade/cancel-symbol-order",
+                "",
+                "WqAORZLf6CK2kF5Wg/5BXwO7DOW6KGSo7DJuLh8jItg=",
+            ),
+            (
+                "GET",
+                "1700000000004",
+                "/api/v2/spot/trade/orderInfo?clientOid=a%2Bb%20c",
+                "",
+                "faQoqsmfDbq8awFTOUWcM5iXlsa0yoLlt/TYmdJOPKg=",
+            ),
+            (
+                "GET",
+                "1700000000004",
+                "/api/v2/spot/trade/orderInfo?clientOid=a%2Bb%20c",
+                "",
+                "jMhfWFhcsJqUrKQ87sqL2BVIv9jEGZwAumvsLuJVjXA=",
+            ),
             ("GET", "1700000000", "/user/verify", "", "0MHJDb7y7yJpLWb7Rw0tyFO9H2AVTUeobitKTQgJ9jg="),
         ]
     }
@@ -283,7 +347,14 @@ mod tests {
     #[test]
     fn sorted_and_unsorted_queries_are_both_accepted() {
         let unsorted = "/api/v2/mix/position/all-position?productType=USDT-FUTURES&marginCoin=USDT";
-        assert!(signature_fits(SECRET, "1700000000001", "GET", unsorted, b"", "IFj9SskY1YwFAprlx3XnQVTVJOh0CZP/vnIldMxHEcQ="));
+        assert!(signature_fits(
+            SECRET,
+            "1700000000001",
+            "GET",
+            unsorted,
+            b"",
+            "IFj9SskY1YwFAprlx3XnQVTVJOh0CZP/vnIldMxHEcQ="
+        ));
     }
 
     #[test]
@@ -296,7 +367,11 @@ mod tests {
 
     fn ring(change: impl Fn(&mut KeyConfig)) -> KeyRing {
         let mut config = KeyConfig {
-            material: ApiKeyMaterial { key: "bg_0123456789abcdef".into(), secret: SECRET.into(), passphrase: "Passw0rd1".into() },
+            material: ApiKeyMaterial {
+                key: "bg_0123456789abcdef".into(),
+                secret: SECRET.into(),
+                passphrase: "Passw0rd1".into(),
+            },
             permissions: vec![Permission::Trade],
             ips: Vec::new(),
             environment: Environment::Production,
@@ -377,7 +452,8 @@ mod tests {
             sign: "0MHJDb7y7yJpLWb7Rw0tyFO9H2AVTUeobitKTQgJ9jg=",
             address: HERE,
         };
-        let judge = |login: &Login<'_>, now| ring.log_in(login, |_| AccountMode::Classic, now).map_err(|(code, _)| code);
+        let judge =
+            |login: &Login<'_>, now| ring.log_in(login, |_| AccountMode::Classic, now).map_err(|(code, _)| code);
         assert_eq!(judge(&login, 1_700_000_000_000), Ok(0));
         assert_eq!(judge(&login, 1_700_000_031_000), Err(30_014));
         assert_eq!(judge(&Login { key: "bg_x", ..login }, 1_700_000_000_000), Err(30_011));

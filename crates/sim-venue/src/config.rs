@@ -75,7 +75,12 @@ impl FromStr for Environment {
     type Err = SimError;
 
     fn from_str(text: &str) -> Result<Self, SimError> {
-        named(&[Self::Demo, Self::Production], |it| if it == Self::Demo { "demo" } else { "production" }, text, "environment")
+        named(
+            &[Self::Demo, Self::Production],
+            |it| if it == Self::Demo { "demo" } else { "production" },
+            text,
+            "environment",
+        )
     }
 }
 
@@ -93,7 +98,12 @@ impl FromStr for AccountMode {
     type Err = SimError;
 
     fn from_str(text: &str) -> Result<Self, SimError> {
-        named(&[Self::Classic, Self::Unified], |it| if it == Self::Classic { "classic" } else { "uta" }, text, "account mode")
+        named(
+            &[Self::Classic, Self::Unified],
+            |it| if it == Self::Classic { "classic" } else { "uta" },
+            text,
+            "account mode",
+        )
     }
 }
 

@@ -44,9 +44,10 @@ impl PublishedBook {
         if bids == self.bids && asks == self.asks {
             return None;
         }
-        let (bid_changes, ask_changes) = (changes(&self.bids, &bids, Side::Buy), changes(&self.asks, &asks, Side::Sell));
-        let changed_within =
-            SHORT_DEPTHS.map(|depth| top(&bids, depth) != top(&self.bids, depth) || top(&asks, depth) != top(&self.asks, depth));
+        let (bid_changes, ask_changes) =
+            (changes(&self.bids, &bids, Side::Buy), changes(&self.asks, &asks, Side::Sell));
+        let changed_within = SHORT_DEPTHS
+            .map(|depth| top(&bids, depth) != top(&self.bids, depth) || top(&asks, depth) != top(&self.asks, depth));
         let previous = self.seq;
         (self.bids, self.asks, self.seq) = (bids, asks, previous + 1);
         let mut checksum = self.checksum(listing);

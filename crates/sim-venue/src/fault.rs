@@ -97,7 +97,9 @@ pub enum FaultPlanError {
         name: String,
     },
     /// The part behind `@` is missing or not a time.
-    #[error("fault `{name}` needs a time: `{name}@20` acts on the 20th order, `{name}@5s` five seconds after the start")]
+    #[error(
+        "fault `{name}` needs a time: `{name}@20` acts on the 20th order, `{name}@5s` five seconds after the start"
+    )]
     Time {
         /// The fault's name.
         name: String,

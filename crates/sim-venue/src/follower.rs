@@ -35,7 +35,9 @@ impl Follower {
         let Some(listing) = engine.listing(self.instrument).copied() else { return };
         match kind {
             EventKind::DepthSnapshot { bids, asks, .. } => {
-                let wanted = |levels: &[TapeLevel]| levels.iter().filter_map(|level| price_of(level, &listing)).collect::<Vec<_>>();
+                let wanted = |levels: &[TapeLevel]| {
+                    levels.iter().filter_map(|level| price_of(level, &listing)).collect::<Vec<_>>()
+                };
                 self.withdraw_except(Side::Buy, &wanted(bids), engine, events);
                 self.withdraw_except(Side::Sell, &wanted(asks), engine, events);
                 self.has_book = true;
@@ -136,7 +138,8 @@ impl Follower {
     fn withdraw_except(&mut self, side: Side, wanted: &[Price], engine: &mut Engine, events: &mut Vec<Event>) {
         let mut sorted = wanted.to_vec();
         sorted.sort_unstable();
-        let gone: Vec<Price> = self.levels(side).keys().filter(|price| sorted.binary_search(price).is_err()).copied().collect();
+        let gone: Vec<Price> =
+            self.levels(side).keys().filter(|price| sorted.binary_search(price).is_err()).copied().collect();
         self.withdraw(side, &gone, engine, events);
     }
 
@@ -192,7 +195,8 @@ impl Playback {
     }
 
     fn rewind(&mut self) -> Result<(), SimError> {
-        let broken = |error: tape::TapeError, path: &Path| SimError::Tape { path: path.to_owned(), what: error.to_string() };
+        let broken =
+            |error: tape::TapeError, path: &Path| SimError::Tape { path: path.to_owned(), what: error.to_string() };
         let mut reader = TapeReader::open(&self.path).map_err(|error| broken(error, &self.path))?;
         self.next = reader.next().transpose().map_err(|error| broken(error, &self.path))?;
         self.reader = Some(Box::new(reader));

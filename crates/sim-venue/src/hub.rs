@@ -155,7 +155,9 @@ impl Hub {
 
     /// Whether anybody hears `topic`.
     pub(crate) fn has_listener(&self, topic: Topic) -> bool {
-        self.sessions.values().any(|session| !session.stalled && session.topics.iter().any(|(heard, _)| *heard == topic))
+        self.sessions
+            .values()
+            .any(|session| !session.stalled && session.topics.iter().any(|(heard, _)| *heard == topic))
     }
 
     /// Sends market data to everybody who listens to `topic`.
@@ -202,7 +204,9 @@ mod tests {
         }
         for _ in 0..3 {
             hub.publish(TOPIC, "snapshot", "1", 5);
-            assert!(matches!(read.try_recv(), Ok(Out::Text(text)) if text == r#"{"action":"snapshot","arg":{},"data":[1],"ts":5}"#));
+            assert!(
+                matches!(read.try_recv(), Ok(Out::Text(text)) if text == r#"{"action":"snapshot","arg":{},"data":[1],"ts":5}"#)
+            );
         }
         assert_eq!((hub.slow(), hub.len()), (1, 1));
     }

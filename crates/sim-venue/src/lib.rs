@@ -1,0 +1,52 @@
+//! The embedded exchange: a real HTTP and WebSocket venue on loopback, in the v2 spot dialect of Bitget.
+//!
+//! It verifies every signature, passphrase, timestamp, permission, address and rate, matches orders
+//! by price and time, and pushes what happens; its market is a seeded population, a recording, or
+//! nobody. Faults come on demand. Unmodified third-party clients can trade on it.
+//!
+//! ```no_run
+//! # fn main() -> Result<(), sim_venue::SimError> {
+//! # let clock = std::sync::Arc::new(clock::SystemClock);
+//! let sim = sim_venue::SimVenue::start(sim_venue::SimConfig::default(), clock)?;
+//! println!("{} {}", sim.rest, sim.key.key);
+//! sim.stop();
+//! # Ok(())
+//! # }
+//! ```
+//!
+//! Invariants: it shares no code with the program's own reading of the venue, so that a
+//! misreading cannot cancel itself out; it listens on loopback only; every queue and memory has a
+//! bound; an answer leaves before the pushes it causes, except where a fault says otherwise.
+
+mod auth;
+mod config;
+mod control;
+mod depth;
+mod error;
+mod fault;
+mod follower;
+mod hub;
+mod limits;
+mod orders;
+mod population;
+mod prints;
+mod private;
+mod public;
+mod reject;
+mod rest;
+mod server;
+mod session;
+mod stream;
+mod ticket;
+mod venue;
+
+pub use auth::KeyState;
+pub use config::{
+    AccountConfig, AccountMode, ApiKeyMaterial, Environment, InstrumentConfig, KeyConfig, Market, Permission,
+    RateLimits, SimConfig, StreamLimits, TapeEnd,
+};
+pub use control::{BalanceTruth, FillTruth, OrderTruth, SimControl};
+pub use error::SimError;
+pub use fault::{FaultKind, FaultPlan, FaultPlanError, FaultTime, PlannedFault};
+pub use orders::OrderStatus;
+pub use server::{RunningSim, SimVenue};

@@ -130,10 +130,7 @@ impl Limits {
         }
         forget_when_full(&mut self.endpoints, Self::CALLERS_MAX);
         let (clock, count) = (&self.clock, per_second.saturating_mul(self.config.endpoint_factor));
-        self.endpoints
-            .entry((path, caller))
-            .or_insert_with(|| Budget::new(clock, count, Duration::from_secs(1)))
-            .take()
+        self.endpoints.entry((path, caller)).or_insert_with(|| Budget::new(clock, count, Duration::from_secs(1))).take()
     }
 
     /// Counts a new connection of an address.

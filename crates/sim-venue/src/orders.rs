@@ -206,7 +206,10 @@ impl Order {
         });
         if let Some(members) = push.as_object_mut() {
             if self.filled > Qty::ZERO {
-                members.insert("feeDetail".into(), json!([{"feeCoin": self.fee_asset, "fee": self.fee.negated().to_string()}]));
+                members.insert(
+                    "feeDetail".into(),
+                    json!([{"feeCoin": self.fee_asset, "fee": self.fee.negated().to_string()}]),
+                );
             }
             if let Some(fill) = fill {
                 let last = [

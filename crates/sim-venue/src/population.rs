@@ -69,7 +69,8 @@ impl Population {
     ) -> Self {
         let scale = 10_f64.powi(i32::from(config.price_decimals));
         let ranks = 0..NEAR_QUOTES + FAR_QUOTES;
-        let slots = ranks.flat_map(|rank| [Side::Buy, Side::Sell].map(|side| Slot { side, rank, order: None })).collect();
+        let slots =
+            ranks.flat_map(|rank| [Side::Buy, Side::Sell].map(|side| Slot { side, rank, order: None })).collect();
         Self {
             instrument,
             makers,

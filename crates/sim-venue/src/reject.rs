@@ -41,7 +41,8 @@ impl Reject {
     }
 
     pub(crate) fn too_precise(field: &str, text: &str, decimals: u8) -> Self {
-        let what = format!("Parameter verification exception {field} checkBDScale error value={text} checkScale={decimals}");
+        let what =
+            format!("Parameter verification exception {field} checkBDScale error value={text} checkScale={decimals}");
         Self::new("40808", what)
     }
 
@@ -50,7 +51,8 @@ impl Reject {
     }
 
     pub(crate) fn body(&self, request_time_ms: u64) -> String {
-        serde_json::json!({"code": self.code, "msg": self.message, "requestTime": request_time_ms, "data": null}).to_string()
+        serde_json::json!({"code": self.code, "msg": self.message, "requestTime": request_time_ms, "data": null})
+            .to_string()
     }
 }
 

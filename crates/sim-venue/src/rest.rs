@@ -158,7 +158,9 @@ fn respond(status: u16, text: String, release: Option<Release>) -> HttpResponse<
     HttpResponse::build(status)
         .content_type(if json { "application/json;charset=UTF-8" } else { "text/html" })
         .message_body(AckBody { text: Some(web::Bytes::from(text)), _release: release })
-        .unwrap_or_else(|_| HttpResponse::with_body(StatusCode::INTERNAL_SERVER_ERROR, AckBody { text: None, _release: None }))
+        .unwrap_or_else(|_| {
+            HttpResponse::with_body(StatusCode::INTERNAL_SERVER_ERROR, AckBody { text: None, _release: None })
+        })
 }
 
 /// Judges a request in the venue's order; also the account whose pushes wait for the answer.
@@ -259,7 +261,11 @@ mod tests {
     #[test]
     fn no_path_is_listed_twice() {
         for (position, one) in ROUTES.iter().enumerate() {
-            assert!(ROUTES.iter().skip(position + 1).all(|two| (one.method, one.path) != (two.method, two.path)), "{}", one.path);
+            assert!(
+                ROUTES.iter().skip(position + 1).all(|two| (one.method, one.path) != (two.method, two.path)),
+                "{}",
+                one.path
+            );
         }
     }
 }

@@ -111,7 +111,8 @@ impl Venue {
         if !arg.inst_type.eq_ignore_ascii_case("SPOT") {
             return None;
         }
-        let named = |id: &Option<String>| id.as_deref().filter(|id| !id.eq_ignore_ascii_case("default")).map(str::to_owned);
+        let named =
+            |id: &Option<String>| id.as_deref().filter(|id| !id.eq_ignore_ascii_case("default")).map(str::to_owned);
         let instrument = match named(&arg.inst_id) {
             Some(symbol) => Some(self.instrument(&symbol)?.id),
             None => None,
@@ -188,8 +189,11 @@ impl Venue {
             }
             Topic::Trade(id) => {
                 let instrument = self.by_id(id)?;
-                let items: Vec<String> =
-                    instrument.prints.recent(FIRST_TRADES).map(|print| trade_item(print, &instrument.listing)).collect();
+                let items: Vec<String> = instrument
+                    .prints
+                    .recent(FIRST_TRADES)
+                    .map(|print| trade_item(print, &instrument.listing))
+                    .collect();
                 Some(items.join(","))
             }
             Topic::Books(id) => {
@@ -209,7 +213,8 @@ impl Venue {
             }
             Topic::Balances(wanted) => {
                 let account = account?;
-                let coins = self.balances(account).into_keys().filter(|coin| wanted.is_none_or(|wanted| wanted == *coin));
+                let coins =
+                    self.balances(account).into_keys().filter(|coin| wanted.is_none_or(|wanted| wanted == *coin));
                 let items: Vec<String> = coins.filter_map(|coin| self.balance_item(account, coin)).collect();
                 Some(items.join(","))
             }

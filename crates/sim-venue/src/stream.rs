@@ -72,7 +72,7 @@ impl Client {
                     }
                 }
                 Wake::Message(Some(Ok(message))) => {
-                    silence.as_mut().reset(tokio::time::Instant::from_std(soon(limits.silence_max)));
+                    silence.as_mut().reset(tokio::time::Instant::now() + limits.silence_max);
                     if self.on_message(message, &rate, &subscribes).await == Verdict::Close {
                         self.drain(&mut frames).await;
                         break;

@@ -8,11 +8,13 @@ use crate::limits::Limits;
 use crate::orders::{Fill, Look, Order, OrderStatus, OrderStore};
 use crate::population::{Population, STEP_MS};
 use crate::prints::Prints;
-use crate::{AccountMode, ApiKeyMaterial, FaultKind, FaultPlan, InstrumentConfig, KeyConfig, Market, SimConfig, SimError};
+use crate::{
+    AccountMode, ApiKeyMaterial, FaultKind, FaultPlan, InstrumentConfig, KeyConfig, Market, SimConfig, SimError,
+};
 use domain::{Asset, Clock, InstrumentId, MonoNanos, Price, Qty, Side, TimeInForce, UnixNanos};
 use matching::{
-    AccountId, Atoms, Engine, Event, FeeRate, FeeSchedule, Listing, NewOrder, OrderId, OrderSize, Party,
-    Removal, SelfTrade, Trade,
+    AccountId, Atoms, Engine, Event, FeeRate, FeeSchedule, Listing, NewOrder, OrderId, OrderSize, Party, Removal,
+    SelfTrade, Trade,
 };
 use rust_decimal::Decimal;
 use serde_json::json;
@@ -140,7 +142,15 @@ impl Venue {
             let id = engine.list(listing).map_err(|error| setting(format!("instrument {}: {error}", config.symbol)))?;
             let (published, prints) = (PublishedBook::default(), Prints::default());
             let config = *config;
-            instruments.push(Instrument { id, config, listing, published, prints, ticker_changed: false, candle_changed: false });
+            instruments.push(Instrument {
+                id,
+                config,
+                listing,
+                published,
+                prints,
+                ticker_changed: false,
+                candle_changed: false,
+            });
         }
         let rate = |fee: Decimal| FeeRate::from_decimal(fee).map_err(|error| setting(format!("fee {fee}: {error}")));
         let fees = FeeSchedule { maker: rate(config.maker_fee)?, taker: rate(config.taker_fee)? };
@@ -149,13 +159,21 @@ impl Venue {
         for (mode, balances) in std::iter::once((config.account, config.balances.as_slice())).chain(extra) {
             let account = engine.open_account(fees);
             for (asset, amount) in balances {
-                let atoms = Atoms::from_decimal(*amount).map_err(|error| setting(format!("balance {asset}={amount}: {error}")))?;
+                let atoms = Atoms::from_decimal(*amount)
+                    .map_err(|error| setting(format!("balance {asset}={amount}: {error}")))?;
                 if !engine.deposit(account, *asset, atoms) {
                     return Err(setting(format!("balance {asset}={amount} is not a positive amount")));
                 }
             }
             let user = 7_264_631_750 + u64::from(account.0);
-            accounts.push(Account { engine: account, user, mode, store: OrderStore::default(), holds: 0, waiting: VecDeque::new() });
+            accounts.push(Account {
+                engine: account,
+                user,
+                mode,
+                store: OrderStore::default(),
+                holds: 0,
+                waiting: VecDeque::new(),
+            });
         }
         let mut keys = KeyRing::default();
         keys.insert(KeyConfig {
@@ -167,11 +185,16 @@ impl Venue {
         });
         for key in &config.extra_keys {
             if key.account >= accounts.len() {
-                return Err(setting(format!("key {} belongs to account {}, which does not exist", key.material.key, key.account)));
+                return Err(setting(format!(
+                    "key {} belongs to account {}, which does not exist",
+                    key.material.key, key.account
+                )));
             }
             keys.insert(key.clone());
         }
-        let free = FeeRate::from_ppm(0).map(|rate| FeeSchedule { maker: rate, taker: rate }).map_err(|e| setting(e.to_string()))?;
+        let free = FeeRate::from_ppm(0)
+            .map(|rate| FeeSchedule { maker: rate, taker: rate })
+            .map_err(|e| setting(e.to_string()))?;
         let mut rich = || {
             let account = engine.open_account(free);
             for instrument in &instruments {
@@ -318,7 +341,8 @@ impl Venue {
     pub(crate) fn on_place_request(&mut self) -> Vec<FaultKind> {
         self.place_requests += 1;
         let due = self.faults.due_at_order(self.place_requests);
-        let (order, market): (Vec<FaultKind>, Vec<FaultKind>) = due.into_iter().partition(|kind| kind.concerns_an_order());
+        let (order, market): (Vec<FaultKind>, Vec<FaultKind>) =
+            due.into_iter().partition(|kind| kind.concerns_an_order());
         for kind in market {
             self.inject(kind);
         }
@@ -350,7 +374,8 @@ impl Venue {
     /// Takes an order into the engine and remembers it.
     pub(crate) fn place(&mut self, account: usize, ticket: Ticket) -> Result<(OrderId, String), matching::PlaceError> {
         let now = self.now();
-        let owner = self.accounts.get(account).map(|account| account.engine).ok_or(matching::PlaceError::UnknownAccount)?;
+        let owner =
+            self.accounts.get(account).map(|account| account.engine).ok_or(matching::PlaceError::UnknownAccount)?;
         let order = NewOrder {
             account: owner,
             instrument: ticket.instrument,
@@ -368,7 +393,9 @@ impl Venue {
             OrderSize::MarketBase { qty } => (None, qty, None),
             OrderSize::MarketQuote { budget } => (None, Qty::ZERO, Some(budget)),
         };
-        let fee_asset = self.by_id(ticket.instrument).map(|it| if ticket.side == Side::Buy { it.config.base } else { it.config.quote });
+        let fee_asset = self
+            .by_id(ticket.instrument)
+            .map(|it| if ticket.side == Side::Buy { it.config.base } else { it.config.quote });
         let record = Order {
             id,
             client_oid: client_oid.clone(),
@@ -427,7 +454,14 @@ impl Venue {
     }
 
     /// An order of a participant who is not an API client.
-    pub(crate) fn house_place(&mut self, instrument: InstrumentId, side: Side, price: Price, qty: Qty, force: TimeInForce) -> bool {
+    pub(crate) fn house_place(
+        &mut self,
+        instrument: InstrumentId,
+        side: Side,
+        price: Price,
+        qty: Qty,
+        force: TimeInForce,
+    ) -> bool {
         let order = NewOrder {
             account: self.house,
             instrument,
@@ -488,7 +522,9 @@ impl Venue {
     }
 
     fn record_fill(&mut self, account: usize, trade: &Trade, party: &Party, maker: bool, last: bool, now_ms: u64) {
-        let Some(order) = self.accounts.get_mut(account).and_then(|owner| owner.store.get_mut(party.order)) else { return };
+        let Some(order) = self.accounts.get_mut(account).and_then(|owner| owner.store.get_mut(party.order)) else {
+            return;
+        };
         order.filled = Qty(order.filled.0.saturating_add(trade.qty.0));
         order.filled_quote = Atoms(order.filled_quote.0 + trade.notional.0);
         order.fee = Atoms(order.fee.0 + party.fee.0);
@@ -587,7 +623,8 @@ impl Venue {
         let Some(order) = owner.store.get(id) else { return };
         let Some(instrument) = self.by_id(order.instrument) else { return };
         let look = Look { symbol: &instrument.config.symbol, listing: &instrument.listing, user: owner.user };
-        let (topic, data, ts_ms) = (PushTopic::Orders(order.instrument), order.pushed(look, fill).to_string(), self.now_ms());
+        let (topic, data, ts_ms) =
+            (PushTopic::Orders(order.instrument), order.pushed(look, fill).to_string(), self.now_ms());
         self.push(account, topic, data, ts_ms);
     }
 
@@ -617,7 +654,9 @@ impl Venue {
         for instrument in &mut self.instruments {
             let Some(book) = self.engine.book(instrument.id) else { continue };
             let subscribed = self.hub.has_listener(Topic::Books(instrument.id));
-            let Some(update) = instrument.published.advance(book, &instrument.listing, now_ms, subscribed) else { continue };
+            let Some(update) = instrument.published.advance(book, &instrument.listing, now_ms, subscribed) else {
+                continue;
+            };
             instrument.ticker_changed = true;
             if update.publish {
                 self.hub.publish(Topic::Books(instrument.id), "update", &update.data, now_ms);
@@ -654,7 +693,8 @@ impl Venue {
                 let topic = Topic::Candle(instrument.id, minutes);
                 if self.hub.has_listener(topic) {
                     let last = instrument.prints.candles(minutes, (0, u64::MAX), 1);
-                    let rows: Vec<String> = last.iter().map(|candle| candle_row(candle, &instrument.listing).to_string()).collect();
+                    let rows: Vec<String> =
+                        last.iter().map(|candle| candle_row(candle, &instrument.listing).to_string()).collect();
                     self.hub.publish(topic, "update", &rows.join(","), now_ms);
                 }
             }
@@ -679,14 +719,17 @@ impl Venue {
         let book = self.engine.book(instrument.id);
         let (bid, ask) = (book.and_then(matching::Book::best_bid), book.and_then(matching::Book::best_ask));
         let price = |mantissa: i64| price_text(Price(mantissa), listing).to_string();
-        let qty = |depth: Option<matching::Depth>| qty_text(depth.map_or(Qty::ZERO, |depth| depth.qty), listing).to_string();
+        let qty =
+            |depth: Option<matching::Depth>| qty_text(depth.map_or(Qty::ZERO, |depth| depth.qty), listing).to_string();
         let side = |depth: Option<matching::Depth>| price(depth.map_or(0, |depth| depth.price.0));
         let day = instrument.prints.day(now_ms);
-        let volume = |mantissa: i128, decimals: u8| Atoms::from_mantissa(mantissa, u32::from(decimals)).unwrap_or_default().to_string();
+        let volume = |mantissa: i128, decimals: u8| {
+            Atoms::from_mantissa(mantissa, u32::from(decimals)).unwrap_or_default().to_string()
+        };
         let quote_decimals = listing.price_decimals + listing.qty_decimals;
-        let change = day.filter(|day| day.open > 0).map_or(Decimal::ZERO, |day| {
-            (Decimal::from(day.last - day.open) / Decimal::from(day.open)).round_dp(5)
-        });
+        let change = day
+            .filter(|day| day.open > 0)
+            .map_or(Decimal::ZERO, |day| (Decimal::from(day.last - day.open) / Decimal::from(day.open)).round_dp(5));
         let figure = |pick: fn(crate::prints::Day) -> i64| price(day.map_or(0, pick));
         let quote = volume(day.map_or(0, |day| day.quote), quote_decimals);
         json!({
@@ -727,10 +770,18 @@ pub(crate) fn trade_item(print: &crate::prints::Print, listing: &Listing) -> Str
 /// A candle as the venue shows it: eight texts.
 pub(crate) fn candle_row(candle: &crate::prints::Candle, listing: &Listing) -> serde_json::Value {
     let price = |mantissa: i64| price_text(Price(mantissa), listing).to_string();
-    let volume = |mantissa: i128, decimals: u8| Atoms::from_mantissa(mantissa, u32::from(decimals)).unwrap_or_default().to_string();
+    let volume = |mantissa: i128, decimals: u8| {
+        Atoms::from_mantissa(mantissa, u32::from(decimals)).unwrap_or_default().to_string()
+    };
     let quote = volume(candle.quote, listing.price_decimals + listing.qty_decimals);
     json!([
-        candle.start_ms.to_string(), price(candle.open), price(candle.high), price(candle.low), price(candle.close),
-        volume(candle.base, listing.qty_decimals), quote, quote,
+        candle.start_ms.to_string(),
+        price(candle.open),
+        price(candle.high),
+        price(candle.low),
+        price(candle.close),
+        volume(candle.base, listing.qty_decimals),
+        quote,
+        quote,
     ])
 }

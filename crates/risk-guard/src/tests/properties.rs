@@ -122,7 +122,6 @@ proptest! {
         for order in account.orders.values().rev() {
             anew.on_order(None, order);
         }
-        let lived = &account.desk.exposure;
         for instrument in [InstrumentId(0), InstrumentId(1)] {
             // Without any mark a position is valued at its latest fill; bring both to the same mark.
             anew.mark(instrument, account.tops[instrument.index()]);
