@@ -46,7 +46,8 @@ pub(crate) fn main(arguments: &[String]) -> Result<()> {
 
     let mut suite = cargo();
     let test = format!("long_{}", request.name);
-    suite.args(["test", "--release", "--locked", "--features", "fail-points", "--test", &test, "--"]);
+    suite.args(["test", "--release", "--locked", "--package", "steadfast"]);
+    suite.args(["--features", "fail-points", "--test", &test, "--"]);
     suite.args(["--ignored", "--nocapture", "--test-threads=1"]).args(&request.rest);
     suite.env("STEADFAST_LONG_SEED", seed.to_string()).stdout(Stdio::piped());
     let begin = clock.mono();

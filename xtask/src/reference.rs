@@ -4,8 +4,11 @@ use crate::ci::Outcome;
 use crate::run::root;
 use anyhow::{Context as _, Result, bail};
 
-/// Each page: its place, and what makes its text.
-const PAGES: &[(&str, fn() -> String)] = &[
+/// A page: its place, and what makes its text.
+type Page = (&'static str, fn() -> String);
+
+/// All pages.
+const PAGES: &[Page] = &[
     ("config/reference.toml", settings::reference_toml),
     ("docs/settings.md", settings::reference_markdown),
     ("docs/metrics.md", telemetry::reference_markdown),

@@ -125,7 +125,7 @@ mod tests {
         assert_eq!(of("a.md", &path("work")), 1);
         assert_eq!(of("a.md", &path("Users")), 1);
         assert_eq!(of("Cargo.lock", &path("work")), 0);
-        assert_eq!(of("a.md", &format!("src{}", "/work/queue.rs")), 0);
+        assert_eq!(of("a.md", &format!("src/{}/queue.rs", "work")), 0);
         assert_eq!(of("a.md", "crates.io/var/lib/steadfast"), 0);
     }
 

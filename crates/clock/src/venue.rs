@@ -237,6 +237,20 @@ mod tests {
     }
 
     #[test]
+    fn fast_answers_count_even_after_many_slow_ones() {
+        let mut offset = VenueOffset::new();
+        for index in 0..10 {
+            offset.add(sample(index * 1_000, 2, 900, 100)).unwrap();
+        }
+        for index in 10..15 {
+            offset.add(sample(index * 1_000, 5, 5, 100)).unwrap();
+        }
+        let known = offset.estimate(MonoNanos(15 * SECOND)).unwrap();
+        assert_eq!(known.offset_ns, 100 * MS as i64);
+        assert!(known.uncertainty < Duration::from_millis(6));
+    }
+
+    #[test]
     fn one_lying_answer_among_the_fast_ones_is_outvoted() {
         let mut offset = VenueOffset::new();
         for index in 0..4 {

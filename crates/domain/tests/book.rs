@@ -276,16 +276,6 @@ proptest! {
     }
 
     #[test]
-    fn full_book_holds_exactly_the_best_part_of_a_sorted_map(
-        updates in proptest::collection::vec((changes(1..9_000, 0..300), changes(9_000..18_000, 0..300)), 1..12)
-    ) {
-        let row = |prices: std::ops::Range<i64>| -> Vec<Level> {
-            prices.step_by(2).map(|price| Level { price: Price(price), qty: Qty(5), ..Level::default() }).collect()
-        };
-        follows_the_model((row(1_001..9_000), row(9_000..16_999)), &updates);
-    }
-
-    #[test]
     fn checksum_equals_the_joined_text(
         bids in proptest::collection::vec((1_u32..1_000_000, 1_u32..1_000_000), 0..40),
         asks in proptest::collection::vec((1_000_001_u32..2_000_000, 1_u32..1_000_000), 0..40),
@@ -311,5 +301,20 @@ proptest! {
             }
         }
         prop_assert_eq!(book.checksum(), crc32fast::hash(parts.join(":").as_bytes()).cast_signed());
+    }
+}
+
+proptest! {
+    // Each case builds rows of thousands of levels.
+    #![proptest_config(ProptestConfig::with_cases(32))]
+
+    #[test]
+    fn full_book_holds_exactly_the_best_part_of_a_sorted_map(
+        updates in proptest::collection::vec((changes(1..9_000, 0..300), changes(9_000..18_000, 0..300)), 1..12)
+    ) {
+        let row = |prices: std::ops::Range<i64>| -> Vec<Level> {
+            prices.step_by(2).map(|price| Level { price: Price(price), qty: Qty(5), ..Level::default() }).collect()
+        };
+        follows_the_model((row(1_001..9_000), row(9_000..16_999)), &updates);
     }
 }

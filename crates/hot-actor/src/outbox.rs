@@ -80,9 +80,15 @@ impl<T> OutboxReceiver<T> {
     /// The oldest item. `None` means: empty, and the next push will wake again.
     #[must_use]
     pub fn pop(&self) -> Option<T> {
+        self.pop_after(|| {})
+    }
+
+    /// `between` is the moment in which a push is neither seen nor wakes; tests use it.
+    fn pop_after(&self, between: impl FnOnce()) -> Option<T> {
         if let Some(item) = self.shared.queue.pop() {
             return Some(item);
         }
+        between();
         // Declare readiness to be woken first, then look once more: a push in
         // between either sees the cleared flag and wakes, or is found here.
         self.shared.woken.store(false, Ordering::SeqCst);
@@ -132,6 +138,21 @@ mod tests {
     }
 
     #[test]
+    fn item_pushed_while_the_consumer_falls_asleep_is_found() {
+        let (sender, receiver, wakes) = counted(8);
+        sender.push_or_refuse(1).unwrap();
+        assert_eq!(receiver.pop(), Some(1));
+        let found = receiver.pop_after(|| sender.push_or_refuse(2).unwrap());
+        assert_eq!(wakes.load(Ordering::SeqCst), 1, "the push saw a consumer awake and did not wake it");
+        assert_eq!(found, Some(2));
+        sender.push_or_refuse(3).unwrap();
+        assert_eq!(wakes.load(Ordering::SeqCst), 1, "the consumer is awake with an item in its hand");
+        assert_eq!((receiver.pop(), receiver.pop()), (Some(3), None));
+        sender.push_or_refuse(4).unwrap();
+        assert_eq!(wakes.load(Ordering::SeqCst), 2);
+    }
+
+    #[test]
     fn full_outbox_gives_the_item_back_and_counts_it() {
         let (sender, receiver, _) = counted(2);
         sender.push_or_refuse(1).unwrap();
@@ -145,7 +166,7 @@ mod tests {
 
     #[test]
     fn no_item_is_left_behind_asleep_across_threads() {
-        const ITEMS: u64 = 100_000;
+        const ITEMS: u64 = 20_000;
         let (wake_sender, wake_receiver) = crossbeam_channel::bounded::<()>(1);
         let (sender, receiver) = outbox::<u64>(
             64,
@@ -153,23 +174,39 @@ mod tests {
                 let _ = wake_sender.try_send(());
             }),
         );
+        let taken = Arc::new(AtomicU64::new(0));
+        let seen = Arc::clone(&taken);
         let producer = std::thread::spawn(move || {
             for item in 0..ITEMS {
-                let mut item = item;
-                while let Err(back) = sender.push_or_refuse(item) {
-                    item = back;
+                // Each item is the last one until it was taken, so a missed wake is for ever;
+                // the short waits move the push over the moment of falling asleep.
+                while seen.load(Ordering::Acquire) < item {
                     std::thread::yield_now();
                 }
+                (0..item % 64).for_each(|_| std::hint::spin_loop());
+                sender.push_or_refuse(item).unwrap();
             }
         });
         let mut expected = 0;
         while expected < ITEMS {
-            wake_receiver
-                .recv_timeout(std::time::Duration::from_secs(20))
-                .expect("a push into an outbox that was seen empty wakes the consumer");
+            // Mostly awake, so that the test is quick; the long wait is for a wake that is missing.
+            let mut woken = wake_receiver.try_recv().map_err(drop);
+            for _ in 0..1_000 {
+                if woken.is_ok() {
+                    break;
+                }
+                std::thread::yield_now();
+                woken = wake_receiver.try_recv().map_err(drop);
+            }
+            let woken = woken.or_else(|()| wake_receiver.recv_timeout(std::time::Duration::from_secs(20)));
+            if woken.is_err() {
+                taken.store(u64::MAX, Ordering::Release);
+                panic!("a push into an outbox that was seen empty wakes the consumer; item {expected} did not");
+            }
             while let Some(item) = receiver.pop() {
                 assert_eq!(item, expected, "first in, first out");
                 expected += 1;
+                taken.store(expected, Ordering::Release);
             }
         }
         producer.join().unwrap();

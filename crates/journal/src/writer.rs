@@ -3,7 +3,7 @@
 use crate::reader::{Stored, check_version};
 use crate::record::Encoder;
 use crate::{JournalError, JournalReader, VERSION};
-use crossbeam_channel::{Receiver, RecvTimeoutError, Sender, bounded};
+use crossbeam_channel::{Receiver, Sender, TryRecvError, bounded};
 use domain::Clock;
 use messages::OrderEvent;
 use rusqlite::{Connection, params};
@@ -41,6 +41,8 @@ pub struct JournalHandle {
 const GROUP_MAX: usize = 512;
 /// Longest time that an event waits for others before the commit.
 const GROUP_WAIT: Duration = Duration::from_millis(5);
+/// Longest time between two looks at the ring when nobody wakes the thread.
+const IDLE_MAX: Duration = Duration::from_millis(100);
 /// Pause before a failed commit is tried again.
 const AGAIN: Duration = Duration::from_secs(1);
 /// Events kept while the disk does not take them; the ring behind them then fills, which halts trading.
@@ -119,7 +121,19 @@ impl JournalHandle {
     #[must_use]
     pub fn stop(mut self) -> Option<Stored> {
         let _ = self.stop.try_send(());
+        (self.waker())();
         self.thread.take().and_then(|thread| thread.join().ok())
+    }
+
+    /// Wakes the thread, so that events in the ring are looked at now. Never waits.
+    #[must_use]
+    pub fn waker(&self) -> Arc<dyn Fn() + Send + Sync> {
+        let thread = self.thread.as_ref().map(|thread| thread.thread().clone());
+        Arc::new(move || {
+            if let Some(thread) = &thread {
+                thread.unpark();
+            }
+        })
     }
 
     /// Whether the thread still runs.
@@ -139,6 +153,7 @@ struct Writer {
     on_health: Box<dyn FnMut(Health) + Send>,
     group: Vec<OrderEvent>,
     failed: bool,
+    stopping: bool,
     appends: metrics_handles::Handles,
 }
 
@@ -179,6 +194,7 @@ impl Writer {
             on_health,
             group: Vec::with_capacity(GROUP_MAX),
             failed: false,
+            stopping: false,
             appends: metrics_handles::Handles::new(),
         }
     }
@@ -189,7 +205,8 @@ impl Writer {
             if !self.group.is_empty() {
                 self.write();
             }
-            if !open || stopped.try_recv().is_ok() {
+            self.stopping |= stopped.try_recv().is_ok();
+            if !open || self.stopping {
                 while let Ok(event) = self.events.try_recv() {
                     self.group.push(event);
                 }
@@ -201,25 +218,36 @@ impl Writer {
     }
 
     /// Waits for the first event, then a moment for others. `false` when the ring is closed and empty.
+    ///
+    /// The thread parks instead of blocking in the ring, so that the order path pays no wake for an event;
+    /// [`JournalHandle::waker`] is called when its lanes have run empty.
     fn gather(&mut self) -> bool {
         if self.failed {
             std::thread::park_timeout(AGAIN);
         }
-        if self.group.is_empty() {
-            match self.events.recv_timeout(Duration::from_millis(100)) {
-                Ok(event) => self.group.push(event),
-                Err(RecvTimeoutError::Timeout) => return true,
-                Err(RecvTimeoutError::Disconnected) => return false,
-            }
-        }
-        let deadline = self.clock.mono().after(GROUP_WAIT);
         let room = if self.failed { KEPT_MAX } else { GROUP_MAX };
+        let begun = self.clock.mono();
+        let patience = if self.group.is_empty() { IDLE_MAX } else { GROUP_WAIT };
+        let mut deadline = begun.after(patience);
         while self.group.len() < room {
-            let left = deadline.since(self.clock.mono());
-            match self.events.recv_timeout(left) {
-                Ok(event) => self.group.push(event),
-                Err(RecvTimeoutError::Timeout) => break,
-                Err(RecvTimeoutError::Disconnected) => return !self.group.is_empty(),
+            match self.events.try_recv() {
+                Ok(event) => {
+                    if self.group.is_empty() {
+                        deadline = self.clock.mono().after(GROUP_WAIT);
+                    }
+                    self.group.push(event);
+                }
+                Err(TryRecvError::Disconnected) => return !self.group.is_empty(),
+                Err(TryRecvError::Empty) => {
+                    let left = deadline.since(self.clock.mono());
+                    if left.is_zero() || self.stopping {
+                        return true;
+                    }
+                    std::thread::park_timeout(left);
+                    if self.clock.mono() == begun {
+                        return true; // a clock that stands still, in tests
+                    }
+                }
             }
         }
         true

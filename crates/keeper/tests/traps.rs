@@ -177,6 +177,19 @@ fn trap_1_actor_in_the_path_of_money_is_never_made_anew() {
 }
 
 #[test]
+fn trap_1_actor_that_dies_during_shutdown_is_not_made_anew() {
+    on_system(async {
+        let (keeper, heard) = keeper();
+        let (mailbox, escalation) = supervised(&keeper, Rebuild::Limited(quick()));
+        ask(&mailbox).await;
+        mailbox.post(Do::Panic).map_err(|_| "refused").unwrap();
+        mailbox.finish().await;
+        assert_eq!(escalation.await.unwrap().rebuilt, 1, "the life that was due is not begun");
+        assert_eq!(heard.all(), ["counting up", "counting down", "counting died: asked to panic"]);
+    });
+}
+
+#[test]
 fn trap_1_panic_in_a_timer_or_at_the_start_is_a_death_like_any_other() {
     struct Fragile(Option<Duration>);
     impl KeptActor for Fragile {

@@ -152,8 +152,6 @@ impl Session {
         self.connections += 1;
         self.socket = Some(socket);
         self.control.mark_unchanged();
-        // What was meant for an earlier connection must not reach this one.
-        while self.outbox.try_recv().is_ok() {}
         self.present.store(self.connections, Ordering::SeqCst);
         let at = Stamp::now(self.clock.as_ref());
         if self.inbound.tell(WsEvent::Connected { connection: self.connections, at }).await.is_break() {
@@ -221,6 +219,7 @@ impl Session {
                 }
                 outgoing = self.outbox.recv() => {
                     let Some(outgoing) = outgoing else { return Stop::Deaf };
+                    // What was meant for an earlier connection must not reach this one.
                     if outgoing.connection != self.connections { continue; }
                     match send(socket, Message::Text(outgoing.text), self.config.send_patience).await {
                         Ok(()) => continue,

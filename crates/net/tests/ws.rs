@@ -302,8 +302,10 @@ fn slow_listener_makes_the_venue_wait_and_loses_nothing() {
 fn session_ends_when_nobody_listens_any_more() {
     on_runtime(async {
         let (listener, address) = listen().await;
-        let (handle, events) = WsSession::channel(config(address), clock(), 2).unwrap();
+        let (handle, mut events) = WsSession::channel(config(address), clock(), 2).unwrap();
         let _venue = accept(&listener).await;
+        connected(&mut events).await;
+        // The venue says nothing, so no event would find out.
         drop(events);
         handle.ended().await;
     });

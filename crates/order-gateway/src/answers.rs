@@ -9,7 +9,7 @@ use venue_api::{ActAnswer, RestCodec};
 
 /// What is to be told about one request.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Told {
+pub(crate) enum Told {
     /// To the order path.
     Report(ReportBody),
     /// To whoever verifies keys.
@@ -20,7 +20,7 @@ pub enum Told {
 
 /// What the path of a report needs of a request.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Ticket {
+pub(crate) struct Ticket {
     /// What was asked for.
     pub intent: SignIntent,
     /// Where its answer goes.
@@ -32,14 +32,14 @@ pub struct Ticket {
 impl Ticket {
     /// The part of a request that outlives its bytes.
     #[must_use]
-    pub const fn of(outbound: &Outbound) -> Self {
+    pub(crate) const fn of(outbound: &Outbound) -> Self {
         Self { intent: outbound.intent, route: outbound.route, signed: outbound.signed }
     }
 }
 
 /// It never left.
 #[must_use]
-pub fn not_sent(ticket: &Ticket) -> Told {
+pub(crate) fn not_sent(ticket: &Ticket) -> Told {
     match acted(ticket) {
         Some((id, verb)) => Told::Report(ReportBody::NotSent { id, verb }),
         None => other(ticket, CouldNotAsk::NotSent),
@@ -48,7 +48,7 @@ pub fn not_sent(ticket: &Ticket) -> Told {
 
 /// It was answered.
 #[must_use]
-pub fn answered(codec: &dyn RestCodec, ticket: &Ticket, answer: &HttpAnswer) -> Vec<Told> {
+pub(crate) fn answered(codec: &dyn RestCodec, ticket: &Ticket, answer: &HttpAnswer) -> Vec<Told> {
     let body = answer.body.as_ref();
     match ticket.route {
         Route::Query(query, purpose) => {
@@ -79,7 +79,7 @@ fn act_told(ticket: &Ticket, came: ActAnswer, first_byte: MonoNanos, at: MonoNan
 
 /// There is no answer.
 #[must_use]
-pub fn failed(ticket: &Ticket, failure: &HttpFailure, now: MonoNanos) -> Vec<Told> {
+pub(crate) fn failed(ticket: &Ticket, failure: &HttpFailure, now: MonoNanos) -> Vec<Told> {
     match (failure, acted(ticket)) {
         (HttpFailure::NotSent(_), _) => vec![not_sent(ticket)],
         (HttpFailure::OutcomeUnknown(_), Some((id, verb))) => vec![
@@ -125,18 +125,23 @@ fn query_told(query: QueryId, purpose: QueryPurpose, answer: QueryAnswer) -> Tol
 
 /// How long the venue wants us to wait, group by group.
 #[derive(Debug, Clone, Default)]
-pub struct Waits {
+pub(crate) struct Waits {
     in_a_row: [u32; EndpointGroup::ALL.len()],
 }
 
 impl Waits {
     /// The first wait when the venue names none.
-    pub const WAIT_MIN: Duration = Duration::from_secs(1);
+    pub(crate) const WAIT_MIN: Duration = Duration::from_secs(1);
     /// No wait is longer: the venue's own penalty for the whole address lasts five minutes.
-    pub const WAIT_MAX: Duration = Duration::from_secs(300);
+    pub(crate) const WAIT_MAX: Duration = Duration::from_secs(300);
 
     /// Looks at an answer's status; gives the wait to report when the venue limits us.
-    pub fn look(&mut self, verb: Verb, status: u16, retry_after: Option<&str>) -> Option<(EndpointGroup, Duration)> {
+    pub(crate) fn look(
+        &mut self,
+        verb: Verb,
+        status: u16,
+        retry_after: Option<&str>,
+    ) -> Option<(EndpointGroup, Duration)> {
         let group = EndpointGroup::of(verb);
         let in_a_row = self.in_a_row.get_mut(group as usize)?;
         if !matches!(status, 418 | 429) {

@@ -33,7 +33,7 @@ enum Kind {
 }
 
 /// Waiting and running requests of one venue.
-pub struct Dispatch<T> {
+pub(crate) struct Dispatch<T> {
     limits: Limits,
     cancels: VecDeque<T>,
     places: VecDeque<T>,
@@ -47,7 +47,7 @@ pub struct Dispatch<T> {
 }
 
 /// What a request must tell to be queued.
-pub trait Queued {
+pub(crate) trait Queued {
     /// What it does, and to which order.
     fn intent(&self) -> &SignIntent;
     /// Not to be sent after this.
@@ -74,7 +74,7 @@ fn kind(intent: &SignIntent) -> Kind {
 impl<T: Queued> Dispatch<T> {
     /// Nothing waits, nothing runs.
     #[must_use]
-    pub fn new(limits: Limits) -> Self {
+    pub(crate) fn new(limits: Limits) -> Self {
         Self {
             limits,
             cancels: VecDeque::new(),
@@ -90,24 +90,24 @@ impl<T: Queued> Dispatch<T> {
 
     /// Whether one more may wait.
     #[must_use]
-    pub fn has_room(&self) -> bool {
+    pub(crate) fn has_room(&self) -> bool {
         self.waiting() < self.limits.waiting_max
     }
 
     /// Requests that wait.
     #[must_use]
-    pub fn waiting(&self) -> usize {
+    pub(crate) fn waiting(&self) -> usize {
         self.cancels.len() + self.places.len() + self.queries.len() + self.parked
     }
 
     /// Requests under way.
     #[must_use]
-    pub const fn in_flight(&self) -> usize {
+    pub(crate) const fn in_flight(&self) -> usize {
         self.cancels_in_flight + self.places_in_flight + self.queries_in_flight
     }
 
     /// Takes a request in. Look at [`Self::has_room`] first.
-    pub fn offer(&mut self, item: T) {
+    pub(crate) fn offer(&mut self, item: T) {
         match (kind(item.intent()), *item.intent()) {
             (Kind::Place, SignIntent::Place(place)) => {
                 self.unanswered.entry(place.id).or_default();
@@ -126,7 +126,7 @@ impl<T: Queued> Dispatch<T> {
     }
 
     /// The request to send now, if one may go; it counts as under way until [`Self::finished`].
-    pub fn next(&mut self) -> Option<T> {
+    pub(crate) fn next(&mut self) -> Option<T> {
         let all = self.in_flight();
         if all >= self.limits.in_flight_max {
             return None;
@@ -152,7 +152,7 @@ impl<T: Queued> Dispatch<T> {
     }
 
     /// A request that [`Self::next`] gave is answered, lost, or was not sent after all.
-    pub fn finished(&mut self, intent: &SignIntent) {
+    pub(crate) fn finished(&mut self, intent: &SignIntent) {
         let counter = match kind(intent) {
             Kind::Cancel => &mut self.cancels_in_flight,
             Kind::Place => &mut self.places_in_flight,
@@ -172,7 +172,7 @@ impl<T: Queued> Dispatch<T> {
     }
 
     /// Takes out the waiting requests whose time to be sent has passed.
-    pub fn expired(&mut self, now: MonoNanos) -> Vec<T> {
+    pub(crate) fn expired(&mut self, now: MonoNanos) -> Vec<T> {
         let mut late = Vec::new();
         let mut sieve = |queue: &mut VecDeque<T>| {
             for item in std::mem::take(queue) {
@@ -195,7 +195,7 @@ impl<T: Queued> Dispatch<T> {
 
     /// When the next waiting request becomes too late.
     #[must_use]
-    pub fn next_expiry(&self) -> Option<MonoNanos> {
+    pub(crate) fn next_expiry(&self) -> Option<MonoNanos> {
         let parked = self.unanswered.values().flatten();
         let waiting = self.cancels.iter().chain(&self.places).chain(&self.queries).chain(parked);
         waiting.map(Queued::send_by).min()
@@ -279,7 +279,10 @@ mod tests {
     #[test]
     fn cancels_go_first_and_always_have_room() {
         let mut dispatch = dispatch([query(), place(1), cancel(50)]);
-        assert_eq!([dispatch.next(), dispatch.next(), dispatch.next()], [Some(cancel(50)), Some(place(1)), Some(query())]);
+        assert_eq!(
+            [dispatch.next(), dispatch.next(), dispatch.next()],
+            [Some(cancel(50)), Some(place(1)), Some(query())]
+        );
         for sequence in 2..20 {
             dispatch.offer(place(sequence));
         }

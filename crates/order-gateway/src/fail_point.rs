@@ -51,7 +51,8 @@ pub(crate) fn pass(point: FailPoint) {
 #[cfg(any(feature = "fail-points", test))]
 fn parse(text: &str) -> Option<(String, u64)> {
     let (name, at) = text.split_once('@')?;
-    let known = [FailPoint::BeforeWireRecord, FailPoint::AfterWireRecord, FailPoint::AfterSocket, FailPoint::AfterAnswer];
+    let known =
+        [FailPoint::BeforeWireRecord, FailPoint::AfterWireRecord, FailPoint::AfterSocket, FailPoint::AfterAnswer];
     let name = known.iter().find(|point| point.name() == name)?.name().to_owned();
     Some((name, at.parse().ok().filter(|at| *at > 0)?))
 }

@@ -227,7 +227,8 @@ impl Syncer {
         });
         let (bell, rung) = bounded(1);
         let theirs = Arc::clone(&shared);
-        let thread = std::thread::Builder::new().name("wire-log-sync".to_owned()).spawn(move || live(&theirs, &rung))?;
+        let thread =
+            std::thread::Builder::new().name("wire-log-sync".to_owned()).spawn(move || live(&theirs, &rung))?;
         Ok(Self { shared, bell: Some(bell), thread: Some(thread) })
     }
 

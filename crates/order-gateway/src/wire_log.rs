@@ -147,8 +147,7 @@ impl WireRecord {
             _ => false,
         };
         let venue = VenueId(venue);
-        shape_fits
-            .then_some(Self { seq, at, venue, verb, id, venue_order_id, symbol, version, order, strategy })
+        shape_fits.then_some(Self { seq, at, venue, verb, id, venue_order_id, symbol, version, order, strategy })
     }
 }
 
@@ -474,32 +473,34 @@ pub(crate) mod tests {
             ("[A-Z0-9]{0,24}", "[0-9]{1,40}", 0_u8..4),
             (any::<i64>(), 0_u8..=18, any::<i64>(), 0_u8..=18, any::<bool>(), 1_u8..=4),
         )
-            .prop_map(|((seq, at, venue, sequence, version, strategy), (symbol, venue_order, kind), numbers)| {
-                let (price, price_decimals, qty, qty_decimals, buys, tif) = numbers;
-                let order = WireOrder {
-                    side: if buys { Side::Buy } else { Side::Sell },
-                    price: Scaled { mantissa: price, decimals: price_decimals },
-                    qty: Scaled { mantissa: qty, decimals: qty_decimals },
-                    time_in_force: tif_of(tif).unwrap(),
-                };
-                let verb = match kind {
-                    0 => Verb::Place,
-                    1 | 2 => Verb::Cancel,
-                    _ => Verb::CancelAll,
-                };
-                WireRecord {
-                    seq,
-                    at: UnixNanos(at),
-                    venue: VenueId(venue),
-                    verb,
-                    id: (verb != Verb::CancelAll).then(|| id(sequence)),
-                    venue_order_id: (kind == 2).then(|| VenueOrderId::from(&venue_order).unwrap()),
-                    symbol: Symbol::from(&symbol).unwrap(),
-                    version,
-                    order: (verb == Verb::Place).then_some(order),
-                    strategy: StrategyTag(strategy),
-                }
-            })
+            .prop_map(
+                |((seq, at, venue, sequence, version, strategy), (symbol, venue_order, kind), numbers)| {
+                    let (price, price_decimals, qty, qty_decimals, buys, tif) = numbers;
+                    let order = WireOrder {
+                        side: if buys { Side::Buy } else { Side::Sell },
+                        price: Scaled { mantissa: price, decimals: price_decimals },
+                        qty: Scaled { mantissa: qty, decimals: qty_decimals },
+                        time_in_force: tif_of(tif).unwrap(),
+                    };
+                    let verb = match kind {
+                        0 => Verb::Place,
+                        1 | 2 => Verb::Cancel,
+                        _ => Verb::CancelAll,
+                    };
+                    WireRecord {
+                        seq,
+                        at: UnixNanos(at),
+                        venue: VenueId(venue),
+                        verb,
+                        id: (verb != Verb::CancelAll).then(|| id(sequence)),
+                        venue_order_id: (kind == 2).then(|| VenueOrderId::from(&venue_order).unwrap()),
+                        symbol: Symbol::from(&symbol).unwrap(),
+                        version,
+                        order: (verb == Verb::Place).then_some(order),
+                        strategy: StrategyTag(strategy),
+                    }
+                },
+            )
     }
 
     proptest! {

@@ -240,12 +240,6 @@ impl Playback {
             }
         }
     }
-
-    /// How often it has begun again.
-    #[cfg(test)]
-    pub(crate) fn rounds(&self) -> u64 {
-        self.rounds
-    }
 }
 
 /// Instruments of the recording that the venue lists, by their spelling.

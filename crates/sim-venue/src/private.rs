@@ -137,12 +137,20 @@ fn place_one(
     symbol: Option<&str>,
 ) -> Result<(Value, Vec<FaultKind>), Reject> {
     let faults = venue.on_place_request();
-    let ticket = venue.ticket(account, body, symbol)?;
-    let (id, client_oid) = venue.place(account, ticket).map_err(|error| match error {
-        PlaceError::Balance { .. } => Reject::new("43012", "Insufficient balance"),
-        PlaceError::BookFull => Reject::new("43005", "Exceed the maximum number of orders"),
-        other => Reject::new("43002", format!("Pending order failed: {other}")),
-    })?;
+    let taken = venue.ticket(account, body, symbol).and_then(|ticket| {
+        venue.place(account, ticket).map_err(|error| match error {
+            PlaceError::Balance { .. } => Reject::new("43012", "Insufficient balance"),
+            PlaceError::BookFull => Reject::new("43005", "Exceed the maximum number of orders"),
+            other => Reject::new("43002", format!("Pending order failed: {other}")),
+        })
+    });
+    let (id, client_oid) = match taken {
+        Ok(taken) => taken,
+        Err(reject) => {
+            venue.rearm(faults);
+            return Err(reject);
+        }
+    };
     if faults.contains(&FaultKind::FillBeforeAck) {
         venue.fill_now(account, id);
     }
@@ -188,7 +196,7 @@ pub(crate) fn place_batch(venue: &mut Venue, call: &Call) -> Result<Answer, Reje
 }
 
 /// The order that a body names by either id; the venue's own wins.
-fn find<'a>(venue: &'a Venue, account: usize, by: impl Fn(&str) -> Option<String>) -> Result<&'a Order, Reject> {
+fn find(venue: &Venue, account: usize, by: impl Fn(&str) -> Option<String>) -> Result<&Order, Reject> {
     let store = &venue.accounts.get(account).ok_or_else(Reject::no_such_order)?.store;
     if let Some(id) = by("orderId") {
         let id = id.parse().map(OrderId).map_err(|_| Reject::invalid("orderId"))?;

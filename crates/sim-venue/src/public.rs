@@ -106,9 +106,10 @@ pub(crate) fn order_book(venue: &mut Venue, call: &Call) -> Result<Answer, Rejec
         for depth in book.into_iter().flat_map(|book| book.depth(side)) {
             let down = depth.price.0 - depth.price.0 % width;
             let price = if side == Side::Sell && down != depth.price.0 { down + width } else { down };
+            let full = merged.len() == count;
             match merged.last_mut().filter(|last| last.0 == price) {
                 Some(last) => last.1 += depth.qty.0,
-                None if merged.len() == count => break,
+                None if full => break,
                 None => merged.push((price, depth.qty.0)),
             }
         }

@@ -179,14 +179,7 @@ impl Venue {
     fn first_data(&self, topic: Topic, account: Option<usize>) -> Option<String> {
         let now_ms = self.now_ms();
         match topic {
-            Topic::Ticker(id) => {
-                let mut ticker = self.ticker(self.by_id(id)?);
-                let symbol = ticker.get("symbol").cloned()?;
-                let open = ticker.get("open").cloned()?;
-                let members = ticker.as_object_mut()?;
-                members.extend([("instId".to_owned(), symbol), ("open24h".to_owned(), open)]);
-                Some(ticker.to_string())
-            }
+            Topic::Ticker(id) => self.by_id(id).map(|instrument| self.ticker_push(instrument)),
             Topic::Trade(id) => {
                 let instrument = self.by_id(id)?;
                 let items: Vec<String> = instrument

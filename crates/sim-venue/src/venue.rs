@@ -351,6 +351,11 @@ impl Venue {
         faults
     }
 
+    /// Keeps faults for the next order: the one they were meant for was not taken.
+    pub(crate) fn rearm(&mut self, faults: Vec<FaultKind>) {
+        self.armed.extend(faults);
+    }
+
     /// Lets something go wrong now, or with the next order if it concerns one.
     pub(crate) fn inject(&mut self, kind: FaultKind) {
         tracing::info!(fault = kind.name(), "fault injected");
@@ -701,7 +706,8 @@ impl Venue {
         }
     }
 
-    fn ticker_push(&self, instrument: &Instrument) -> String {
+    /// The ticker as its channel shows it.
+    pub(crate) fn ticker_push(&self, instrument: &Instrument) -> String {
         let mut ticker = self.ticker(instrument);
         if let Some(members) = ticker.as_object_mut() {
             members.remove("symbol");
@@ -784,4 +790,153 @@ pub(crate) fn candle_row(candle: &crate::prints::Candle, listing: &Listing) -> s
         quote,
         quote,
     ])
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::TapeEnd;
+    use crate::hub::Out;
+    use clock::ManualClock;
+    use serde_json::Value;
+    use std::net::{IpAddr, Ipv4Addr};
+    use std::path::Path;
+    use tokio::sync::mpsc::{Receiver, channel};
+
+    fn venue(market: Market) -> (Arc<ManualClock>, Venue) {
+        let clock = Arc::new(ManualClock::default());
+        clock.set_unix(UnixNanos::from_millis(1_700_000_000_000));
+        let config = SimConfig { market, ..SimConfig::default() };
+        let key = ApiKeyMaterial { key: "bg_1".into(), secret: "s".into(), passphrase: "p".into() };
+        let venue = Venue::new(&config, key, Arc::clone(&clock) as Arc<dyn Clock>).unwrap();
+        (clock, venue)
+    }
+
+    /// A logged-in client of all private channels.
+    fn listener(venue: &mut Venue) -> Receiver<Out> {
+        let (queue, frames) = channel(10_000);
+        let id = venue.hub.open(queue, None, IpAddr::V4(Ipv4Addr::LOCALHOST), false);
+        let session = venue.hub.get_mut(id).unwrap();
+        session.account = Some(0);
+        session.topics = [Topic::Orders(None), Topic::Fills(None), Topic::Balances(None)]
+            .map(|topic| (topic, "{}".to_owned()))
+            .to_vec();
+        frames
+    }
+
+    fn heard(frames: &mut Receiver<Out>) -> Vec<Value> {
+        let mut heard = Vec::new();
+        while let Ok(Out::Text(text)) = frames.try_recv() {
+            let frame: Value = serde_json::from_str(&text).unwrap();
+            heard.push(frame["data"][0].clone());
+        }
+        heard
+    }
+
+    fn bid(price: i64, qty: i64) -> Ticket {
+        Ticket {
+            instrument: InstrumentId(0),
+            side: Side::Buy,
+            size: OrderSize::Limit { price: Price(price), qty: Qty(qty) },
+            force: TimeInForce::Gtc,
+            self_trade: SelfTrade::Allow,
+            client_oid: None,
+        }
+    }
+
+    #[test]
+    fn pushes_wait_until_every_answer_has_left_and_then_come_in_order() {
+        let (_, mut venue) = venue(Market::Quiet);
+        let mut frames = listener(&mut venue);
+        venue.hold(0);
+        venue.hold(0);
+        let (id, _) = venue.place(0, bid(6_000_000, 1_000)).unwrap();
+        venue.fill_now(0, id);
+        assert!(heard(&mut frames).is_empty());
+        venue.release(0);
+        assert!(heard(&mut frames).is_empty(), "another answer is still on its way");
+        venue.release(0);
+        let told = heard(&mut frames);
+        let states: Vec<&str> = told.iter().filter_map(|data| data["status"].as_str()).collect();
+        assert_eq!(states, ["live", "filled"]);
+        assert!(told.iter().any(|data| data["tradeId"].is_string() && data["symbol"] == "BTCUSDT"));
+    }
+
+    #[test]
+    fn an_order_completed_by_several_trades_is_filled_with_the_last_one_only() {
+        let (_, mut venue) = venue(Market::Quiet);
+        for price in [6_000_000, 6_000_100, 6_000_200] {
+            assert!(venue.house_place(InstrumentId(0), Side::Sell, Price(price), Qty(100), TimeInForce::Gtc));
+        }
+        let mut frames = listener(&mut venue);
+        venue.place(0, bid(6_000_200, 300)).unwrap();
+        let told = heard(&mut frames);
+        let states: Vec<&str> = told.iter().filter_map(|data| data["status"].as_str()).collect();
+        assert_eq!(states, ["live", "partially_filled", "partially_filled", "filled"]);
+    }
+
+    #[test]
+    fn coins_are_conserved_while_a_client_trades_with_the_crowd() {
+        let (clock, mut venue) = venue(Market::Seeded);
+        let assets: Vec<Asset> = ["BTC", "ETH", "SOL", "USDT"].iter().map(|code| Asset::from(code).unwrap()).collect();
+        let totals = |venue: &Venue| assets.iter().map(|asset| venue.engine.total(*asset)).collect::<Vec<_>>();
+        let before = totals(&venue);
+        for _ in 0..400 {
+            let best = venue.engine.book(InstrumentId(0)).unwrap().best_bid().unwrap();
+            venue.place(0, bid(best.price.0 + 50, 1_000)).unwrap();
+            clock.advance(Duration::from_millis(100));
+            venue.tick();
+            let open: Vec<OrderId> = venue.accounts[0].store.open().map(|order| order.id).collect();
+            for id in open {
+                assert!(venue.cancel(0, id));
+            }
+        }
+        assert_eq!(totals(&venue), before);
+        assert!(venue.accounts[0].store.fills().count() > 20);
+        assert!(venue.engine.fees_collected(assets[0]) > Atoms::ZERO);
+    }
+
+    fn import(source: &Path, path: &Path) {
+        let input = std::io::BufReader::new(std::fs::File::open(source).unwrap());
+        let mut writer = tape::TapeWriter::create(path, "test").unwrap();
+        for event in tape::import::hftbacktest(input, None, |_| {}).unwrap() {
+            writer.write(&event.unwrap()).unwrap();
+        }
+        writer.finish_on_disk().unwrap();
+    }
+
+    /// The real recording: a quote five thousandths of a percent from the middle trades as a maker.
+    #[test]
+    fn quotes_near_the_middle_of_a_real_recording_are_filled() {
+        let source = Path::new(env!("CARGO_MANIFEST_DIR"))
+            .join("../../../shared/data/ws_captures/hftbacktest/spot_btcusdt_20240808.gz");
+        if !source.exists() {
+            println!("skipped: {} is not here", source.display());
+            return;
+        }
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("real.tape");
+        import(&source, &path);
+        let (clock, mut venue) = venue(Market::Tape { path, at_end: TapeEnd::Hold });
+        let mut fills = [0, 0];
+        for _ in 0..600 {
+            let mid = venue.mid(InstrumentId(0)).unwrap();
+            if venue.accounts[0].store.open().next().is_none() {
+                let near = |percent: i64| i64::try_from((mid * Decimal::new(percent, 3)).trunc().mantissa()).unwrap();
+                venue.place(0, bid(near(99_995), 100)).unwrap();
+                let ask = Ticket { side: Side::Sell, ..bid(near(100_005), 100) };
+                venue.place(0, ask).unwrap();
+            }
+            clock.advance(Duration::from_millis(100));
+            venue.tick();
+            assert!(venue.engine.book(InstrumentId(0)).unwrap().is_consistent());
+        }
+        for fill in venue.accounts[0].store.fills() {
+            assert!(fill.maker);
+            fills[usize::from(fill.side == Side::Sell)] += 1;
+        }
+        assert!(fills[0] >= 2 && fills[1] >= 2, "{fills:?}");
+        let Crowd::Tape(_, followers) = &venue.crowd else { panic!("a tape") };
+        assert_eq!(followers.values().map(|follower| follower.unfit).sum::<u64>(), 0);
+    }
 }

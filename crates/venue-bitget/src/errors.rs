@@ -41,16 +41,15 @@ const REST: &[(&[u32], VenueErrorClass, VenueReason)] = &[
         Why::BadRequest,
     ),
     (&[40072, 40102, 42016, 50024], Refused, Why::Instrument),
-    (
-        &[40109, 40768, 43001, 45057, 80011, 40819, 43025, 43020, 31007, 22001],
-        OutcomeUnknown,
-        Why::OrderNotFound,
-    ),
+    (&[40109, 40768, 43001, 45057, 80011, 40819, 43025, 43020, 31007, 22001], OutcomeUnknown, Why::OrderNotFound),
     (&[43002, 43003], Refused, Why::Other),
     (&[45055, 45056, 45129], OutcomeUnknown, Why::NotCancellable),
     (&[40786, 40708, 43118, 45034, 50060, 25212], OutcomeUnknown, Why::DuplicateClientId),
     (
-        &[43012, 40754, 45002, 50020, 40762, 40711, 40712, 40798, 40800, 25202, 25203, 22002, 40757, 43029, 45003, 45006],
+        &[
+            43012, 40754, 45002, 50020, 40762, 40711, 40712, 40798, 40800, 25202, 25203, 22002, 40757, 43029, 45003,
+            45006,
+        ],
         Refused,
         Why::Balance,
     ),

@@ -77,7 +77,8 @@ mod tests {
 
     #[test]
     fn codes_become_rights_and_addresses_are_counted() {
-        let info = read(r#"{"userId":"7264631750","ips":"127.0.0.1, 10.0.0.1","authorities":["stow","coor"],"parentId":1}"#);
+        let info =
+            read(r#"{"userId":"7264631750","ips":"127.0.0.1, 10.0.0.1","authorities":["stow","coor"],"parentId":1}"#);
         let info = info.unwrap();
         assert_eq!(info.rights.as_slice(), [KeyRight::SpotRead, KeyRight::SpotTrade, KeyRight::FuturesRead]);
         assert_eq!((info.account.as_str(), info.bound_addresses), ("7264631750", 2));

@@ -17,6 +17,7 @@
 //! cannot be read is never taken for success or for "not found".
 
 mod errors;
+mod fast;
 mod keys;
 mod loose;
 mod private;

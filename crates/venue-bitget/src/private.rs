@@ -72,9 +72,7 @@ impl PrivateCodec for Bitget {
         match frame.event.text().as_deref() {
             Some("login") => Ok(login(&frame)),
             Some("error") => Ok(error(&frame)),
-            Some("subscribe") => {
-                Ok(frame.channel().map_or(PrivateFrame::Ignored, PrivateFrame::Subscribed))
-            }
+            Some("subscribe") => Ok(frame.channel().map_or(PrivateFrame::Ignored, PrivateFrame::Subscribed)),
             Some(_) => Ok(PrivateFrame::Ignored),
             None => match frame.channel() {
                 Some(channel) => reports(channel, frame.data).map_err(|RowError(what)| FrameError(what)),

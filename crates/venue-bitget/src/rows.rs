@@ -97,7 +97,8 @@ impl OrderRow<'_> {
         let side = side(self.side)?;
         let status = status(self.status.or(self.state))?;
         // The size of a market buy is in the quote asset: all that is known in base is what was filled.
-        let in_quote = side == Side::Buy && self.order_type.text().is_some_and(|kind| kind.eq_ignore_ascii_case("market"));
+        let in_quote =
+            side == Side::Buy && self.order_type.text().is_some_and(|kind| kind.eq_ignore_ascii_case("market"));
         let qty = if in_quote { filled } else { number(self.size, "size")?.ok_or(RowError("size"))? };
         let created = self.c_time.millis().unwrap_or_default();
         Ok(OrderUpdate {
@@ -121,7 +122,8 @@ impl OrderRow<'_> {
     /// The limit price, where one is stated. `priceAvg` of the unfilled list is the limit price only
     /// as long as nothing is filled; a number too long for 64 bits can only be an average.
     fn limit_price(&self, source: OrderSource, filled: Scaled) -> Result<Option<Scaled>, RowError> {
-        let average = if source == OrderSource::Unfilled && filled.mantissa == 0 { self.price_avg } else { Loose::default() };
+        let average =
+            if source == OrderSource::Unfilled && filled.mantissa == 0 { self.price_avg } else { Loose::default() };
         for field in [self.price, average] {
             match field.scaled() {
                 Ok(Some(price)) if price.mantissa > 0 => return Ok(Some(price)),
@@ -211,7 +213,12 @@ impl FillRow<'_> {
     /// The row as a report.
     pub(crate) fn report(&self, source: FeeSource) -> Result<FillReport, RowError> {
         let symbol = self.symbol.or(self.inst_id).text().and_then(|text| symbol(&text)).ok_or(RowError("symbol"))?;
-        let client_id = self.client_oid.or(self.client_o_id).text().map(|text| fixed(&text).ok_or(RowError("client order id"))).transpose()?;
+        let client_id = self
+            .client_oid
+            .or(self.client_o_id)
+            .text()
+            .map(|text| fixed(&text).ok_or(RowError("client order id")))
+            .transpose()?;
         let trade_id: VenueTradeId = self.trade_id.text().and_then(|text| fixed(&text)).ok_or(RowError("trade id"))?;
         Ok(FillReport {
             symbol,

@@ -7,10 +7,10 @@
 
 use crate::errors::{self, CLOSING_SOON};
 use crate::loose::{Loose, fixed};
-use crate::{Bitget, PING_EVERY};
+use crate::{Bitget, PING_EVERY, fast};
 use domain::{Scaled, Side, Symbol, UnixNanos};
-use serde::de::{DeserializeSeed, Deserializer, IgnoredAny, MapAccess, SeqAccess, Visitor};
 use serde::Deserialize;
+use serde::de::{DeserializeSeed, Deserializer, IgnoredAny, MapAccess, SeqAccess, Visitor};
 use std::fmt;
 use std::time::Duration;
 use venue_api::{
@@ -42,15 +42,24 @@ impl FeedCodec for Bitget {
             out.kind = FeedFrameKind::Pong;
             return Ok(());
         }
-        let text = std::str::from_utf8(frame).map_err(|_| FrameError("not UTF-8"))?;
-        let mut head = read_frame(text, out, None)?;
-        if head.data_came_first {
-            // JSON has no order of members: now that the channel is known, read again.
-            let topic = head.topic;
-            head = read_frame(text, out, topic)?;
+        if fast::book(frame, out).is_some() {
+            return Ok(());
         }
-        settle(&head, out)
+        out.clear();
+        general(frame, out)
     }
+}
+
+/// Reads any frame. `out` is empty before.
+pub(crate) fn general(frame: &[u8], out: &mut FeedFrame) -> Result<(), FrameError> {
+    let text = std::str::from_utf8(frame).map_err(|_| FrameError("not UTF-8"))?;
+    let mut head = read_frame(text, out, None)?;
+    if head.data_came_first {
+        // JSON has no order of members: now that the channel is known, read again.
+        let topic = head.topic;
+        head = read_frame(text, out, topic)?;
+    }
+    settle(&head, out)
 }
 
 const fn channel_name(channel: Channel) -> &'static str {
@@ -112,6 +121,8 @@ fn settle(head: &Head<'_>, out: &mut FeedFrame) -> Result<(), FrameError> {
             }
             if subscription.channel == Channel::Trade {
                 out.kind = FeedFrameKind::Trades;
+                // The first push after a subscription holds trades of before: history, not news.
+                out.book.snapshot = snapshot;
                 return Ok(());
             }
             out.kind = FeedFrameKind::Book;
@@ -182,7 +193,12 @@ impl<'de> Visitor<'de> for FrameVisitor<'_, 'de> {
                 Some("action") => head.action = map.next_value::<Word<'de>>()?.0,
                 Some("code") => head.code = map.next_value()?,
                 Some("msg") => head.message = map.next_value()?,
-                Some("arg") => head.topic = Some(map.next_value()?),
+                Some("arg") => {
+                    let topic: Topic<'de> = map.next_value()?;
+                    // Said before the data is read, so that a frame that fails names its book.
+                    self.out.subscription = topic.subscription();
+                    head.topic = Some(topic);
+                }
                 Some("data") => match head.topic {
                     None => {
                         map.next_value::<IgnoredAny>()?;
@@ -484,7 +500,8 @@ impl<'de> Deserialize<'de> for OneLevel {
     }
 }
 
-/// A decimal as text, its digits going straight into an integer; JSON numbers where they are exact.
+/// A decimal as text, its digits going straight into an integer. A JSON number with a fraction is an
+/// error: it would come through binary, where digits may be lost unseen.
 struct Digits(Scaled);
 
 impl<'de> Deserialize<'de> for Digits {
@@ -505,15 +522,6 @@ impl<'de> Deserialize<'de> for Digits {
             fn visit_u64<E: serde::de::Error>(self, number: u64) -> Result<Digits, E> {
                 let mantissa = i64::try_from(number).map_err(E::custom)?;
                 Ok(Digits(Scaled { mantissa, decimals: 0 }))
-            }
-
-            fn visit_f64<E: serde::de::Error>(self, number: f64) -> Result<Digits, E> {
-                // Up to 15 digits survive the way through binary; the shortest text is the original then.
-                let scaled = Scaled::parse(number.to_string().as_bytes()).map_err(E::custom)?;
-                if scaled.mantissa.unsigned_abs() >= 1_000_000_000_000_000 {
-                    return Err(E::custom("number beyond exact range"));
-                }
-                Ok(Digits(scaled))
             }
         }
         deserializer.deserialize_any(DigitsVisitor)

@@ -1,11 +1,7 @@
 //! The bytes that are signed, the signatures of the published scheme, and the headers.
-#![expect(clippy::unwrap_used, reason = "a suite fails by panicking")]
-#![expect(unreachable_pub, reason = "helpers shared between suites")]
 
-mod common;
-
+use crate::common::{every_intent, id, number, place, symbol, venue_id};
 use base64::Engine as _;
-use common::{every_intent, id, number, place, symbol, venue_id};
 use domain::{Scaled, UnixNanos};
 use hmac::{Hmac, KeyInit as _, Mac as _};
 use messages::{PlaceOrder, SignIntent, SignRefusal};

@@ -1,14 +1,8 @@
 //! Answers of the venue's REST interface.
-#![expect(clippy::unwrap_used, clippy::panic, reason = "a suite fails by panicking")]
-#![expect(unreachable_pub, reason = "helpers shared between suites")]
 
-mod common;
-
-use common::{cancel, id, number, place, symbol, venue_id};
+use crate::common::{cancel, id, number, place, symbol, venue_id};
 use domain::{Liquidity, Side, UnixNanos, VenueOrderStatus};
-use messages::{
-    CouldNotAsk, KeyRight, OrderUpdate, QueryAnswer, SignIntent, VenueErrorClass, VenueReason,
-};
+use messages::{CouldNotAsk, KeyRight, OrderUpdate, QueryAnswer, SignIntent, VenueErrorClass, VenueReason};
 use venue_api::{ActAnswer, VenueCodecs};
 use venue_bitget::Environment;
 
@@ -47,7 +41,8 @@ fn orders(answer: QueryAnswer) -> (Vec<OrderUpdate>, bool) {
     }
 }
 
-const ACCEPTED: &str = r#"{"code":"00000","msg":"success","requestTime":1,"data":{"orderId":"1001","clientOid":"s00700000g5s2mrkg1"}}"#;
+const ACCEPTED: &str =
+    r#"{"code":"00000","msg":"success","requestTime":1,"data":{"orderId":"1001","clientOid":"s00700000g5s2mrkg1"}}"#;
 
 #[test]
 fn an_accepted_order_has_the_venues_id() {
@@ -136,7 +131,8 @@ fn not_found_is_clear_for_one_order_and_a_question_for_a_cancel() {
 
 #[test]
 fn one_order_is_read_out_of_its_list() {
-    let QueryAnswer::Order(Some(order)) = ask(&query_order(), include_str!("../fixtures/rest_order_info.json")) else {
+    let QueryAnswer::Order(Some(order)) = ask(&query_order(), include_str!("../../fixtures/rest_order_info.json"))
+    else {
         panic!()
     };
     assert_eq!(order.venue_order_id, venue_id("1300000000000000001"));
@@ -151,7 +147,7 @@ fn only_an_empty_list_says_that_an_order_does_not_exist() {
     for body in [r#"{"code":"00000","msg":"success","data":[]}"#, r#"{"code":"00000","msg":"success","data":null}"#] {
         assert_eq!(ask(&query_order(), body), QueryAnswer::Order(None));
     }
-    let other = include_str!("../fixtures/rest_order_info.json").replace("s00700000g5s2mrkg1", "s00700000g5s2mrkg2");
+    let other = include_str!("../../fixtures/rest_order_info.json").replace("s00700000g5s2mrkg1", "s00700000g5s2mrkg2");
     assert_eq!(ask(&query_order(), &other), QueryAnswer::CouldNotAsk(CouldNotAsk::Unreadable));
     for body in ["", "{}", r#"{"code":"00000","data":{}}"#, r#"{"code":"00000","data":[{}]}"#, "<html>"] {
         assert_eq!(ask(&query_order(), body), QueryAnswer::CouldNotAsk(CouldNotAsk::Unreadable), "{body}");
@@ -160,7 +156,7 @@ fn only_an_empty_list_says_that_an_order_does_not_exist() {
 
 #[test]
 fn open_orders_have_their_limit_price_only_while_nothing_is_filled() {
-    let (page, more) = orders(ask(&open_orders(), include_str!("../fixtures/rest_unfilled.json")));
+    let (page, more) = orders(ask(&open_orders(), include_str!("../../fixtures/rest_unfilled.json")));
     assert!(!more);
     assert_eq!((page[0].price, page[0].filled.mantissa), (Some(number("59000")), 0));
     assert_eq!(page[0].client_id.as_str(), "by-hand");
@@ -170,7 +166,7 @@ fn open_orders_have_their_limit_price_only_while_nothing_is_filled() {
 
 #[test]
 fn a_market_buy_of_somebody_else_is_stated_in_base() {
-    let (page, _) = orders(ask(&history(0), include_str!("../fixtures/rest_history.json")));
+    let (page, _) = orders(ask(&history(0), include_str!("../../fixtures/rest_history.json")));
     assert_eq!(page[0].symbol.as_str(), "ETHUSDT");
     assert_eq!((page[0].qty, page[0].filled), (number("0.0125000000000000"), number("0.0125000000000000")));
     assert_eq!((page[0].price, page[0].status), (None, VenueOrderStatus::Filled));
@@ -180,9 +176,9 @@ fn a_market_buy_of_somebody_else_is_stated_in_base() {
 
 #[test]
 fn history_keeps_orders_that_changed_since() {
-    let (page, _) = orders(ask(&history(1_700_000_000_150), include_str!("../fixtures/rest_history.json")));
+    let (page, _) = orders(ask(&history(1_700_000_000_150), include_str!("../../fixtures/rest_history.json")));
     assert_eq!(page.len(), 2, "created before, cancelled after");
-    let (page, _) = orders(ask(&history(1_700_000_000_300), include_str!("../fixtures/rest_history.json")));
+    let (page, _) = orders(ask(&history(1_700_000_000_300), include_str!("../../fixtures/rest_history.json")));
     assert_eq!(page.len(), 1);
 }
 
@@ -198,8 +194,10 @@ fn a_full_page_has_more_until_it_reaches_back_far_enough() {
 
 #[test]
 fn one_unreadable_row_makes_a_list_unreadable() {
-    let good = include_str!("../fixtures/rest_unfilled.json");
-    for (from, to) in [("\"live\"", "\"weird\""), ("\"sell\"", "\"?\""), ("\"0.002\"", "\"x\""), ("1300000000000000009", "")] {
+    let good = include_str!("../../fixtures/rest_unfilled.json");
+    for (from, to) in
+        [("\"live\"", "\"weird\""), ("\"sell\"", "\"?\""), ("\"0.002\"", "\"x\""), ("1300000000000000009", "")]
+    {
         let body = good.replacen(from, to, 1);
         assert_eq!(ask(&open_orders(), &body), QueryAnswer::CouldNotAsk(CouldNotAsk::Unreadable), "{from}");
     }
@@ -207,26 +205,35 @@ fn one_unreadable_row_makes_a_list_unreadable() {
 
 #[test]
 fn a_paid_fee_is_positive() {
-    let QueryAnswer::Fills { page, more } = ask(&fills(0), include_str!("../fixtures/rest_fills.json")) else { panic!() };
+    let QueryAnswer::Fills { page, more } = ask(&fills(0), include_str!("../../fixtures/rest_fills.json")) else {
+        panic!()
+    };
     assert!(!more);
     assert_eq!((page[0].fee.amount.to_string(), page[0].fee.asset.as_str()), ("0.0000004".to_owned(), "BTC"));
     assert_eq!(page[0].liquidity, Liquidity::Maker);
     assert_eq!(page[0].trade_id.as_str(), "1300000000000000777");
     assert_eq!(page[1].fee.amount.to_string(), "0.006");
     assert_eq!((page[1].price, page[1].qty), (number("60001.5"), number("0.0001")));
-    let rebate = include_str!("../fixtures/rest_fills.json").replace("\"-0.0000004\"", "\"0.0000004\"");
+    let rebate = include_str!("../../fixtures/rest_fills.json").replace("\"-0.0000004\"", "\"0.0000004\"");
     let QueryAnswer::Fills { page, .. } = ask(&fills(0), &rebate) else { panic!() };
     assert_eq!(page[0].fee.amount.to_string(), "-0.0000004");
 }
 
 #[test]
 fn balances_add_up_what_is_held() {
-    let QueryAnswer::Balances(balances) = ask(&SignIntent::Balances, include_str!("../fixtures/rest_assets.json")) else {
+    let QueryAnswer::Balances(balances) = ask(&SignIntent::Balances, include_str!("../../fixtures/rest_assets.json"))
+    else {
         panic!()
     };
     assert_eq!(balances[0].asset.as_str(), "USDT");
-    assert_eq!((balances[0].available.to_string(), balances[0].held.to_string()), ("940".to_owned(), "60.5".to_owned()));
-    assert_eq!((balances[1].available.to_string(), balances[1].held.to_string()), ("0.00000001".to_owned(), "0".to_owned()));
+    assert_eq!(
+        (balances[0].available.to_string(), balances[0].held.to_string()),
+        ("940".to_owned(), "60.5".to_owned())
+    );
+    assert_eq!(
+        (balances[1].available.to_string(), balances[1].held.to_string()),
+        ("0.00000001".to_owned(), "0".to_owned())
+    );
 }
 
 #[test]
@@ -239,7 +246,7 @@ fn the_rights_of_a_key_are_read() {
 
 #[test]
 fn instruments_are_listed_and_unreadable_rows_left_out() {
-    let body = include_str!("../fixtures/rest_symbols.json").as_bytes();
+    let body = include_str!("../../fixtures/rest_symbols.json").as_bytes();
     let listed = codecs().public.instruments(200, body).unwrap();
     let names: Vec<&str> = listed.iter().map(|instrument| instrument.symbol.as_str()).collect();
     assert_eq!(names, ["BTCUSDT", "ETHUSDT"]);
@@ -250,7 +257,10 @@ fn instruments_are_listed_and_unreadable_rows_left_out() {
 
 #[test]
 fn server_time_is_text_or_number() {
-    for body in [r#"{"code":"00000","data":{"serverTime":"1700000000123"}}"#, r#"{"code":"00000","data":{"serverTime":1700000000123}}"#] {
+    for body in [
+        r#"{"code":"00000","data":{"serverTime":"1700000000123"}}"#,
+        r#"{"code":"00000","data":{"serverTime":1700000000123}}"#,
+    ] {
         assert_eq!(codecs().public.server_time(200, body.as_bytes()).unwrap().as_millis(), 1_700_000_000_123);
     }
     for body in [r#"{"code":"00000","data":{}}"#, r#"{"code":"00000","data":{"serverTime":"0"}}"#, "", "{}"] {

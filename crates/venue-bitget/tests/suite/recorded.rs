@@ -1,10 +1,6 @@
 //! Payloads that nobody here wrote, where a copy of them lies beside the workspace.
-#![expect(clippy::unwrap_used, clippy::panic, clippy::print_stderr, reason = "a suite fails by panicking and says what it skips")]
-#![expect(unreachable_pub, reason = "helpers shared between suites")]
 
-mod common;
-
-use common::{cancel, id, symbol};
+use crate::common::{cancel, id, symbol};
 use domain::{Book, BookMessage, Level, MonoNanos, UnixNanos};
 use messages::{QueryAnswer, ReportBody, SignIntent};
 use std::collections::BTreeMap;
@@ -59,12 +55,17 @@ fn stored_rest_answers_are_read() {
                 let QueryAnswer::KeyInfo(info) = ask(SignIntent::KeyInfo) else { panic!("{body}") };
                 assert_eq!(info.bound_addresses, 1);
             }
-            "spot/account/assets" => assert!(matches!(ask(SignIntent::Balances), QueryAnswer::Balances(list) if list.len() == 1)),
+            "spot/account/assets" => {
+                assert!(matches!(ask(SignIntent::Balances), QueryAnswer::Balances(list) if list.len() == 1))
+            }
             "spot/trade/place-order" => {
                 // The stored client order id is not ours, so the answer is about another order.
-                assert_eq!(codecs.rest.act_answer(&common::place(), 200, body.as_bytes()), ActAnswer::Unclear);
+                assert_eq!(codecs.rest.act_answer(&crate::common::place(), 200, body.as_bytes()), ActAnswer::Unclear);
                 let ours = body.replace("121211212122", id().as_str());
-                assert!(matches!(codecs.rest.act_answer(&common::place(), 200, ours.as_bytes()), ActAnswer::Accepted(_)));
+                assert!(matches!(
+                    codecs.rest.act_answer(&crate::common::place(), 200, ours.as_bytes()),
+                    ActAnswer::Accepted(_)
+                ));
             }
             "spot/trade/cancel-order" => {
                 let ours = body.replace("xx001", id().as_str());
@@ -76,7 +77,8 @@ fn stored_rest_answers_are_read() {
             }
             "spot/trade/orderInfo" => {
                 let ours = body.replace("1-2-1-2-1", id().as_str());
-                let answer = codecs.rest.query_answer(&SignIntent::QueryOrder { symbol, id: id() }, 200, ours.as_bytes());
+                let answer =
+                    codecs.rest.query_answer(&SignIntent::QueryOrder { symbol, id: id() }, 200, ours.as_bytes());
                 assert!(matches!(answer, QueryAnswer::Order(Some(order)) if order.filled == order.qty), "{body}");
             }
             "spot/trade/unfilled-orders" => {
@@ -88,7 +90,8 @@ fn stored_rest_answers_are_read() {
                 assert!(matches!(&answer, QueryAnswer::Orders { page, .. } if page.len() == 1), "{answer:?}");
             }
             "spot/trade/fills" => {
-                let QueryAnswer::Fills { page, .. } = ask(SignIntent::Fills { symbol, since: UnixNanos(0), older_than: None })
+                let QueryAnswer::Fills { page, .. } =
+                    ask(SignIntent::Fills { symbol, since: UnixNanos(0), older_than: None })
                 else {
                     panic!("{body}")
                 };
@@ -156,7 +159,9 @@ fn every_checksum_of_a_recorded_session_is_reproduced() {
         if !text.contains("\"channel\":\"books\"") || !text.contains("\"action\"") {
             continue;
         }
-        let text = text.replace("\"instType\":\"sp\"", "\"instType\":\"SPOT\"").replace("\"instType\":\"mc\"", "\"instType\":\"SPOT\"");
+        let text = text
+            .replace("\"instType\":\"sp\"", "\"instType\":\"SPOT\"")
+            .replace("\"instType\":\"mc\"", "\"instType\":\"SPOT\"");
         codecs.feed.decode(text.as_bytes(), &mut frame).unwrap();
         let key = format!("{}{}", line["src"], frame.subscription.unwrap().symbol);
         let book = books.entry(key).or_insert_with(|| Book::new(12, 6, Duration::from_secs(1)));

@@ -1,25 +1,25 @@
-//! Intents that the suites share.
+//! Intents that the suites share; no suite needs all of them.
 
 use domain::{ClientOrderId, Scaled, Side, Symbol, TimeInForce, UnixNanos, VenueOrderId};
 use messages::{PlaceOrder, SignIntent};
 
-pub fn symbol(text: &str) -> Symbol {
+pub(crate) fn symbol(text: &str) -> Symbol {
     Symbol::from(text).unwrap()
 }
 
-pub fn venue_id(text: &str) -> VenueOrderId {
+pub(crate) fn venue_id(text: &str) -> VenueOrderId {
     VenueOrderId::from(text).unwrap()
 }
 
-pub fn id() -> ClientOrderId {
+pub(crate) fn id() -> ClientOrderId {
     "s00700000g5s2mrkg1".parse().unwrap()
 }
 
-pub fn number(text: &str) -> Scaled {
+pub(crate) fn number(text: &str) -> Scaled {
     Scaled::parse(text.as_bytes()).unwrap()
 }
 
-pub fn place() -> SignIntent {
+pub(crate) fn place() -> SignIntent {
     SignIntent::Place(PlaceOrder {
         id: id(),
         symbol: symbol("BTCUSDT"),
@@ -30,11 +30,11 @@ pub fn place() -> SignIntent {
     })
 }
 
-pub fn cancel() -> SignIntent {
+pub(crate) fn cancel() -> SignIntent {
     SignIntent::Cancel { symbol: symbol("BTCUSDT"), id: id(), venue_order_id: None }
 }
 
-pub fn every_intent() -> Vec<SignIntent> {
+pub(crate) fn every_intent() -> Vec<SignIntent> {
     let symbol = symbol("BTCUSDT");
     let since = UnixNanos::from_millis(1_699_999_999_000);
     let older_than = Some(venue_id("1300000000000000001"));

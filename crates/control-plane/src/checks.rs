@@ -1,0 +1,275 @@
+//! What a request must satisfy before its route is looked at; pure.
+//!
+//! The order is fixed: host, size of the head, token, origin. Each failure is a problem document that repeats nothing
+//! of what the client sent.
+
+use crate::limits::HEADER_BYTES_MAX;
+use crate::problem::Problem;
+use crate::routes::Method;
+use crate::token::TokenHash;
+use actix_web::http::Uri;
+use actix_web::http::header::{self, HeaderMap};
+use std::net::SocketAddr;
+
+/// The names under which this server may be addressed, each with its port.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Hosts(Vec<String>);
+
+/// How a connection came in.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Way {
+    /// Over TCP.
+    Tcp,
+    /// Over the Unix socket, which has no port: `localhost` alone is a name of ours there.
+    Socket,
+}
+
+impl Hosts {
+    /// The names of a server that listens on this loopback address.
+    pub(crate) fn new(listening: SocketAddr) -> Self {
+        let mut names = vec!["localhost".to_owned(), "127.0.0.1".to_owned(), "[::1]".to_owned()];
+        let own = match listening {
+            SocketAddr::V4(address) => address.ip().to_string(),
+            SocketAddr::V6(address) => format!("[{}]", address.ip()),
+        };
+        if !names.contains(&own) {
+            names.push(own);
+        }
+        let port = listening.port();
+        let mut hosts: Vec<_> = names.iter().map(|name| format!("{name}:{port}")).collect();
+        if port == 80 {
+            hosts.append(&mut names);
+        }
+        Self(hosts)
+    }
+
+    fn contains(&self, host: &str, way: Way) -> bool {
+        self.0.iter().any(|own| own.eq_ignore_ascii_case(host))
+            || (way == Way::Socket && host.eq_ignore_ascii_case("localhost"))
+    }
+
+    /// Exactly one `Host`, and it is ours; so is the authority of an absolute address.
+    pub(crate) fn check(&self, uri: &Uri, headers: &HeaderMap, way: Way) -> Result<(), Problem> {
+        let mut given = headers.get_all(header::HOST);
+        let (Some(host), None) = (given.next(), given.next()) else {
+            return Err(Problem::new(400, "host_missing", "bad request", "exactly one Host header is needed"));
+        };
+        let ours = host.to_str().is_ok_and(|host| self.contains(host, way))
+            && uri.authority().is_none_or(|authority| self.contains(authority.as_str(), way));
+        if ours {
+            Ok(())
+        } else {
+            Err(Problem::new(
+                421,
+                "wrong_host",
+                "misdirected request",
+                "this server answers only under its loopback address and port",
+            ))
+        }
+    }
+}
+
+/// The head of a request is not too large.
+pub(crate) fn check_head(uri: &Uri, headers: &HeaderMap) -> Result<(), Problem> {
+    let target = uri.path_and_query().map_or(0, |target| target.as_str().len());
+    let bytes = headers.iter().fold(target, |sum, (name, value)| sum + name.as_str().len() + value.len());
+    if bytes <= HEADER_BYTES_MAX {
+        Ok(())
+    } else {
+        Err(Problem::new(431, "headers_too_large", "request header fields too large", "at most 8 KiB are read"))
+    }
+}
+
+/// What was presented in place of a token.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum TokenCheck {
+    /// The right one.
+    Right,
+    /// None.
+    Missing,
+    /// Another.
+    Wrong,
+}
+
+/// The protocol name that a stream speaks; a browser sends its token beside it as `token.` and the digits, because it
+/// can set no header on a WebSocket.
+pub(crate) const STREAM_PROTOCOL: &str = "steadfast.v1";
+
+/// Compares the presented token. `stream`: it may also stand among the WebSocket protocols.
+pub(crate) fn check_token(headers: &HeaderMap, token: TokenHash, stream: bool) -> TokenCheck {
+    let bearer = headers.get(header::AUTHORIZATION).map(|value| {
+        let value = value.as_bytes();
+        match value.split_at_checked(7) {
+            Some((scheme, rest)) if scheme.eq_ignore_ascii_case(b"bearer ") => rest,
+            _ => b"",
+        }
+    });
+    let offered = || {
+        let protocols = headers.get_all(header::SEC_WEBSOCKET_PROTOCOL).filter_map(|value| value.to_str().ok());
+        protocols.flat_map(|list| list.split(',')).find_map(|one| one.trim().strip_prefix("token.")).map(str::as_bytes)
+    };
+    match bearer.or_else(|| if stream { offered() } else { None }) {
+        None => TokenCheck::Missing,
+        Some(presented) if token.matches(presented) => TokenCheck::Right,
+        Some(_) => TokenCheck::Wrong,
+    }
+}
+
+/// A request to the API that a browser makes comes from our own page. Programs send neither header.
+pub(crate) fn check_origin(headers: &HeaderMap, method: Method) -> Result<(), Problem> {
+    let refused = || {
+        Err(Problem::new(403, "cross_origin", "request from another site", "only the page of this server may call it"))
+    };
+    let host = headers.get(header::HOST).map(header::HeaderValue::as_bytes).unwrap_or_default();
+    for origin in headers.get_all(header::ORIGIN) {
+        let ours = origin.as_bytes().strip_prefix(b"http://").is_some_and(|rest| rest.eq_ignore_ascii_case(host));
+        if !ours {
+            return refused();
+        }
+    }
+    for site in headers.get_all("sec-fetch-site") {
+        // `none`: a person typed the address; that reads, it never changes anything.
+        let fine = site == "same-origin" || (site == "none" && method == Method::Get);
+        if !fine {
+            return refused();
+        }
+    }
+    Ok(())
+}
+
+/// What changes something is JSON, which no form of another site can send unasked.
+pub(crate) fn check_content_type(headers: &HeaderMap) -> Result<(), Problem> {
+    let mut given = headers.get_all(header::CONTENT_TYPE);
+    let json = match (given.next().and_then(|value| value.to_str().ok()), given.next()) {
+        (Some(value), None) => {
+            value.split(';').next().is_some_and(|kind| kind.trim().eq_ignore_ascii_case("application/json"))
+        }
+        _ => false,
+    };
+    if json {
+        Ok(())
+    } else {
+        Err(Problem::new(415, "not_json", "unsupported media type", "send Content-Type: application/json"))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use actix_web::http::header::{HeaderName, HeaderValue};
+
+    fn headers(pairs: &[(&str, &str)]) -> HeaderMap {
+        let mut map = HeaderMap::new();
+        for (name, value) in pairs {
+            map.append(HeaderName::try_from(*name).unwrap(), HeaderValue::from_str(value).unwrap());
+        }
+        map
+    }
+
+    fn host_status(hosts: &Hosts, uri: &str, pairs: &[(&str, &str)], way: Way) -> u16 {
+        hosts.check(&uri.parse().unwrap(), &headers(pairs), way).err().map_or(200, |problem| problem.status)
+    }
+
+    #[test]
+    fn only_loopback_names_with_the_right_port_are_ours() {
+        let hosts = Hosts::new("127.0.0.1:7447".parse().unwrap());
+        for host in ["127.0.0.1:7447", "localhost:7447", "LOCALHOST:7447", "[::1]:7447"] {
+            assert_eq!(host_status(&hosts, "/", &[("host", host)], Way::Tcp), 200, "{host}");
+        }
+        for host in [
+            "evil.test",
+            "evil.test:7447",
+            "localhost",
+            "127.0.0.1",
+            "localhost:7448",
+            "localhost.:7447",
+            "localhost:7447.evil.test",
+            "127.0.0.1.evil.test:7447",
+            "127.1:7447",
+            "2130706433:7447",
+            "0.0.0.0:7447",
+            "user@localhost:7447",
+            "",
+        ] {
+            assert_eq!(host_status(&hosts, "/", &[("host", host)], Way::Tcp), 421, "{host}");
+        }
+    }
+
+    #[test]
+    fn missing_or_double_host_is_a_bad_request() {
+        let hosts = Hosts::new("127.0.0.1:7447".parse().unwrap());
+        assert_eq!(host_status(&hosts, "/", &[], Way::Tcp), 400);
+        let twice = [("host", "localhost:7447"), ("host", "evil.test")];
+        assert_eq!(host_status(&hosts, "/", &twice, Way::Tcp), 400);
+    }
+
+    #[test]
+    fn absolute_address_of_another_host_is_refused_behind_a_good_host_header() {
+        let hosts = Hosts::new("127.0.0.1:7447".parse().unwrap());
+        let good = [("host", "localhost:7447")];
+        assert_eq!(host_status(&hosts, "http://evil.test/metrics", &good, Way::Tcp), 421);
+        assert_eq!(host_status(&hosts, "http://localhost:7447/metrics", &good, Way::Tcp), 200);
+    }
+
+    #[test]
+    fn name_without_port_is_ours_on_port_80_and_on_the_socket_only() {
+        let hosts = Hosts::new("127.0.0.1:80".parse().unwrap());
+        assert_eq!(host_status(&hosts, "/", &[("host", "localhost")], Way::Tcp), 200);
+        let hosts = Hosts::new("127.0.0.2:7447".parse().unwrap());
+        assert_eq!(host_status(&hosts, "/", &[("host", "127.0.0.2:7447")], Way::Tcp), 200);
+        assert_eq!(host_status(&hosts, "/", &[("host", "localhost")], Way::Tcp), 421);
+        assert_eq!(host_status(&hosts, "/", &[("host", "localhost")], Way::Socket), 200);
+        assert_eq!(host_status(&hosts, "/", &[("host", "evil.test")], Way::Socket), 421);
+    }
+
+    #[test]
+    fn origin_must_be_the_host_that_was_asked() {
+        let good = ("host", "127.0.0.1:7447");
+        let status = |method, pairs: &[(&str, &str)]| {
+            check_origin(&headers(pairs), method).err().map_or(200, |problem| problem.status)
+        };
+        assert_eq!(status(Method::Post, &[good]), 200);
+        assert_eq!(status(Method::Post, &[good, ("origin", "http://127.0.0.1:7447")]), 200);
+        assert_eq!(status(Method::Post, &[good, ("sec-fetch-site", "same-origin")]), 200);
+        assert_eq!(status(Method::Get, &[good, ("sec-fetch-site", "none")]), 200);
+        for origin in [
+            "null",
+            "http://evil.test",
+            "http://127.0.0.1",
+            "http://127.0.0.1:7448",
+            "https://127.0.0.1:7447",
+            "http://localhost:7447",
+            "http://127.0.0.1:7447.evil.test",
+        ] {
+            assert_eq!(status(Method::Post, &[good, ("origin", origin)]), 403, "{origin}");
+            assert_eq!(status(Method::Get, &[good, ("origin", origin)]), 403, "{origin}");
+        }
+        for site in ["cross-site", "same-site", "other"] {
+            assert_eq!(status(Method::Post, &[good, ("sec-fetch-site", site)]), 403, "{site}");
+            assert_eq!(status(Method::Get, &[good, ("sec-fetch-site", site)]), 403, "{site}");
+        }
+        assert_eq!(status(Method::Post, &[good, ("sec-fetch-site", "none")]), 403);
+    }
+
+    #[test]
+    fn only_json_is_taken() {
+        let fine = |pairs: &[(&str, &str)]| check_content_type(&headers(pairs)).is_ok();
+        assert!(fine(&[("content-type", "application/json")]));
+        assert!(fine(&[("content-type", "Application/JSON; charset=utf-8")]));
+        for kind in ["text/plain", "application/x-www-form-urlencoded", "multipart/form-data", "application/jsonx", ""] {
+            assert!(!fine(&[("content-type", kind)]), "{kind}");
+        }
+        assert!(!fine(&[]));
+        assert!(!fine(&[("content-type", "application/json"), ("content-type", "text/plain")]));
+    }
+
+    #[test]
+    fn head_beyond_eight_kibibytes_is_refused() {
+        let uri: Uri = "/metrics".parse().unwrap();
+        let long = "x".repeat(HEADER_BYTES_MAX);
+        assert!(check_head(&uri, &headers(&[("cookie", "short")])).is_ok());
+        assert_eq!(check_head(&uri, &headers(&[("cookie", &long)])).unwrap_err().status, 431);
+        let query: Uri = format!("/?{long}").parse().unwrap();
+        assert_eq!(check_head(&query, &headers(&[])).unwrap_err().status, 431);
+    }
+}

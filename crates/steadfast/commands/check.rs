@@ -1,0 +1,58 @@
+//! `steadfast check`: every problem of the settings at once, without network.
+
+use crate::cli::{CheckArgs, Global};
+use crate::report::{Exit, Trouble};
+use crate::term;
+use settings::{LoadRequest, Loaded, Problems};
+
+/// `steadfast check`
+///
+/// # Errors
+/// [`Trouble`] with exit code 3 and every problem.
+pub fn run(global: &Global, args: &CheckArgs) -> Result<(), Trouble> {
+    let result = load(global, &args.set);
+    if global.json {
+        let problems = match &result {
+            Ok(_) => Vec::new(),
+            Err(problems) => problems.0.iter().map(|problem| {
+                serde_json::json!({
+                    "file": problem.file, "line": problem.line, "column": problem.column,
+                    "path": problem.path.to_string(), "message": problem.message, "help": problem.help,
+                })
+            }).collect(),
+        };
+        term::data(&serde_json::json!({ "ok": problems.is_empty(), "problems": problems }).to_string());
+    }
+    let loaded = result.map_err(|problems| trouble(&problems))?;
+    if !global.json {
+        let strategies = loaded.settings.strategy.values().filter(|strategy| strategy.enabled).count();
+        term::data(&format!(
+            "settings ok: mode {}, {} venue account(s), {} strategy(ies) enabled",
+            loaded.settings.mode.word(), loaded.settings.venue.len(), strategies
+        ));
+    }
+    Ok(())
+}
+
+/// Loads settings as the flags ask, strategies' own parameters included.
+///
+/// # Errors
+/// All problems.
+pub fn load(global: &Global, set: &[String]) -> Result<Loaded, Problems> {
+    let mut set = set.to_vec();
+    if let Some(dir) = &global.data_dir {
+        set.push(format!("process.data_dir={}", dir.display()));
+    }
+    let loaded = settings::load(&LoadRequest { config_dir: global.config.clone(), env: std::env::vars().collect(), set })?;
+    Ok(loaded)
+}
+
+/// What a person reads about problems of the settings.
+#[must_use]
+pub fn trouble(problems: &Problems) -> Trouble {
+    let count = problems.0.len();
+    let text = problems.to_string();
+    let text = text.trim_end().trim_start_matches("error: ").to_owned();
+    let noun = if count == 1 { "problem" } else { "problems" };
+    Trouble::new(Exit::Settings, text).fix(format!("correct the {count} {noun}, then run `steadfast check` again"))
+}

@@ -1,0 +1,111 @@
+//! `steadfast sim`: the embedded exchange as a program of its own.
+
+use crate::cli::{Global, SimArgs};
+use crate::report::{Exit, Trouble, causes};
+use crate::term::{self, StopSignal};
+use clock::SystemClock;
+use sim_venue::{FaultPlan, Market, RunningSim, SimConfig, SimError, SimVenue};
+use std::sync::Arc;
+use std::time::Duration;
+
+/// Serves until the first signal.
+///
+/// # Errors
+/// [`Trouble`] when an option or the address cannot be used.
+pub fn run(global: &Global, args: &SimArgs) -> Result<(), Trouble> {
+    let stop = StopSignal::listen()?;
+    let sim = start(config(args)?)?;
+    let ready = serde_json::json!({
+        "rest": sim.rest, "ws_public": sim.ws_public, "ws_private": sim.ws_private,
+        "key": sim.key.key, "secret": sim.key.secret, "passphrase": sim.key.passphrase,
+    });
+    term::data(&ready.to_string());
+    term::say(global, &format!("embedded exchange at {}; Ctrl-C stops it", sim.rest));
+    while !stop.is_set() {
+        std::thread::park_timeout(Duration::from_millis(100));
+    }
+    sim.stop();
+    Ok(())
+}
+
+/// Starts an exchange, in words.
+///
+/// # Errors
+/// [`Trouble`]: address taken, recording unreadable, option unusable.
+pub fn start(config: SimConfig) -> Result<RunningSim, Trouble> {
+    SimVenue::start(config, Arc::new(SystemClock::new())).map_err(|error| {
+        let trouble = Trouble::new(Exit::Failure, "the embedded exchange cannot start").why(causes(&error));
+        match error {
+            SimError::Listen { .. } => trouble.fix("choose another port with --listen, or stop what uses this one"),
+            SimError::Tape { .. } => trouble.fix("make a tape with `steadfast tape import FILE --from hftbacktest --out FILE`"),
+            _ => trouble,
+        }
+    })
+}
+
+fn config(args: &SimArgs) -> Result<SimConfig, Trouble> {
+    let usage = |error: &dyn std::error::Error| Trouble::new(Exit::Failure, error.to_string());
+    let mut config = SimConfig {
+        listen: args.listen,
+        key: args.key.clone(),
+        secret: args.secret.clone(),
+        passphrase: args.passphrase.clone(),
+        permissions: args
+            .permissions
+            .iter()
+            .map(|word| word.parse())
+            .collect::<Result<_, SimError>>()
+            .map_err(|error| usage(&error))?,
+        ips: args.ips.clone(),
+        environment: args.environment.parse().map_err(|error: SimError| usage(&error))?,
+        account: args.account.parse().map_err(|error: SimError| usage(&error))?,
+        seed: args.seed,
+        clock_offset_ms: args.clock_offset.as_deref().map_or(Ok(0), offset_ms)?,
+        faults: faults(&args.fault)?,
+        ..SimConfig::default()
+    };
+    if !args.balances.is_empty() {
+        config.balances = args.balances.iter().map(|text| balance(text)).collect::<Result<_, _>>()?;
+    }
+    config.market = match (&args.tape, args.quiet_market) {
+        (Some(path), false) => Market::Tape { path: path.clone(), at_end: sim_venue::TapeEnd::default() },
+        (None, true) => Market::Quiet,
+        (None, false) => Market::Seeded,
+        (Some(_), true) => {
+            return Err(Trouble::new(Exit::Failure, "--tape and --quiet-market exclude each other"));
+        }
+    };
+    Ok(config)
+}
+
+/// The faults of all `--fault` options.
+///
+/// # Errors
+/// [`Trouble`] with the known names.
+pub fn faults(texts: &[String]) -> Result<FaultPlan, Trouble> {
+    let mut plan = FaultPlan::default();
+    for text in texts {
+        plan.extend(FaultPlan::parse(text).map_err(|error| Trouble::new(Exit::Failure, error.to_string()))?);
+    }
+    Ok(plan)
+}
+
+fn balance(text: &str) -> Result<(domain::Asset, rust_decimal::Decimal), Trouble> {
+    let wrong = || Trouble::new(Exit::Failure, format!("`{text}` is no balance")).fix("write --balance USDT=100000");
+    let (asset, amount) = text.split_once('=').ok_or_else(wrong)?;
+    let amount: rust_decimal::Decimal = amount.parse().map_err(|_| wrong())?;
+    let asset = domain::Asset::from(asset).map_err(|_| wrong())?;
+    if amount.is_sign_negative() || asset.is_empty() {
+        return Err(wrong());
+    }
+    Ok((asset, amount))
+}
+
+fn offset_ms(text: &str) -> Result<i64, Trouble> {
+    let (sign, rest) = text.strip_prefix('-').map_or((1, text), |rest| (-1, rest));
+    let time = crate::cli::duration(rest).map_err(|message| Trouble::new(Exit::Failure, message))?;
+    i64::try_from(time.as_millis())
+        .ok()
+        .and_then(|ms| ms.checked_mul(sign))
+        .ok_or_else(|| Trouble::new(Exit::Failure, format!("`{text}` is out of range")))
+}

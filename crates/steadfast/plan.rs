@@ -1,0 +1,189 @@
+//! What a run is made of: validated values of domain types, from the settings or from the demo.
+
+use domain::Notional;
+use hot_actor::WaitPolicy;
+use net::Plaintext;
+use risk_guard::{Limits, SelfTrade, StrategyLimits};
+use rust_decimal::Decimal;
+use rust_decimal::prelude::FromPrimitive as _;
+use settings::{Environment, OnShutdown, Settings, WaitMode};
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::time::Duration;
+use venue_api::VenueCodecs;
+
+/// One venue account.
+#[derive(Clone)]
+pub struct VenuePlan {
+    /// Its name in the settings.
+    pub name: String,
+    /// Its codecs.
+    pub codecs: VenueCodecs,
+    /// REST base URL.
+    pub rest: String,
+    /// Public stream.
+    pub ws_public: String,
+    /// Private stream.
+    pub ws_private: String,
+    /// Plain text to loopback, or never.
+    pub plaintext: Plaintext,
+    /// Alias of its key.
+    pub key: String,
+    /// Instruments to follow, in the venue's spelling.
+    pub symbols: Vec<String>,
+    /// Longest wait for an answer.
+    pub rest_timeout: Duration,
+    /// Whether a key without an address binding is refused, warned of, or fine.
+    pub ip_binding: settings::IpBinding,
+}
+
+/// One strategy.
+#[derive(Clone)]
+pub struct StrategyPlan {
+    /// Its id: the name of its file.
+    pub id: String,
+    /// Its kind.
+    pub kind: String,
+    /// Its venue account.
+    pub venue: String,
+    /// Its instrument, in the venue's spelling.
+    pub symbol: String,
+    /// The parameters of its kind.
+    pub params: serde_json::Value,
+    /// Its own limits.
+    pub limits: StrategyLimits,
+}
+
+/// Everything about a run.
+#[derive(Clone)]
+pub struct Plan {
+    /// `sim`, `live` or `demo`, for people and metrics.
+    pub mode: &'static str,
+    /// Venue accounts.
+    pub venues: Vec<VenuePlan>,
+    /// Strategies that trade.
+    pub strategies: Vec<StrategyPlan>,
+    /// Account limits.
+    pub limits: Limits,
+    /// How the order path waits.
+    pub wait: WaitPolicy,
+    /// The core that the order path is bound to.
+    pub core: Option<usize>,
+    /// An order whose first byte has not gone by then is not sent.
+    pub send_by: Duration,
+    /// Between two rounds of asking for an unknown order.
+    pub index_delay: Duration,
+    /// Whether orders of another instance hold the start.
+    pub hold_on_other_instance: bool,
+    /// Whether resting orders are cancelled at the end.
+    pub cancel_on_shutdown: bool,
+    /// How long an orderly stop may take.
+    pub shutdown_timeout: Duration,
+    /// Address of the control interface.
+    pub listen: SocketAddr,
+    /// Where the vault and the epoch are.
+    pub custody: PathBuf,
+}
+
+/// The wait policy that a setting means on this machine.
+#[must_use]
+pub fn wait_policy(mode: WaitMode, cores: usize) -> WaitPolicy {
+    match mode {
+        WaitMode::Auto if cores >= 4 => WaitPolicy::SpinThenPark,
+        WaitMode::Auto | WaitMode::Block => WaitPolicy::Block,
+        WaitMode::SpinThenPark => WaitPolicy::SpinThenPark,
+        WaitMode::Spin => WaitPolicy::Spin,
+    }
+}
+
+/// The account limits of the settings.
+#[must_use]
+pub fn limits(settings: &Settings) -> Limits {
+    let risk = &settings.risk;
+    Limits {
+        max_order_notional: Notional(risk.max_order_notional),
+        max_order_qty: None,
+        max_open_orders: risk.max_open_orders.min(Limits::OPEN_ORDERS_MAX),
+        max_orders_per_second: risk.max_orders_per_second,
+        max_cancels_per_second: risk.max_cancels_per_second,
+        max_position_notional: Notional(risk.max_position_notional),
+        max_gross_exposure: Notional(risk.max_gross_exposure),
+        max_daily_loss: Notional(risk.max_daily_loss),
+        max_drawdown: risk.max_drawdown.ratio,
+        price_collar: risk.price_collar.ratio,
+        max_feed_age: risk.max_feed_age,
+        max_reject_ratio: Decimal::from_f64(risk.max_reject_ratio).unwrap_or(Decimal::new(2, 1)),
+        self_trade: SelfTrade::Reject,
+        max_clock_uncertainty: settings.clock.max_uncertainty,
+        ..Limits::default()
+    }
+}
+
+/// The hosts and manners of a venue account of the settings.
+#[must_use]
+pub fn venue(name: &str, venue: &settings::Venue) -> VenuePlan {
+    let environment = match venue.environment {
+        Environment::Demo => venue_bitget::Environment::Demo,
+        Environment::Sim | Environment::Production => venue_bitget::Environment::Production,
+    };
+    let codecs = venue_bitget::codecs(environment);
+    let hosts = codecs
+        .capabilities
+        .hosts
+        .iter()
+        .find(|hosts| hosts.environment == venue.environment.word())
+        .copied();
+    let address = |set: &Option<String>, own: Option<&str>| {
+        set.clone().or_else(|| own.map(str::to_owned)).unwrap_or_default().trim_end_matches('/').to_owned()
+    };
+    VenuePlan {
+        name: name.to_owned(),
+        rest: address(&venue.rest, hosts.map(|hosts| hosts.rest)),
+        ws_public: address(&venue.ws_public, hosts.map(|hosts| hosts.ws_public)),
+        ws_private: address(&venue.ws_private, hosts.map(|hosts| hosts.ws_private)),
+        plaintext: if venue.environment == Environment::Sim { Plaintext::Loopback } else { Plaintext::Never },
+        key: venue.key.clone(),
+        symbols: venue.instruments.clone(),
+        rest_timeout: venue.rest_timeout,
+        ip_binding: venue.key_policy.require_ip_binding,
+        codecs,
+    }
+}
+
+/// The plan that the settings describe.
+#[must_use]
+pub fn from_settings(settings: &Settings) -> Plan {
+    let cores = std::thread::available_parallelism().map_or(1, std::num::NonZeroUsize::get);
+    let strategies = settings
+        .strategy
+        .iter()
+        .filter(|(_, strategy)| strategy.enabled)
+        .map(|(id, strategy)| StrategyPlan {
+            id: id.clone(),
+            kind: strategy.kind.clone(),
+            venue: strategy.venue.clone(),
+            symbol: strategy.instrument.clone(),
+            params: strategy.params.value(),
+            limits: StrategyLimits {
+                max_position: strategy.limits.max_position.map(domain::Amount),
+                max_daily_loss: strategy.limits.max_daily_loss.map(domain::Amount),
+                max_open_orders: strategy.limits.max_open_orders,
+            },
+        })
+        .collect();
+    Plan {
+        mode: settings.mode.word(),
+        venues: settings.venue.iter().map(|(name, account)| venue(name, account)).collect(),
+        strategies,
+        limits: limits(settings),
+        wait: wait_policy(settings.order_path.wait, cores),
+        core: settings.order_path.pin.then_some(cores.saturating_sub(1)),
+        send_by: settings.order_path.send_by,
+        index_delay: settings.order_path.index_delay,
+        hold_on_other_instance: settings.order_path.foreign_orders == settings::ForeignOrders::Hold,
+        cancel_on_shutdown: settings.process.on_shutdown == OnShutdown::Cancel,
+        shutdown_timeout: settings.process.shutdown_timeout,
+        listen: settings.control.listen,
+        custody: settings.vault_dir(),
+    }
+}

@@ -1,0 +1,300 @@
+//! The cells of a grid: levels, what each cell holds, and how both are found again after a restart.
+//!
+//! Invariant: what the cells hold together never exceeds the strategy's position.
+
+use super::{GridLevels, GridParams, on_tick};
+use domain::{Asset, InstrumentVersion, Order, Price, Qty, Rounding, Side};
+use messages::Restored;
+use rust_decimal::Decimal;
+
+/// What an order's reference says: bits 0 to 9 the cell, bit 10 the side, bits 11 to 31 the step in ticks.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Reference {
+    /// Cell, from the lowest.
+    pub(super) cell: usize,
+    pub(super) side: Side,
+    /// Distance of levels in ticks; zero for a grid over a range, whose levels follow from its parameters.
+    pub(super) step: i64,
+}
+
+impl Reference {
+    const CELL_BITS: u32 = 10;
+    const STEP_BITS: u32 = 21;
+    /// Largest step in ticks that a reference can say; 2^21 - 1 is left out so that the opening's reference is free.
+    pub(super) const STEP_MAX: i64 = (1 << Self::STEP_BITS) - 2;
+
+    pub(super) fn encode(self) -> u32 {
+        let cell = u32::try_from(self.cell).unwrap_or(0) & ((1 << Self::CELL_BITS) - 1);
+        let step = u32::try_from(self.step.clamp(0, Self::STEP_MAX)).unwrap_or(0);
+        cell | (u32::from(self.side == Side::Sell) << Self::CELL_BITS) | (step << (Self::CELL_BITS + 1))
+    }
+
+    pub(super) fn decode(reference: u32) -> Self {
+        let cell = reference & ((1 << Self::CELL_BITS) - 1);
+        let side = if reference & (1 << Self::CELL_BITS) == 0 { Side::Buy } else { Side::Sell };
+        Self { cell: usize::try_from(cell).unwrap_or(0), side, step: i64::from(reference >> (Self::CELL_BITS + 1)) }
+    }
+}
+
+/// The stretch between two neighbouring levels.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Cell {
+    /// Where it buys.
+    pub(super) lower: Price,
+    /// Where it sells what it bought.
+    pub(super) upper: Price,
+    /// What it holds, in base, after fees; may have a rest below the lot.
+    pub(super) held: Decimal,
+    /// What it still buys in this round, in base.
+    pub(super) buy_left: Decimal,
+}
+
+/// All cells, lowest first.
+#[derive(Debug, Clone)]
+pub(super) struct Cells {
+    cells: Vec<Cell>,
+    /// See [`Reference::step`].
+    step: i64,
+    /// The rules whose decimals the levels are in.
+    version: InstrumentVersion,
+    size: Decimal,
+    /// The smallest quantity that can be sold.
+    sellable_min: Decimal,
+    /// Held by the strategy, but by no cell: there is no level above it.
+    spare: Decimal,
+}
+
+impl Cells {
+    /// The levels of this grid: from its parameters, from an order of an earlier life, or around the mid.
+    pub(super) fn found(
+        params: &GridParams,
+        version: &InstrumentVersion,
+        restored: &Restored,
+        doubled_mid: i64,
+    ) -> Option<Self> {
+        let (levels, step) = match params.at {
+            GridLevels::Range { .. } => (range_levels(params, version)?, 0),
+            GridLevels::Step { ratio } => {
+                let per_side = i64::from(params.levels);
+                let tick = version.tick.max(1);
+                let (lowest, step) = recovered(params, version, &restored.orders).or_else(|| {
+                    let mid = version.price_decimal(Price(doubled_mid)).checked_div(Decimal::TWO)?;
+                    let step = version.price_rounded(mid.checked_mul(ratio)?, Rounding::Down).ok()?.0 / tick;
+                    let step = step.clamp(1, Reference::STEP_MAX);
+                    let lowest =
+                        on_tick(version, mid)?.0.checked_sub(per_side.checked_mul(step.checked_mul(tick)?)?)?;
+                    Some((lowest, step))
+                })?;
+                let level = |index: i64| Some(Price(lowest.checked_add(index.checked_mul(step.checked_mul(tick)?)?)?));
+                ((0..=2 * per_side).map(level).collect::<Option<Vec<_>>>()?, step)
+            }
+        };
+        let size = params.order_size.0;
+        let cells = levels
+            .windows(2)
+            .filter_map(|pair| match pair {
+                [lower, upper] if lower < upper && lower.0 > 0 => {
+                    Some(Cell { lower: *lower, upper: *upper, held: Decimal::ZERO, buy_left: size })
+                }
+                _ => None,
+            })
+            .collect::<Vec<_>>();
+        let sellable_min = smallest(version);
+        (!cells.is_empty()).then_some(Self { cells, step, version: *version, size, sellable_min, spare: Decimal::ZERO })
+    }
+
+    pub(super) const fn step(&self) -> i64 {
+        self.step
+    }
+
+    pub(super) fn iter(&self) -> impl Iterator<Item = (usize, &Cell)> {
+        self.cells.iter().enumerate()
+    }
+
+    /// Whether an order of an earlier life stands where this grid would have placed it.
+    pub(super) fn fits(&self, order: &Order, version: &InstrumentVersion) -> bool {
+        let reference = Reference::decode(order.reference);
+        let Some(cell) = self.cells.get(reference.cell) else { return false };
+        let in_place = match order.side {
+            Side::Buy => order.price == cell.lower,
+            Side::Sell => order.price >= cell.upper,
+        };
+        order.version == version.version && reference.step == self.step && reference.side == order.side && in_place
+    }
+
+    /// Gives the restored position to the cells: first what rests for sale, then by the latest buys that were not sold
+    /// again, then upwards from the mid.
+    pub(super) fn fill_in(&mut self, restored: &Restored, base: Asset, doubled_mid: i64) {
+        let mut left = restored.position.0.max(Decimal::ZERO);
+        let version = self.version;
+        for order in restored.orders.iter().filter(|order| order.side == Side::Sell && order.version == version.version)
+        {
+            let reference = Reference::decode(order.reference);
+            if let Some(cell) = self.cells.get_mut(reference.cell) {
+                let taken = version.qty_decimal(order.remaining()).min(left);
+                cell.held = cell.held.saturating_add(taken);
+                left = left.saturating_sub(taken);
+            }
+        }
+        let mut sold = vec![Decimal::ZERO; self.cells.len()];
+        for fill in restored.fills.iter().rev().filter(|fill| fill.version == version.version) {
+            let fee = if fill.fee.asset == base { fill.fee.amount.0 } else { Decimal::ZERO };
+            // What a buy brought and what a sell took, so that a round trip is even.
+            let qty = match fill.side {
+                Side::Buy => version.qty_decimal(fill.qty).saturating_sub(fee),
+                Side::Sell => version.qty_decimal(fill.qty).saturating_add(fee),
+            };
+            let index = self.index_of(fill.side, fill.price);
+            let (Some(cell), Some(sold)) = (self.cells.get_mut(index), sold.get_mut(index)) else { continue };
+            if fill.side == Side::Sell {
+                *sold = sold.saturating_add(qty);
+                continue;
+            }
+            let kept = qty.saturating_sub(*sold).max(Decimal::ZERO);
+            *sold = sold.saturating_sub(qty).max(Decimal::ZERO);
+            let room = self.size.saturating_sub(cell.held).max(Decimal::ZERO);
+            let taken = kept.min(room).min(left);
+            cell.held = cell.held.saturating_add(taken);
+            left = left.saturating_sub(taken);
+        }
+        self.spread(left, Some(doubled_mid));
+        for cell in &mut self.cells {
+            cell.begin_round(self.size, self.sellable_min);
+        }
+    }
+
+    /// The cell in which a fill at this price happened: a buy fills at its level or below, a sell at its level or above.
+    fn index_of(&self, side: Side, price: Price) -> usize {
+        let last = self.cells.len().saturating_sub(1);
+        match side {
+            Side::Buy => self.cells.partition_point(|cell| cell.lower < price).min(last),
+            Side::Sell => self.cells.partition_point(|cell| cell.upper <= price).saturating_sub(1),
+        }
+    }
+
+    /// A fill of a cell's own order moved `base` in (positive) or out.
+    pub(super) fn moved(&mut self, cell: usize, base: Decimal) {
+        let (size, sellable_min) = (self.size, self.sellable_min);
+        let Some(cell) = self.cells.get_mut(cell) else {
+            self.spread(base, None);
+            return;
+        };
+        cell.held = cell.held.saturating_add(base);
+        if base > Decimal::ZERO {
+            cell.buy_left = cell.buy_left.saturating_sub(base).max(Decimal::ZERO);
+            // A fee in base leaves a rest that is no order.
+            if cell.buy_left < sellable_min || cell.buy_left.saturating_mul(Decimal::ONE_HUNDRED) < size {
+                cell.buy_left = Decimal::ZERO;
+            }
+        } else if cell.held < sellable_min {
+            cell.held = cell.held.max(Decimal::ZERO);
+            cell.buy_left = size;
+        }
+    }
+
+    /// Gives cells what came without a cell of its own, upwards from the mid; takes from the lowest what went that way.
+    pub(super) fn spread(&mut self, base: Decimal, doubled_mid: Option<i64>) {
+        let mut left = base.saturating_add(self.spare);
+        self.spare = Decimal::ZERO;
+        for cell in &mut self.cells {
+            if left.is_sign_negative() {
+                let taken = cell.held.min(-left);
+                cell.held = cell.held.saturating_sub(taken);
+                left = left.saturating_add(taken);
+            } else if doubled_mid.is_some_and(|mid| cell.upper.0.saturating_mul(2) > mid) {
+                let taken = self.size.saturating_sub(cell.held).max(Decimal::ZERO).min(left);
+                cell.held = cell.held.saturating_add(taken);
+                left = left.saturating_sub(taken);
+                if taken > Decimal::ZERO {
+                    cell.begin_round(self.size, self.sellable_min);
+                }
+            }
+        }
+        self.spare = left.max(Decimal::ZERO);
+    }
+
+    /// The same levels under new trading rules.
+    pub(super) fn change_rules(&mut self, params: &GridParams, version: &InstrumentVersion) {
+        let old = self.version;
+        let moved = |price: Price| on_tick(version, old.price_decimal(price));
+        for cell in &mut self.cells {
+            if let (Some(lower), Some(upper)) = (moved(cell.lower), moved(cell.upper)) {
+                (cell.lower, cell.upper) = (lower, upper);
+            }
+        }
+        if let (GridLevels::Step { .. }, Some(cell)) = (params.at, self.cells.first()) {
+            let distance = cell.upper.0.saturating_sub(cell.lower.0);
+            self.step = (distance / version.tick.max(1)).clamp(1, Reference::STEP_MAX);
+        }
+        self.version = *version;
+        self.sellable_min = smallest(version);
+    }
+}
+
+impl Cell {
+    /// What it buys in this round, from what it holds.
+    fn begin_round(&mut self, size: Decimal, sellable_min: Decimal) {
+        let rest = size.saturating_sub(self.held);
+        self.buy_left = if self.held < sellable_min {
+            size
+        } else if rest < sellable_min || rest.saturating_mul(Decimal::ONE_HUNDRED) < size {
+            Decimal::ZERO
+        } else {
+            rest
+        };
+    }
+}
+
+/// The smallest quantity that can be an order.
+fn smallest(version: &InstrumentVersion) -> Decimal {
+    version.qty_decimal(Qty(version.lot.max(version.min_qty.0)))
+}
+
+/// Evenly spread levels, the lowest and highest included.
+fn range_levels(params: &GridParams, version: &InstrumentVersion) -> Option<Vec<Price>> {
+    let GridLevels::Range { lower, upper } = params.at else { return None };
+    let steps = Decimal::from(params.levels.checked_sub(1)?);
+    let distance = upper.checked_sub(lower)?;
+    (0..params.levels)
+        .map(|index| {
+            let offset = distance.checked_mul(Decimal::from(index))?.checked_div(steps)?;
+            on_tick(version, lower.checked_add(offset)?)
+        })
+        .collect()
+}
+
+/// Lowest level and step of the grid that placed these orders, if it had about the same step as this one.
+fn recovered(params: &GridParams, version: &InstrumentVersion, orders: &[Order]) -> Option<(i64, i64)> {
+    let GridLevels::Step { ratio } = params.at else { return None };
+    let tick = version.tick.max(1);
+    // A buy always rests on its level; a sell may rest above it, the highest least likely so.
+    let placed = orders.iter().filter(|order| order.version == version.version);
+    let order =
+        placed.clone().find(|order| order.side == Side::Buy).or_else(|| placed.max_by_key(|order| order.price))?;
+    let reference = Reference::decode(order.reference);
+    let expected = version.price_decimal(order.price).checked_mul(ratio)?;
+    let expected = version.price_rounded(expected, Rounding::Down).ok()?.0 / tick;
+    let near = (reference.step - expected).abs() <= expected / 10 + 1;
+    let level = i64::try_from(reference.cell).ok()?.checked_add(i64::from(order.side == Side::Sell))?;
+    let lowest = order.price.0.checked_sub(level.checked_mul(reference.step.checked_mul(tick)?)?)?;
+    (reference.step > 0 && near && lowest > 0).then_some((lowest, reference.step))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::kinds::opening::OPENING;
+
+    #[test]
+    fn a_reference_gives_back_its_parts_and_is_never_the_openings() {
+        for cell in [0, 1, 799] {
+            for side in [Side::Buy, Side::Sell] {
+                for step in [0, 300, Reference::STEP_MAX] {
+                    let reference = Reference { cell, side, step };
+                    assert_eq!(Reference::decode(reference.encode()), reference);
+                    assert_ne!(reference.encode(), OPENING);
+                }
+            }
+        }
+    }
+}

@@ -1,0 +1,9 @@
+//! The codec against payloads: our own fixtures, mutations of them, and stored payloads of others.
+#![expect(clippy::unwrap_used, clippy::panic, reason = "a suite fails by panicking")]
+
+mod common;
+mod mutation;
+mod recorded;
+mod rest;
+mod signing;
+mod streams;
