@@ -105,9 +105,9 @@ pub struct DemoArgs {
     /// Seed of the embedded exchange's market.
     #[arg(long, default_value_t = 7)]
     pub seed: u64,
-    /// Address of the dashboard.
-    #[arg(long, value_name = "ADDR", default_value = "127.0.0.1:7447")]
-    pub listen: SocketAddr,
+    /// Address of the dashboard; when absent 127.0.0.1:7447, or any free port if that is taken.
+    #[arg(long, value_name = "ADDR")]
+    pub listen: Option<SocketAddr>,
     /// Make something fail: NAME@N at the N-th place request, NAME@Ns after N seconds.
     #[arg(long, value_name = "NAME@N")]
     pub fault: Vec<String>,

@@ -2,12 +2,21 @@
 //!
 //! `wiring.rs` is the only place that says who talks to whom.
 
+pub mod backend;
+pub mod caretaker;
 pub mod cli;
 pub mod commands;
 pub mod data_dir;
+pub mod emergency;
+pub mod logging;
+pub mod metrics_page;
+pub mod observer;
 pub mod plan;
 pub mod registry;
 pub mod report;
+pub mod restore;
+pub mod shared;
 pub mod station;
 pub mod term;
 pub mod unlock;
+pub mod wiring;

@@ -41,6 +41,27 @@ impl SignerSeat for InlineSeat {
     }
 }
 
+/// The seat of a venue account that the settings no longer name: it signs nothing.
+pub struct EmptySeat(pub SignerHello);
+
+impl SignerPort for EmptySeat {
+    fn hello(&self) -> SignerHello {
+        self.0
+    }
+
+    fn set_clock_offset(&mut self, _offset_ns: i64) -> Result<(), SignRefusal> {
+        Err(SignRefusal::NoKey)
+    }
+
+    fn sign(&mut self, _intent: &SignIntent) -> Result<SignedRequest, SignRefusal> {
+        Err(SignRefusal::NoKey)
+    }
+}
+
+impl SignerSeat for EmptySeat {
+    fn set_duty(&mut self, _duty: KeyDuty) {}
+}
+
 /// Where the gateway's other news go.
 #[derive(Clone)]
 pub struct Ears {
@@ -59,7 +80,7 @@ pub struct Parts {
     /// The order path's state, restored from disk.
     pub core: Core,
     /// One signer for each venue account, in the order of their ids.
-    pub signers: Vec<InlineSigner>,
+    pub signers: Vec<Box<dyn SignerSeat>>,
     /// Top of book.
     pub board: Box<dyn order_path::Board>,
     /// Consumers of events.
@@ -101,12 +122,10 @@ impl Station {
         let bell = Doorbell::new();
         let (sender, receiver) = outbox::<Outbound>(OUTBOX_MAX, bell.wake());
         let (lanes, inbox) = mailbox::<OrderPath>(parts.config);
-        let signers =
-            parts.signers.into_iter().map(|signer| Box::new(InlineSeat(signer)) as Box<dyn SignerSeat>).collect();
         let path = OrderPath::new(
             parts.core,
             Wires {
-                signers,
+                signers: parts.signers,
                 board: parts.board,
                 outbox: sender,
                 rings: parts.rings,

@@ -1,8 +1,6 @@
 //! The seam to the rest of the program: what the control plane asks for, and what it may have done.
 
-use crate::view::{
-    BalanceView, BookView, EquityPoint, FillView, OrderView, Page, PositionView, Status,
-};
+use crate::view::{BalanceView, BookView, EquityPoint, FillView, OrderView, Page, PositionView, Status};
 use messages::{NotReadyReason, TradingState};
 use serde::{Deserialize, Serialize};
 

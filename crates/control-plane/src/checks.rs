@@ -256,7 +256,8 @@ mod tests {
         let fine = |pairs: &[(&str, &str)]| check_content_type(&headers(pairs)).is_ok();
         assert!(fine(&[("content-type", "application/json")]));
         assert!(fine(&[("content-type", "Application/JSON; charset=utf-8")]));
-        for kind in ["text/plain", "application/x-www-form-urlencoded", "multipart/form-data", "application/jsonx", ""] {
+        for kind in ["text/plain", "application/x-www-form-urlencoded", "multipart/form-data", "application/jsonx", ""]
+        {
             assert!(!fine(&[("content-type", kind)]), "{kind}");
         }
         assert!(!fine(&[]));

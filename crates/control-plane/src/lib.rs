@@ -29,6 +29,6 @@ pub use routes::{Access, Action, Method, ROUTES, Route};
 pub use server::{ControlPlane, Setup, StartError, start};
 pub use token::{Token, TokenError};
 pub use view::{
-    ActorView, BalanceView, BookView, ClockView, EquityPoint, FeedView, FillView, HaltView, HopView, KeyView, LevelView,
-    NotReadyView, OrderView, Page, PositionView, Ready, Snapshot, Status, StrategyView,
+    ActorView, BalanceView, BookView, ClockView, EquityPoint, FeedView, FillView, HaltView, HopView, KeyView,
+    LevelView, NotReadyView, OrderView, Page, PositionView, Ready, Snapshot, Status, StrategyView,
 };

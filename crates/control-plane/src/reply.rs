@@ -1,7 +1,7 @@
 //! The answer to one request: checks in a fixed order, then the route's action.
 
 use crate::backend::{Act, ActVerb, Backend};
-use crate::checks::{self, Hosts, TokenCheck, Way};
+use crate::checks::{self, TokenCheck, Way};
 use crate::limits::{
     ANSWER_PATIENCE, BODY_BYTES_MAX, BODY_PATIENCE, EQUITY_POINTS_MAX, PAGE_DEFAULT, PAGE_MAX, REASON_CHARS_MAX,
 };
@@ -14,6 +14,7 @@ use crate::view::{EquityPoint, NotReadyView, Ready};
 use actix_web::http::header::{self, HeaderName, HeaderValue};
 use actix_web::{HttpRequest, HttpResponse, web};
 use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use tokio::time::timeout;
 
@@ -110,7 +111,8 @@ async fn act_on(
         Action::Healthy => Ok(HttpResponse::Ok().content_type("text/plain; charset=utf-8").body("ok\n")),
         Action::Metrics => metrics(shared),
         Action::Ready => {
-            let reasons: Vec<_> = ask(shared, |backend| backend.ready()).await?.into_iter().map(NotReadyView::from).collect();
+            let reasons: Vec<_> =
+                ask(shared, |backend| backend.ready()).await?.into_iter().map(NotReadyView::from).collect();
             let ready = Ready { ready: reasons.is_empty(), reasons };
             let mut response = if ready.ready { HttpResponse::Ok() } else { HttpResponse::ServiceUnavailable() };
             Ok(response.json(ready))
@@ -175,7 +177,12 @@ async fn show<T: Serialize + Send + 'static>(
 }
 
 async fn act(act: Act, shared: &Shared) -> Result<HttpResponse, Problem> {
-    tracing::info!(verb = act.verb.as_str(), reason = act.reason, { telemetry::fields::OPERATOR } = act.origin, "asked to act");
+    tracing::info!(
+        verb = act.verb.as_str(),
+        reason = act.reason,
+        { telemetry::fields::OPERATOR } = act.origin,
+        "asked to act"
+    );
     match ask(shared, move |backend| backend.act(&act)).await? {
         Ok(done) => Ok(HttpResponse::Ok().json(done)),
         Err(refused) => Err(Problem::new(409, refused.code, refused.why, refused.fix)),
@@ -195,7 +202,12 @@ fn paging(request: &HttpRequest) -> Result<Paging, Problem> {
         limit: Option<usize>,
     }
     let bad = || {
-        Problem::new(400, "bad_query", "bad request", format!("`cursor` is a number, `limit` is 1 to {PAGE_MAX}; no other"))
+        Problem::new(
+            400,
+            "bad_query",
+            "bad request",
+            format!("`cursor` is a number, `limit` is 1 to {PAGE_MAX}; no other"),
+        )
     };
     let query = web::Query::<Query>::from_query(request.query_string()).map_err(|_| bad())?;
     let limit = query.limit.unwrap_or(PAGE_DEFAULT);
@@ -205,23 +217,22 @@ fn paging(request: &HttpRequest) -> Result<Paging, Problem> {
     Ok(Paging { cursor: query.cursor, limit })
 }
 
-/// Reads `{"reason": "..."}`.
+/// Reads `{"reason": "..."}`; an empty object has no reason.
 async fn reason(verb: ActVerb, payload: web::Payload) -> Result<String, Problem> {
-    #[derive(Deserialize)]
-    #[serde(deny_unknown_fields)]
-    struct Body {
-        #[serde(default)]
-        reason: String,
-    }
     let bytes = match timeout(BODY_PATIENCE, payload.to_bytes_limited(BODY_BYTES_MAX)).await {
         Ok(Ok(Ok(bytes))) => bytes,
         Ok(Ok(Err(_))) => return Err(Problem::new(400, "bad_body", "bad request", "the body could not be read")),
         Ok(Err(_)) => return Err(Problem::new(413, "body_too_large", "content too large", "at most 64 KiB are read")),
         Err(_) => return Err(Problem::new(408, "body_too_slow", "request timeout", "the body took more than 5 s")),
     };
-    let body: Body = serde_json::from_slice(&bytes)
-        .map_err(|_| Problem::new(400, "bad_body", "bad request", "the body must be {\"reason\": \"...\"}"))?;
-    let reason = body.reason.trim();
+    let bad_body = || Problem::new(400, "bad_body", "bad request", "the body must be {\"reason\": \"...\"}");
+    // A map, since a derived struct would take a list as well.
+    let mut body: BTreeMap<String, String> = serde_json::from_slice(&bytes).map_err(|_| bad_body())?;
+    let reason = body.remove("reason").unwrap_or_default();
+    if !body.is_empty() {
+        return Err(bad_body());
+    }
+    let reason = reason.trim();
     if reason.chars().count() > REASON_CHARS_MAX || reason.chars().any(char::is_control) {
         let detail = format!("a reason is one line of at most {REASON_CHARS_MAX} characters");
         return Err(Problem::new(400, "bad_reason", "bad request", detail));

@@ -278,7 +278,8 @@ fn bind_socket(path: &Path) -> Result<UnixListener, StartError> {
         Err(error) => return Err(io("examine the control socket")(error)),
     }
     let listener = UnixListener::bind(path).map_err(io("make the control socket"))?;
-    std::fs::set_permissions(path, std::fs::Permissions::from_mode(0o600)).map_err(io("close the control socket to others"))?;
+    std::fs::set_permissions(path, std::fs::Permissions::from_mode(0o600))
+        .map_err(io("close the control socket to others"))?;
     listener.set_nonblocking(true).map_err(io("set up the control socket"))?;
     Ok(listener)
 }

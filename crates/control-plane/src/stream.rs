@@ -110,10 +110,8 @@ pub(crate) fn upgrade(
     let Some(place) = streams.place() else {
         return Err(Problem::new(503, "too_many_streams", "too many live streams", "close another page first"));
     };
-    let (response, session, messages) =
-        actix_ws::handle_with_protocols(request, payload, &[STREAM_PROTOCOL]).map_err(|_| {
-            Problem::new(400, "not_a_websocket", "bad request", "this address takes a WebSocket handshake")
-        })?;
+    let (response, session, messages) = actix_ws::handle_with_protocols(request, payload, &[STREAM_PROTOCOL])
+        .map_err(|_| Problem::new(400, "not_a_websocket", "bad request", "this address takes a WebSocket handshake"))?;
     let messages = messages.max_frame_size(STREAM_FRAME_BYTES_MAX);
     let frames = streams.frames.subscribe();
     actix_web::rt::spawn(serve(session, messages, frames, Arc::clone(clock), place));

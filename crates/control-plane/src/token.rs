@@ -141,8 +141,7 @@ fn create(path: &Path) -> Result<Token, TokenError> {
         Err(error) if error.kind() != ErrorKind::NotFound => return Err(failed("write")(error)),
         _ => {}
     }
-    let mut file =
-        OpenOptions::new().write(true).create_new(true).mode(0o600).open(&draft).map_err(failed("write"))?;
+    let mut file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(&draft).map_err(failed("write"))?;
     file.write_all(text.as_bytes()).and_then(|()| file.write_all(b"\n")).map_err(failed("write"))?;
     file.sync_all().map_err(failed("write"))?;
     std::fs::rename(&draft, path).map_err(failed("write"))?;

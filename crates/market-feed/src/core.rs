@@ -3,9 +3,7 @@
 use crate::line::{Due, Line, LineLimits};
 use crate::top::Top;
 use arrayvec::ArrayVec;
-use domain::{
-    Book, BookFault, BookMessage, Instrument, InstrumentId, InstrumentVersion, Level, MonoNanos, UnixNanos,
-};
+use domain::{Book, BookFault, BookMessage, Instrument, InstrumentId, InstrumentVersion, Level, MonoNanos, UnixNanos};
 use messages::{BookFaultKind, BookStatus, BookView, MarketEvent, MarketEventKind, VIEW_LEVELS, ViewLevel};
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -140,6 +138,8 @@ pub struct FeedState {
     /// Places in `lines`.
     by_subscription: HashMap<Subscription, usize>,
     connected: bool,
+    /// When a book last spoke on this connection, or it was made.
+    heard: MonoNanos,
     live: bool,
     tally: FeedTally,
     frame: FeedFrame,
@@ -159,6 +159,7 @@ impl FeedState {
             lines: Vec::with_capacity(instruments.len() * 2),
             by_subscription: HashMap::with_capacity(instruments.len() * 2),
             connected: false,
+            heard: MonoNanos(0),
             live: false,
             tally: FeedTally::default(),
             frame: FeedFrame::default(),
@@ -198,6 +199,7 @@ impl FeedState {
     pub fn on_connected(&mut self, now: MonoNanos, out: &mut Vec<FeedOutput>) {
         self.discard_all(BookFaultKind::NoSnapshot, now, out);
         self.connected = true;
+        self.heard = now;
         self.lines.iter_mut().for_each(|line| line.asked(now));
         let wanted: Vec<Subscription> = self.lines.iter().map(|line| line.subscription).collect();
         out.extend(self.codec.subscribe(&wanted).into_iter().map(FeedOutput::Send));
@@ -208,7 +210,7 @@ impl FeedState {
         self.connected = false;
         self.lines.iter_mut().for_each(Line::off);
         self.discard_all(BookFaultKind::Disconnected, now, out);
-        self.tell_live(now, out);
+        self.tell_live(out);
     }
 
     /// A frame was lost between socket and here: nobody knows of which book.
@@ -232,7 +234,6 @@ impl FeedState {
             Err(_) => self.on_unreadable(frame.subscription, line, at.mono, out),
         }
         self.frame = frame;
-        self.tell_live(at.mono, out);
     }
 
     fn on_read(&mut self, frame: &FeedFrame, line: Option<usize>, at: FrameTime, out: &mut Vec<FeedOutput>) {
@@ -254,11 +255,8 @@ impl FeedState {
             }
             FeedFrameKind::Error => {
                 self.tally.errors += 1;
-                // Refused, so no answer will come: asked for again after a wait, never at once.
-                if let Some(line) = line.and_then(|line| self.lines.get_mut(line))
-                    && line.ask_again(at.mono)
-                {
-                    line.ask_again(at.mono);
+                if let Some(line) = line.and_then(|line| self.lines.get_mut(line)).filter(|line| !line.alive()) {
+                    line.refused(at.mono);
                 }
             }
             FeedFrameKind::ClosingSoon => out.push(FeedOutput::ClosingSoon),
@@ -285,8 +283,7 @@ impl FeedState {
     }
 
     fn on_book(&mut self, frame: &FeedFrame, line: usize, at: FrameTime, out: &mut Vec<FeedOutput>) {
-        let Some((channel, instrument)) =
-            self.lines.get(line).map(|line| (line.subscription.channel, line.instrument))
+        let Some((channel, instrument)) = self.lines.get(line).map(|line| (line.subscription.channel, line.instrument))
         else {
             return;
         };
@@ -318,8 +315,9 @@ impl FeedState {
         };
         match applied {
             Ok(()) => {
+                self.heard = at.mono;
                 if let Some(line) = self.lines.get_mut(line) {
-                    line.spoke(at.mono);
+                    if whole { line.whole(at.mono) } else { line.spoke(at.mono) }
                 }
                 tell_book(entry, at.mono, out);
             }
@@ -375,17 +373,15 @@ impl FeedState {
         if self.connected {
             self.check_lines(now, out);
         }
-        self.tell_live(now, out);
+        self.tell_live(out);
     }
 
     fn check_lines(&mut self, now: MonoNanos, out: &mut Vec<FeedOutput>) {
         let limits =
             LineLimits { ack_wait_max: self.settings.ack_wait_max, silence_max: self.settings.book_silence_max };
-        let due = |line: &Line| line.due(now, limits);
-        let mut books = self.lines.iter().filter(|line| line.is_book()).peekable();
-        let any = books.peek().is_some();
-        if any && books.all(|line| matches!(due(line), Some(Due::AckMissing | Due::Silent))) {
-            // Not one book speaks: the connection is dead, whatever its pings say.
+        let patience = limits.silence_max + limits.ack_wait_max;
+        if now.since(self.heard) > patience && self.lines.iter().any(Line::is_book) {
+            // No book speaks, asked again or not: the connection is dead, whatever its pings say.
             return self.give_up("stalled", now, out);
         }
         for place in 0..self.lines.len() {
@@ -394,6 +390,9 @@ impl FeedState {
                 None => {}
                 Some(Due::AskAgain) => {
                     line.asked(now);
+                    if line.is_book() {
+                        self.discard_book(place, BookFaultKind::NoSnapshot, now, out);
+                    }
                     self.send_again(place, out);
                 }
                 Some(Due::AckMissing | Due::Silent) => {
@@ -424,7 +423,7 @@ impl FeedState {
         if let Some(line) = line.filter(|_| self.connected) {
             self.lose_book(line, BookFaultKind::NoSnapshot, now, out);
         }
-        self.tell_live(now, out);
+        self.tell_live(out);
     }
 
     /// Tells everything again: the state becomes the one that counts.
@@ -476,14 +475,19 @@ impl FeedState {
 
     /// Discards one book and asks for its channel again; all others live on.
     fn lose_book(&mut self, place: usize, fault: BookFaultKind, now: MonoNanos, out: &mut Vec<FeedOutput>) {
-        let Some(line) = self.lines.get_mut(place) else { return };
+        self.discard_book(place, fault, now, out);
+        if self.lines.get_mut(place).is_some_and(|line| line.ask_again(now)) {
+            self.send_again(place, out);
+        }
+    }
+
+    fn discard_book(&mut self, place: usize, fault: BookFaultKind, now: MonoNanos, out: &mut Vec<FeedOutput>) {
+        let Some(line) = self.lines.get(place) else { return };
         if let Some(entry) = self.places.get(&line.instrument).and_then(|place| self.entries.get_mut(*place)) {
             entry.book.discard();
             tell_fault(entry, fault, now, out);
         }
-        if line.ask_again(now) {
-            self.send_again(place, out);
-        }
+        self.set_live(false, out);
     }
 
     fn send_again(&mut self, place: usize, out: &mut Vec<FeedOutput>) {
@@ -510,13 +514,15 @@ impl FeedState {
         }
     }
 
-    fn tell_live(&mut self, now: MonoNanos, out: &mut Vec<FeedOutput>) {
-        // Cheap while live: the first valid frame of a book cannot end it.
+    /// Looks whether everything is live; done with each tick, while a fault says "not live" at once.
+    fn tell_live(&mut self, out: &mut Vec<FeedOutput>) {
         let live = self.connected
             && self.entries.iter().all(|entry| entry.told.is_none())
             && self.lines.iter().all(Line::alive);
-        debug_assert!(!live || self.connected, "nothing is live without a connection");
-        let _ = now;
+        self.set_live(live, out);
+    }
+
+    fn set_live(&mut self, live: bool, out: &mut Vec<FeedOutput>) {
         if live != self.live {
             self.live = live;
             out.push(FeedOutput::Live(live));

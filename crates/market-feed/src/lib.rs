@@ -17,6 +17,6 @@ mod core;
 mod line;
 mod top;
 
-pub use actor::{FeedConfig, InstrumentChanged, MarketFeed, SocketEvent};
+pub use actor::{EventSink, FeedConfig, InstrumentChanged, MarketFeed, SocketEvent, StatusSink};
 pub use core::{BookSource, FeedInstrument, FeedOutput, FeedSettings, FeedState, FeedTally, FrameTime};
 pub use top::{Top, TopBoard, TopWriters, tops};

@@ -84,6 +84,20 @@ impl Line {
         };
     }
 
+    /// A whole book: whatever was wrong before, the subscription works.
+    pub(crate) fn whole(&mut self, now: MonoNanos) {
+        if let Phase::Waiting { .. } = self.phase {
+            self.phase = Phase::Asked(now);
+        }
+        self.spoke(now);
+    }
+
+    /// The venue refused it: asked for again, but never at once.
+    pub(crate) fn refused(&mut self, now: MonoNanos) {
+        self.again = self.again.max(1);
+        self.ask_again(now);
+    }
+
     pub(crate) const fn alive(&self) -> bool {
         matches!(self.phase, Phase::Alive { .. })
     }

@@ -1,5 +1,7 @@
 //! What the engine promises, case by case.
 
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking; helpers are not recognised as tests")]
+
 use domain::{Asset, InstrumentId, Price, Qty, Side, TimeInForce, UnixNanos};
 use matching::{
     AccountId, Atoms, CancelReason, Engine, Event, FeeRate, FeeSchedule, Listing, NewOrder, OrderId, OrderSize,

@@ -1,5 +1,7 @@
 //! What holds for every order flow: conservation, an uncrossed book, price-time priority, exact fees.
 
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking; helpers are not recognised as tests")]
+
 use domain::{Asset, InstrumentId, Price, Qty, Side, TimeInForce, UnixNanos};
 use matching::{
     AccountId, Atoms, Engine, Event, FeeRate, FeeSchedule, Listing, NewOrder, OrderId, OrderSize, Removal, Resting,

@@ -2,11 +2,12 @@
 
 use crate::answers::{Ticket, Told, Waits, answered, failed, not_sent};
 use crate::core::{Dispatch, Limits};
+use crate::departure::Departure;
 use crate::fail_point::{FailPoint, pass};
 use crate::stream::{PrivateStream, StreamParts};
 use crate::venue_time::{TimeSource, keep_venue_time};
 use crate::wire_file::Recorder;
-use crate::wire_log::WireRecord;
+use crate::wire_log::{WireLogError, WireRecord};
 use domain::{Clock, MonoNanos, Symbol, VenueId};
 use futures_util::StreamExt;
 use futures_util::future::LocalBoxFuture;
@@ -156,13 +157,13 @@ impl GatewayHandle {
     }
 }
 
-struct Link {
+struct Link<D> {
     config: LinkConfig,
     http: HttpClient,
-    dispatch: Dispatch<Outbound>,
+    dispatch: Dispatch<D>,
     waits: Waits,
     /// Brings signed log-in frames to the private stream.
-    logins: Option<mpsc::Sender<Outbound>>,
+    logins: Option<mpsc::Sender<D>>,
 }
 
 /// A request that has come back.
@@ -173,13 +174,34 @@ struct Flown {
 }
 
 /// The last place before the wire. Everything that leaves for a venue's signed endpoints passes here.
-pub struct Gateway {
-    outbox: OutboxReceiver<Outbound>,
+#[derive(Debug)]
+pub struct Gateway;
+
+impl Gateway {
+    /// Starts a gateway on the present thread's runtime (an actix Arbiter, or a tokio `LocalSet`).
+    ///
+    /// # Errors
+    /// [`GatewayError`] when HTTP cannot be set up or an address may not be spoken to; nothing runs then.
+    pub fn start(
+        links: Vec<LinkConfig>,
+        outbox: OutboxReceiver<Outbound>,
+        bell: Doorbell,
+        recorder: Box<dyn Recorder>,
+        outlets: Outlets,
+        clock: Arc<dyn Clock>,
+    ) -> Result<GatewayHandle, GatewayError> {
+        Engine::start(links, outbox, bell, recorder, outlets, clock)
+    }
+}
+
+/// A running gateway.
+pub(crate) struct Engine<D> {
+    outbox: OutboxReceiver<D>,
     bell: Doorbell,
     recorder: Box<dyn Recorder>,
     outlets: Outlets,
     clock: Arc<dyn Clock>,
-    links: BTreeMap<VenueId, Link>,
+    links: BTreeMap<VenueId, Link<D>>,
     flying: FuturesUnordered<LocalBoxFuture<'static, Flown>>,
     helpers: Vec<JoinHandle<()>>,
     wire_failed: bool,
@@ -202,17 +224,14 @@ impl Drop for DeathWatch {
     }
 }
 
-impl Gateway {
+impl<D: Departure> Engine<D> {
     /// Signed log-in frames that may wait for a stream; it asks for one at a time.
     const LOGINS_MAX: usize = 4;
 
-    /// Starts a gateway on the present thread's runtime (an actix Arbiter, or a tokio `LocalSet`).
-    ///
-    /// # Errors
-    /// [`GatewayError`] when HTTP cannot be set up or an address may not be spoken to; nothing runs then.
-    pub fn start(
+    /// See [`Gateway::start`].
+    pub(crate) fn start(
         links: Vec<LinkConfig>,
-        outbox: OutboxReceiver<Outbound>,
+        outbox: OutboxReceiver<D>,
         bell: Doorbell,
         recorder: Box<dyn Recorder>,
         outlets: Outlets,
@@ -281,6 +300,9 @@ impl Gateway {
     async fn run(mut self, mut stop: watch::Receiver<bool>, ended: watch::Sender<bool>) {
         let mut death = DeathWatch { died: Arc::clone(&self.outlets.died), ended, orderly: false };
         telemetry::actor_up(Actor::OrderGateway).set(1.0);
+        if let Err(error) = self.recorder.prepare(self.clock.unix()) {
+            self.wire_log_failed(&error);
+        }
         let mut stopping = false;
         loop {
             self.refuse_late();
@@ -316,28 +338,28 @@ impl Gateway {
     fn take_in(&mut self) {
         telemetry::mailbox_depth(Actor::OrderGateway).set(self.outbox.depth() as f64);
         while self.links.values().all(|link| link.dispatch.has_room()) {
-            let Some(outbound) = self.outbox.pop() else { return };
-            let Some(link) = self.links.get_mut(&outbound.venue) else {
-                self.tell(outbound.venue, vec![not_sent(&Ticket::of(&outbound))]);
+            let Some(departure) = self.outbox.pop() else { return };
+            let Some(link) = self.links.get_mut(&departure.venue()) else {
+                self.tell(departure.venue(), vec![not_sent(&Ticket::of(&departure))]);
                 continue;
             };
-            match (outbound.route, &link.logins) {
+            match (departure.route(), &link.logins) {
                 (Route::Query(_, QueryPurpose::Stream), Some(logins)) => {
-                    if logins.try_send(outbound).is_err() {
+                    if logins.try_send(departure).is_err() {
                         tracing::warn!(venue = %link.config.name, "log-in frame dropped; asked for again");
                     }
                 }
                 (Route::Query(_, QueryPurpose::Stream), None) => {}
-                _ => link.dispatch.offer(outbound),
+                _ => link.dispatch.offer(departure),
             }
         }
     }
 
     fn refuse_late(&mut self) {
         let now = self.clock.mono();
-        let late: Vec<Outbound> = self.links.values_mut().flat_map(|link| link.dispatch.expired(now)).collect();
-        for outbound in late {
-            self.tell(outbound.venue, vec![not_sent(&Ticket::of(&outbound))]);
+        let late: Vec<D> = self.links.values_mut().flat_map(|link| link.dispatch.expired(now)).collect();
+        for departure in late {
+            self.tell(departure.venue(), vec![not_sent(&Ticket::of(&departure))]);
         }
     }
 
@@ -349,49 +371,49 @@ impl Gateway {
     fn send_out(&mut self) {
         let venues: Vec<VenueId> = self.links.keys().copied().collect();
         for venue in venues {
-            while let Some(outbound) = self.links.get_mut(&venue).and_then(|link| link.dispatch.next()) {
-                let ticket = Ticket::of(&outbound);
-                if let Err(told) = self.send(outbound) {
+            while let Some(departure) = self.links.get_mut(&venue).and_then(|link| link.dispatch.next()) {
+                let ticket = Ticket::of(&departure);
+                if !self.send(departure) {
                     if let Some(link) = self.links.get_mut(&venue) {
                         link.dispatch.finished(&ticket.intent);
                     }
-                    self.tell(venue, vec![told]);
+                    self.tell(venue, vec![not_sent(&ticket)]);
                 }
             }
         }
     }
 
-    /// Writes the wire record, then hands the request to the socket. `Err`: it will not leave.
-    fn send(&mut self, outbound: Outbound) -> Result<(), Told> {
-        let ticket = Ticket::of(&outbound);
-        if self.clock.mono() >= outbound.send_by {
-            return Err(not_sent(&ticket));
+    /// Writes the wire record, then hands the request to the socket. False: it will not leave.
+    fn send(&mut self, departure: D) -> bool {
+        let ticket = Ticket::of(&departure);
+        if self.clock.mono() >= departure.send_by() {
+            return false;
         }
-        let method = match outbound.request.method() {
+        let method = match departure.method() {
             Method::Get => HttpMethod::Get,
             Method::Post => HttpMethod::Post,
             Method::Delete => HttpMethod::Delete,
-            Method::Frame => return Err(not_sent(&ticket)),
+            Method::Frame => return false,
         };
-        if !self.record(&outbound) {
-            return Err(not_sent(&ticket));
+        if !self.record(&departure) {
+            return false;
         }
-        let venue = outbound.venue;
-        let Some(link) = self.links.get(&venue) else { return Err(not_sent(&ticket)) };
-        let (http, url) = (link.http.clone(), format!("{}{}", link.config.rest, outbound.request.target()));
+        let venue = departure.venue();
+        let Some(link) = self.links.get(&venue) else { return false };
+        let (http, url) = (link.http.clone(), format!("{}{}", link.config.rest, departure.target()));
         self.flying.push(Box::pin(async move {
-            let result = fly(&http, method, &url, &outbound).await;
+            let result = fly(&http, method, &url, &departure).await;
             if !ticket.intent.verb().only_asks() {
                 pass(FailPoint::AfterSocket);
             }
             Flown { venue, ticket, result }
         }));
-        Ok(())
+        true
     }
 
     /// Whether the request may leave: its record is written, or it needs none.
-    fn record(&mut self, outbound: &Outbound) -> bool {
-        let Some(record) = WireRecord::of(outbound, self.clock.unix()) else { return true };
+    fn record(&mut self, departure: &D) -> bool {
+        let Some(record) = WireRecord::of(departure, self.clock.unix()) else { return true };
         pass(FailPoint::BeforeWireRecord);
         match self.recorder.append(record) {
             Ok(_) => {
@@ -400,13 +422,17 @@ impl Gateway {
                 true
             }
             Err(error) => {
-                if !std::mem::replace(&mut self.wire_failed, true) {
-                    tracing::error!(%error, "wire log cannot be written; only cancels go out");
-                    (self.outlets.control)(Control::WireLogFailed);
-                }
+                self.wire_log_failed(&error);
                 // A cancel without a record is better than an order that nobody cancels.
                 record.verb != Verb::Place
             }
+        }
+    }
+
+    fn wire_log_failed(&mut self, error: &WireLogError) {
+        if !std::mem::replace(&mut self.wire_failed, true) {
+            tracing::error!(%error, "wire log cannot be written; only cancels go out");
+            (self.outlets.control)(Control::WireLogFailed);
         }
     }
 
@@ -447,11 +473,16 @@ impl Gateway {
     }
 }
 
-async fn fly(http: &HttpClient, method: HttpMethod, url: &str, outbound: &Outbound) -> Result<HttpAnswer, HttpFailure> {
-    let headers: Vec<(&str, &str)> = outbound.request.headers().collect();
-    let body = net::Bytes::copy_from_slice(outbound.request.body());
+async fn fly<D: Departure>(
+    http: &HttpClient,
+    method: HttpMethod,
+    url: &str,
+    departure: &D,
+) -> Result<HttpAnswer, HttpFailure> {
+    let headers = departure.headers();
+    let body = net::Bytes::copy_from_slice(departure.body());
     // Without a body there is no proof that it has not left, so the answer is waited for.
-    let send_by = (!body.is_empty()).then_some(outbound.send_by);
+    let send_by = (!body.is_empty()).then_some(departure.send_by());
     http.send(HttpRequest { method, url, headers: &headers, body, send_by }).await
 }
 

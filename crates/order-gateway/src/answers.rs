@@ -1,9 +1,10 @@
 //! From what became of a request to the reports about it. Pure.
 
+use crate::departure::Departure;
 use domain::{ClientOrderId, MonoNanos};
 use messages::{CouldNotAsk, EndpointGroup, QueryAnswer, QueryId, QueryPurpose, ReportBody, SignIntent, Verb};
 use net::{HttpAnswer, HttpFailure};
-use signing::{Outbound, Route};
+use signing::Route;
 use std::time::Duration;
 use venue_api::{ActAnswer, RestCodec};
 
@@ -32,8 +33,8 @@ pub(crate) struct Ticket {
 impl Ticket {
     /// The part of a request that outlives its bytes.
     #[must_use]
-    pub(crate) const fn of(outbound: &Outbound) -> Self {
-        Self { intent: outbound.intent, route: outbound.route, signed: outbound.signed }
+    pub(crate) fn of(departure: &impl Departure) -> Self {
+        Self { intent: *departure.intent(), route: departure.route(), signed: departure.signed() }
     }
 }
 

@@ -2,7 +2,6 @@
 
 use domain::{ClientOrderId, MonoNanos};
 use messages::{SignIntent, Verb};
-use signing::Outbound;
 use std::collections::{BTreeMap, VecDeque};
 
 /// How many requests may be under way at a venue.
@@ -52,15 +51,6 @@ pub(crate) trait Queued {
     fn intent(&self) -> &SignIntent;
     /// Not to be sent after this.
     fn send_by(&self) -> MonoNanos;
-}
-
-impl Queued for Outbound {
-    fn intent(&self) -> &SignIntent {
-        &self.intent
-    }
-    fn send_by(&self) -> MonoNanos {
-        self.send_by
-    }
 }
 
 fn kind(intent: &SignIntent) -> Kind {
@@ -325,7 +315,7 @@ mod tests {
             let (mut offered, mut done) = (0, 0);
             for (step, number) in steps {
                 match step {
-                    0 | 1 | 2 if dispatch.has_room() => {
+                    0..=2 if dispatch.has_room() => {
                         offered += 1;
                         dispatch.offer(match step { 0 => place(offered), 1 => cancel(offered.saturating_sub(number)), _ => query() });
                     }

@@ -16,6 +16,7 @@
 mod actor;
 mod answers;
 mod core;
+mod departure;
 mod fail_point;
 mod stream;
 mod stream_core;
@@ -28,3 +29,6 @@ pub use actor::{Doorbell, Gateway, GatewayError, GatewayHandle, LinkCodecs, Link
 pub use venue_time::{InstrumentsError, fetch_instruments, fetch_offset};
 pub use wire_file::{Recorder, WireLog, WireLogBounds};
 pub use wire_log::{WireHistory, WireLogError, WireOrder, WireRecord};
+
+#[cfg(test)]
+mod tests;

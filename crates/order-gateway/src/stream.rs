@@ -1,11 +1,11 @@
 //! The shell of the private stream: socket frames in, reports out.
 
 use crate::Outlets;
+use crate::departure::Departure;
 use crate::stream_core::{StreamAct, StreamCore};
 use domain::{Clock, Symbol, UnixNanos, VenueId};
 use messages::{Control, QueryId, QueryPurpose, SignIntent, SignQuery, VenueReport};
 use net::{AddressError, Ping, Plaintext, WsConfig, WsEnd, WsEvent, WsHandle, WsSession};
-use signing::Outbound;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::mpsc;
@@ -33,17 +33,17 @@ const TICK: Duration = Duration::from_millis(250);
 const CHANNEL: &str = "private";
 
 /// One private stream.
-pub(crate) struct PrivateStream {
+pub(crate) struct PrivateStream<D> {
     parts: StreamParts,
     core: StreamCore,
     handle: WsHandle,
     events: mpsc::Receiver<WsEvent>,
-    signed: mpsc::Receiver<Outbound>,
+    signed: mpsc::Receiver<D>,
 }
 
-impl PrivateStream {
+impl<D: Departure> PrivateStream<D> {
     /// Starts connecting. `signed` brings the log-in frames that were asked for.
-    pub(crate) fn start(parts: StreamParts, signed: mpsc::Receiver<Outbound>) -> Result<Self, AddressError> {
+    pub(crate) fn start(parts: StreamParts, signed: mpsc::Receiver<D>) -> Result<Self, AddressError> {
         let (ping, every) = parts.codec.ping();
         let mut config = WsConfig::new(&parts.url, Ping::Text { ping: ping.to_owned(), pong: PONG.to_owned() });
         config.plaintext = parts.plaintext;
@@ -66,8 +66,8 @@ impl PrivateStream {
                     Some(event) => self.event(event),
                     None => break,
                 },
-                outbound = self.signed.recv() => match outbound {
-                    Some(outbound) => self.login(&outbound),
+                departure = self.signed.recv() => match departure {
+                    Some(departure) => self.login(&departure),
                     None => break,
                 },
                 _ = ticks.tick() => {
@@ -112,12 +112,12 @@ impl PrivateStream {
         self.act_at(acts, at.unix);
     }
 
-    fn login(&mut self, outbound: &Outbound) {
-        let signing::Route::Query(query, QueryPurpose::Stream) = outbound.route else { return };
+    fn login(&mut self, departure: &D) {
+        let signing::Route::Query(query, QueryPurpose::Stream) = departure.route() else { return };
         if !self.core.signed(query, self.parts.clock.mono()) {
             return;
         }
-        let sent = std::str::from_utf8(outbound.request.body()).map(|frame| self.handle.send(frame.to_owned()));
+        let sent = std::str::from_utf8(departure.body()).map(|frame| self.handle.send(frame.to_owned()));
         if !matches!(sent, Ok(Ok(()))) {
             self.handle.reconnect("log-in not sent");
         }

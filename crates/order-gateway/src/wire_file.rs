@@ -22,6 +22,14 @@ pub trait Recorder {
     /// # Errors
     /// [`WireLogError`]: no order may be sent; cancels may.
     fn append(&mut self, record: WireRecord) -> Result<u64, WireLogError>;
+
+    /// Does ahead of the first record what would delay it.
+    ///
+    /// # Errors
+    /// [`WireLogError`]: the first record would fail as well.
+    fn prepare(&mut self, _now: UnixNanos) -> Result<(), WireLogError> {
+        Ok(())
+    }
 }
 
 /// Bounds of the log.
@@ -168,6 +176,10 @@ impl WireLog {
 }
 
 impl Recorder for WireLog {
+    fn prepare(&mut self, now: UnixNanos) -> Result<(), WireLogError> {
+        self.segment_for_one_more(now).map(|_| ())
+    }
+
     fn append(&mut self, record: WireRecord) -> Result<u64, WireLogError> {
         let seq = self.next_seq;
         let dir = self.dir.clone();
@@ -352,9 +364,11 @@ mod tests {
     fn starts_without_a_record_leave_no_segment() {
         let home = tempfile::tempdir().unwrap();
         for _ in 0..5 {
-            drop(open(home.path()));
+            let mut log = open(home.path());
+            assert_eq!(segments(home.path()).unwrap().len(), 0);
+            log.prepare(UnixNanos(5)).unwrap();
+            assert_eq!(segments(home.path()).unwrap().len(), 1, "made before the first order needs it");
         }
-        assert_eq!(segments(home.path()).unwrap().len(), 0);
     }
 
     #[test]

@@ -5,9 +5,9 @@
 //! Invariants: a record never holds a signature, a header or a passphrase; a record whose last bytes are
 //! missing or wrong is told from a whole one.
 
+use crate::departure::Departure;
 use domain::{ClientOrderId, Scaled, Side, StrategyTag, Symbol, TimeInForce, UnixNanos, VenueId, VenueOrderId};
 use messages::{SignIntent, Verb};
-use signing::Outbound;
 use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
@@ -60,20 +60,20 @@ pub struct WireOrder {
 impl WireRecord {
     /// The record of a request, if it is one that changes something; `seq` is given when it is written.
     #[must_use]
-    pub fn of(outbound: &Outbound, at: UnixNanos) -> Option<Self> {
+    pub(crate) fn of(departure: &impl Departure, at: UnixNanos) -> Option<Self> {
         let blank = Self {
             seq: 0,
             at,
-            venue: outbound.venue,
-            verb: outbound.intent.verb(),
+            venue: departure.venue(),
+            verb: departure.intent().verb(),
             id: None,
             venue_order_id: None,
             symbol: Symbol::new(),
-            version: outbound.version,
+            version: departure.version(),
             order: None,
-            strategy: outbound.strategy,
+            strategy: departure.strategy(),
         };
-        match outbound.intent {
+        match *departure.intent() {
             SignIntent::Place(place) => Some(Self {
                 id: Some(place.id),
                 symbol: place.symbol,

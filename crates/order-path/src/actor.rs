@@ -1,6 +1,7 @@
 //! The shell around [`Core`]: lanes in, signer port, outbox and event rings out. Seated on its own thread.
 
-use crate::core::{Core, Effects, Now, SignJob, SignOutcome};
+use crate::core::Core;
+use crate::types::{Effects, Now, SignJob, SignOutcome};
 use crossbeam_channel::{Receiver, Sender, TrySendError, bounded};
 use domain::{Clock, InstrumentId, MonoNanos, StrategyTag};
 use hot_actor::{HotActor, OutboxSender, Wake};

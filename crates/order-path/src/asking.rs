@@ -3,7 +3,8 @@
 //! An unknown order ends negatively only when order-by-id, history and fills have all answered
 //! "not found" twice, the index delay apart. "Could not ask" is not "not found" and never counts.
 
-use crate::core::{Core, Effects, Job, Now, note};
+use crate::core::{Core, Job, note};
+use crate::types::{Effects, Now};
 use domain::{CancelState, ClientOrderId, MonoNanos, OrderChange, OrderState, UnixNanos, VenueId, VenueOrderId};
 use messages::{
     CouldNotAsk, DifferenceKind, EventBody, FillReport, HaltReason, OrderUpdate, QueryAnswer, QueryId, QueryPurpose,

@@ -11,7 +11,9 @@ mod core;
 mod reports;
 mod restore;
 mod table;
+mod types;
 
 pub use crate::actor::*;
 pub use crate::core::*;
 pub use restore::*;
+pub use types::*;

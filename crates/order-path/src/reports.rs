@@ -1,6 +1,7 @@
 //! What the venue says, applied to the orders: answers, pushes, fills, balances.
 
-use crate::core::{Core, Effects, Job, Now, note};
+use crate::core::{Core, Job, note};
+use crate::types::{Effects, Now};
 use domain::{
     CancelState, ClientOrderId, Fill, Order, OrderChange, OrderState, Qty, StrategyTag, TimeInForce, VenueId,
 };

@@ -1,6 +1,7 @@
 //! Rebuilding the order path from disk: journalled events first, then wire records past their end.
 
-use crate::core::{Core, Effects, Job, Now};
+use crate::core::{Core, Job};
+use crate::types::{Effects, Now};
 use domain::{CancelState, Fill, Order, OrderState, StrategyTag};
 use messages::{EventBody, OrderEvent, Restored, TradingState};
 

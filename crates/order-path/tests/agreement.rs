@@ -310,7 +310,7 @@ impl World {
         self.core.signed(job, SignOutcome::Queued(now.mono), now, &mut self.out);
         match (&job.intent, job.route) {
             (SignIntent::Place(order), Route::Order(id)) => {
-                let reaches = !matches!(fate % 16, 1 | 2 | 3);
+                let reaches = !matches!(fate % 16, 1..=3);
                 if fate % 16 == 1 {
                     self.report(ReportBody::NotSent { id, verb: Verb::Place });
                     return;
@@ -424,10 +424,8 @@ impl World {
         assert!(self.out.halts.is_empty(), "nothing here justifies a halt: {:?}", self.out.halts);
         let counted = self.out.events.iter().filter(|e| matches!(e.body, EventBody::Filled { .. })).count();
         assert_eq!(counted, self.venue.fills.len(), "each fill is published once");
-        let mut expected = 1;
-        for event in &self.out.events {
+        for (expected, event) in (1..).zip(&self.out.events) {
             assert_eq!(event.seq, expected, "events are numbered without a hole");
-            expected += 1;
         }
     }
 

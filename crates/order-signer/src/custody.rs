@@ -301,7 +301,11 @@ impl Custody {
         let secrets = read_secrets(bytes)?.ok_or_else(|| not_loaded(SignRefusal::NoKey))?;
         let key = LoadedKey::new(secrets.key, secrets.secret, secrets.passphrase).map_err(not_loaded)?;
         let signer = InlineSigner::new(key, codec, clock, identity, duty_at_start(record.state));
-        Ok(if record.role == KeyRole::Stream { signer.reading_only() } else { signer })
+        Ok(match record.role {
+            KeyRole::Stream => signer.reading_only(),
+            KeyRole::Trade if record.stream_login_confirmed => signer,
+            KeyRole::Trade => signer.without_login(),
+        })
     }
 
     /// A signer of its own for the emergency thread: it cancels, and nothing can widen it.

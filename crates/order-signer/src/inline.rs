@@ -116,6 +116,8 @@ pub struct InlineSigner {
     guard: IdGuard,
     /// A key linked for streams: it asks, whatever its duty.
     reads_only: bool,
+    /// A log-in is a bearer right; false where orders could be entered over it.
+    may_log_in: bool,
     draft: Box<Draft>,
     shared: SignerHandle,
 }
@@ -149,6 +151,7 @@ impl InlineSigner {
             offset: AcceptedOffset::default(),
             guard: IdGuard::new(identity),
             reads_only: false,
+            may_log_in: true,
             draft: Box::default(),
             shared,
         }
@@ -158,6 +161,14 @@ impl InlineSigner {
     #[must_use]
     pub fn reading_only(mut self) -> Self {
         self.reads_only = true;
+        self
+    }
+
+    /// Takes the log-in to the private stream away for good: for trade keys of which nobody has confirmed that
+    /// orders cannot be entered over the stream.
+    #[must_use]
+    pub fn without_login(mut self) -> Self {
+        self.may_log_in = false;
         self
     }
 
@@ -183,7 +194,8 @@ impl InlineSigner {
     fn check(&mut self, intent: &SignIntent) -> Result<UnixNanos, SignRefusal> {
         let verb = intent.verb();
         let shared = &*self.shared.0;
-        if !duty_allows(self.shared.duty(), verb) || (self.reads_only && !verb.only_asks()) {
+        let narrowed = (self.reads_only && !verb.only_asks()) || (!self.may_log_in && verb == Verb::StreamLogin);
+        if narrowed || !duty_allows(self.shared.duty(), verb) {
             count(&shared.refused_duty);
             return Err(SignRefusal::KeyState);
         }

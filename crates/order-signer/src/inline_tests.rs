@@ -282,6 +282,14 @@ fn key_linked_for_streams_never_places_or_cancels() {
 }
 
 #[test]
+fn unconfirmed_trade_key_does_not_log_in_and_does_all_else() {
+    let mut signer = signer(KeyDuty::Full).without_login();
+    for intent in one_of_each() {
+        assert_eq!(signer.sign(&intent).is_ok(), intent.verb() != Verb::StreamLogin, "{intent:?}");
+    }
+}
+
+#[test]
 fn emergency_signer_cancels_and_looks_and_nothing_widens_it() {
     let inner = signer(KeyDuty::Full);
     let handle = inner.handle();
@@ -313,4 +321,39 @@ fn a_signature_allocates_nothing() {
     assert_eq!(counted.count_total, 0);
     let control = allocation_counter::measure(|| drop(std::hint::black_box(vec![1_u8; 100])));
     assert_eq!(control.count_total, 1, "the counter counts");
+}
+
+fn bitget_signer() -> InlineSigner {
+    let clock = Arc::new(ManualClock::new(WALL, MonoNanos(1_000_000_000)));
+    let values = secrets("bg_0123456789abcdef", "sk_test_secret_0001", "Passw0rd1");
+    let key = LoadedKey::new(values.key, values.secret, values.passphrase).unwrap();
+    let codec = venue_bitget::codecs(venue_bitget::Environment::Production).signing;
+    let mut signer = InlineSigner::new(key, codec, clock, identity(), KeyDuty::Full);
+    signer.set_clock_offset(0).unwrap();
+    signer
+}
+
+#[test]
+fn bitget_requests_carry_the_published_signatures() {
+    let mut signer = bitget_signer();
+    let key_info = signer.sign(&SignIntent::KeyInfo).unwrap();
+    assert_eq!(key_info.target(), "/api/v2/spot/account/info");
+    assert_eq!(header(&key_info, "ACCESS-SIGN"), VECTORS[0].4);
+    assert_eq!(header(&key_info, "ACCESS-TIMESTAMP"), "1700000000000");
+    let login = signer.sign(&SignIntent::StreamLogin).unwrap();
+    let frame = std::str::from_utf8(login.body()).unwrap();
+    assert!(frame.contains("0MHJDb7y7yJpLWb7Rw0tyFO9H2AVTUeobitKTQgJ9jg="), "{frame}");
+}
+
+#[test]
+fn every_verb_is_signed_for_bitget_without_an_allocation() {
+    let mut signer = bitget_signer();
+    let intents = one_of_each();
+    let mut signed = 0;
+    let counted = allocation_counter::measure(|| {
+        for intent in &intents {
+            signed += u32::from(signer.sign(intent).is_ok());
+        }
+    });
+    assert_eq!((signed, counted.count_total), (10, 0));
 }

@@ -1,9 +1,10 @@
 //! Public REST answers: time, instruments and market data.
 
 use crate::depth::{price_text, qty_text};
+use crate::feed::candle_row;
 use crate::reject::Reject;
 use crate::rest::{Answer, Call};
-use crate::venue::{CANDLES, Instrument, Venue, candle_row};
+use crate::venue::{CANDLES, Instrument, Venue};
 use domain::{Price, Qty, Side};
 use serde_json::{Value, json};
 use std::collections::BTreeSet;

@@ -68,6 +68,8 @@ pub struct RunningSim {
 const TICK: Duration = Duration::from_millis(25);
 /// How long requests in flight may take when the exchange stops, in seconds.
 const SHUTDOWN_S: u64 = 1;
+/// How long an idle connection stays open.
+const KEEP_ALIVE: Duration = Duration::from_secs(75);
 /// Bytes of a request body.
 const BODY_MAX: usize = 256 * 1_024;
 
@@ -154,10 +156,13 @@ fn main_key(config: &SimConfig) -> Result<ApiKeyMaterial, SimError> {
     })
 }
 
-/// Keeps a second handle on each connection, so that a fault can cut it.
+/// Keeps a second handle on each connection, so that a fault can cut it; small frames leave at once.
 fn remember_socket(connection: &dyn Any, data: &mut Extensions) {
-    let stream = connection.downcast_ref::<actix_rt::net::TcpStream>();
-    if let Some(Ok(handle)) = stream.map(|stream| stream.as_fd().try_clone_to_owned()) {
+    let Some(stream) = connection.downcast_ref::<actix_rt::net::TcpStream>() else { return };
+    if let Err(error) = stream.set_nodelay(true) {
+        tracing::warn!(%error, "connection keeps small frames back");
+    }
+    if let Ok(handle) = stream.as_fd().try_clone_to_owned() {
         data.insert(Socket(Arc::new(TcpStream::from(handle))));
     }
 }
@@ -185,6 +190,7 @@ async fn run(
     })
     .workers(1)
     .disable_signals()
+    .keep_alive(KEEP_ALIVE)
     .shutdown_timeout(SHUTDOWN_S)
     .on_connect(remember_socket)
     .listen(listener);

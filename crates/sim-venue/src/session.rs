@@ -2,8 +2,9 @@
 
 use crate::auth::Login;
 use crate::depth::PublishedBook;
+use crate::feed::{candle_row, trade_item};
 use crate::hub::{Out, Topic, frame};
-use crate::venue::{CANDLES, Venue, candle_row, trade_item};
+use crate::venue::{CANDLES, Venue};
 use domain::Asset;
 use serde::Deserialize;
 use serde_json::Value;
@@ -212,6 +213,59 @@ impl Venue {
                 Some(items.join(","))
             }
             Topic::Orders(_) | Topic::Fills(_) => None,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::Market;
+    use crate::desk::tests::venue;
+    use proptest::prelude::*;
+    use std::net::{IpAddr, Ipv4Addr};
+    use tokio::sync::mpsc::channel;
+
+    /// Frames that are almost right, which is where mistakes are.
+    fn nearly() -> impl Strategy<Value = String> {
+        let word = prop_oneof![
+            Just("SPOT".to_owned()),
+            Just("books".to_owned()),
+            Just("orders".to_owned()),
+            Just("account".to_owned()),
+            Just("candle1m".to_owned()),
+            Just("BTCUSDT".to_owned()),
+            Just("default".to_owned()),
+            "[a-zA-Z0-9]{0,30}",
+        ];
+        let op = prop_oneof![Just("subscribe"), Just("unsubscribe"), Just("login"), Just("trade")];
+        let names = ["instType", "channel", "instId", "coin", "apiKey", "sign", "timestamp"];
+        let members = proptest::collection::vec((proptest::sample::select(names.to_vec()), word), 0..6);
+        (op, members).prop_map(|(op, members)| {
+            let arg: serde_json::Map<String, Value> =
+                members.into_iter().map(|(name, value)| (name.to_owned(), Value::String(value))).collect();
+            serde_json::json!({"op": op, "args": [arg]}).to_string()
+        })
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(32))]
+
+        #[test]
+        fn every_frame_is_answered_in_json_whatever_the_client_says(frames in proptest::collection::vec(prop_oneof![nearly(), ".{0,80}"], 1..12)) {
+            let (_, mut venue) = venue(Market::Quiet);
+            let (queue, mut answers) = channel(1_000);
+            let session = venue.hub.open(queue, None, IpAddr::V4(Ipv4Addr::LOCALHOST), true);
+            for frame in frames {
+                venue.on_client_text(session, &frame, 3);
+                let mut answered = 0;
+                while let Ok(Out::Text(text)) = answers.try_recv() {
+                    prop_assert!(serde_json::from_str::<Value>(&text).is_ok(), "{} -> {}", frame, text);
+                    answered += 1;
+                }
+                prop_assert!(answered > 0, "{}", frame);
+                prop_assert!(venue.hub.get(session).is_some_and(|client| client.account.is_none() && client.topics.len() <= 3));
+            }
         }
     }
 }

@@ -197,4 +197,28 @@ mod tests {
         }
         assert_eq!(code(json!("")), Err("40019"));
     }
+
+    proptest::proptest! {
+        #![proptest_config(proptest::prelude::ProptestConfig::with_cases(24))]
+
+        #[test]
+        fn an_order_is_taken_whole_or_rejected_with_a_code_and_nothing_changes(
+            price in "[0-9.eE+-]{0,24}", size in "[0-9.eE+-]{0,24}", id in ".{0,40}", market in proptest::bool::ANY, buy in proptest::bool::ANY,
+        ) {
+            let (_, mut venue) = crate::desk::tests::venue(crate::Market::Seeded);
+            let body = json!({
+                "symbol": "BTCUSDT", "side": if buy { "buy" } else { "sell" }, "force": "gtc",
+                "orderType": if market { "market" } else { "limit" }, "price": price, "size": size, "clientOid": id,
+            });
+            let before = venue.balances(0);
+            match venue.ticket(0, &body, None).map(|ticket| venue.place(0, ticket)) {
+                Ok(Ok((id, _))) => proptest::prop_assert!(venue.accounts.first().is_some_and(|account| account.store.get(id).is_some())),
+                Ok(Err(_)) => proptest::prop_assert_eq!(venue.balances(0), before),
+                Err(reject) => {
+                    proptest::prop_assert!(!reject.message.is_empty() && reject.status == 400);
+                    proptest::prop_assert_eq!(venue.balances(0), before);
+                }
+            }
+        }
+    }
 }

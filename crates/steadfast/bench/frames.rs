@@ -72,6 +72,8 @@ pub(super) struct Desk {
     version: InstrumentVersion,
     frames: Vec<Vec<u8>>,
     next_frame: usize,
+    /// When the latest frame was there.
+    received: MonoNanos,
     asked: u32,
 }
 
@@ -91,6 +93,7 @@ impl Desk {
             version,
             frames: books5(),
             next_frame: 0,
+            received: MonoNanos(0),
             asked: 0,
         }
     }
@@ -111,7 +114,10 @@ impl Desk {
             prev_seq: self.frame.book.prev_seq,
             checksum: self.frame.book.checksum,
         };
-        self.book.apply_snapshot(&message, received).map_err(|_| BenchError::Setup("a book of the bench is not valid"))?;
+        self.book
+            .apply_snapshot(&message, received)
+            .map_err(|_| BenchError::Setup("a book of the bench is not valid"))?;
+        self.received = received;
         self.board.publish(Top(self.top()?));
         Ok(())
     }
@@ -125,7 +131,7 @@ impl Desk {
 
     /// The top of the book as it was when its frame came.
     fn top(&self) -> Result<TopOfBook, BenchError> {
-        let book = self.book.valid(self.book.at()).map_err(|_| BenchError::Setup("a book of the bench is not valid"))?;
+        let book = self.book.valid(self.received).map_err(|_| BenchError::Setup("a book of the bench is not valid"))?;
         Ok(book.best())
     }
 

@@ -3,7 +3,7 @@
 use super::BenchError;
 use super::frames::Desk;
 use super::rig::{Rig, SteppedClock, VENUE};
-use super::venue::{News, Venue};
+use super::venue::{Hops, News, Venue};
 use clock::SystemClock;
 use domain::Clock;
 use hot_actor::HotActor;
@@ -19,6 +19,7 @@ pub struct OneThread {
     venue: Venue,
     clock: Arc<SteppedClock>,
     orders: u64,
+    hops: Option<Hops>,
 }
 
 /// The parts of a rig once the order path may trade.
@@ -47,6 +48,7 @@ impl OneThread {
             venue: Venue::new(rig.outbox, rig.events),
             clock: rig.clock,
             orders: 0,
+            hops: None,
         };
         one.come_up()?;
         one.rest_some()?;
@@ -57,7 +59,9 @@ impl OneThread {
         let now = self.clock.mono();
         self.path.started(now);
         let measured = Control::ClockMeasured { venue: VENUE, offset_ns: 0, uncertainty_ns: 1_000, at: now };
-        for control in [Control::KeyDuty(VENUE, KeyDuty::Full), measured, Control::PrivateStream { venue: VENUE, live: true }] {
+        for control in
+            [Control::KeyDuty(VENUE, KeyDuty::Full), measured, Control::PrivateStream { venue: VENUE, live: true }]
+        {
             self.path.urgent(Urgent::Control(control), now);
         }
         for _ in 0..Self::ROUNDS_MAX {
@@ -123,7 +127,10 @@ impl OneThread {
             }
             while let Some(news) = self.venue.news()? {
                 quiet = false;
-                placed += u64::from(matches!(news, News::Placed(_)));
+                if let News::Placed(hops) = news {
+                    placed += 1;
+                    self.hops = Some(hops);
+                }
             }
             if quiet {
                 return Ok(placed);
@@ -142,6 +149,11 @@ impl OneThread {
             self.settle()?;
         }
         Ok(())
+    }
+
+    /// When the latest order that was settled passed each hop.
+    pub(super) const fn hops(&self) -> Option<Hops> {
+        self.hops
     }
 
     /// Takes it apart, so that the order path can be put on a thread of its own.

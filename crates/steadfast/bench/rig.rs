@@ -8,8 +8,8 @@
 use super::BenchError;
 use clock::SystemClock;
 use domain::{
-    Clock, Epoch, InstanceTag, Instrument, InstrumentId, InstrumentStatus, InstrumentVersion, MonoNanos, Notional,
-    Qty, StrategyTag, TopOfBook, UnixNanos, VenueId,
+    Clock, Epoch, InstanceTag, Instrument, InstrumentId, InstrumentStatus, InstrumentVersion, MonoNanos, Notional, Qty,
+    StrategyTag, TopOfBook, UnixNanos, VenueId,
 };
 use hot_actor::{OutboxReceiver, SlotReader, SlotWords, SlotWriter, outbox, slot};
 use messages::{EndpointGroup, KeyDuty, OrderEvent, RefuseReason, SignIntent, SignRefusal, TopUsed};
@@ -97,7 +97,8 @@ pub(super) fn limits() -> Limits {
 
 /// An inline signer with an invented key that may do everything.
 pub(super) fn signer(clock: Arc<dyn Clock>) -> Result<InlineSigner, BenchError> {
-    let secret = |text: &str| SecretBytes::from_slice(text.as_bytes()).map_err(|_| BenchError::Setup("no memory for a key"));
+    let secret =
+        |text: &str| SecretBytes::from_slice(text.as_bytes()).map_err(|_| BenchError::Setup("no memory for a key"));
     let key = LoadedKey::new(
         secret("bg_invented_for_the_bench_0123456789")?,
         secret("sk_invented_for_the_bench_0123456789abcdef0123456789abcdef")?,

@@ -25,6 +25,8 @@ pub(super) struct Hops {
     pub(super) caused: MonoNanos,
     /// The strategy had decided.
     pub(super) decided: MonoNanos,
+    /// Every check was passed.
+    pub(super) checked: MonoNanos,
     /// The signed bytes were there.
     pub(super) signed: MonoNanos,
 }
@@ -85,7 +87,9 @@ impl Venue {
     pub(super) fn news(&mut self) -> Result<Option<News>, BenchError> {
         let Ok(event) = self.events.try_recv() else { return Ok(None) };
         let news = match event.body {
-            EventBody::Placed { caused, decided, signed, .. } => News::Placed(Hops { caused, decided, signed }),
+            EventBody::Placed { caused, decided, checked, signed, .. } => {
+                News::Placed(Hops { caused, decided, checked, signed })
+            }
             EventBody::Order { order: Order { state: OrderState::Cancelled, .. }, .. } => News::Ended,
             EventBody::Refused { reason, .. } => return Err(BenchError::Refused(reason)),
             EventBody::Trading { halt: Some(reason), .. } => return Err(BenchError::Halted(reason)),

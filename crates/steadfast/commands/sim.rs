@@ -33,7 +33,7 @@ pub fn run(global: &Global, args: &SimArgs) -> Result<(), Trouble> {
 /// # Errors
 /// [`Trouble`]: address taken, recording unreadable, option unusable.
 pub fn start(config: SimConfig) -> Result<RunningSim, Trouble> {
-    SimVenue::start(config, Arc::new(SystemClock::new())).map_err(|error| {
+    SimVenue::start(config, Arc::new(SystemClock)).map_err(|error| {
         let trouble = Trouble::new(Exit::Failure, "the embedded exchange cannot start").why(causes(&error));
         match error {
             SimError::Listen { .. } => trouble.fix("choose another port with --listen, or stop what uses this one"),

@@ -78,3 +78,70 @@ fn conflation_key(event: &MarketEvent) -> u64 {
     };
     u64::from(event.instrument.0) * 4 + kind
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::host::{CommandPort, Hosted, StrategyStatus};
+    use crate::kinds::{GridLevels, GridParams, KindSetup};
+    use crate::testing::{TAG, instrument};
+    use clock::ManualClock;
+    use domain::*;
+    use keeper::{Keeper, MailboxBound, Rebuild, Silent};
+    use messages::{BookStatus, BookView, OrderIntent, RefuseReason, ViewLevel};
+    use rust_decimal::Decimal;
+    use std::sync::Arc;
+    use tokio::sync::mpsc;
+
+    struct Port(mpsc::Sender<OrderIntent>);
+
+    impl CommandPort for Port {
+        fn place(&self, intent: OrderIntent) -> Result<(), RefuseReason> {
+            self.0.try_send(intent).map_err(|_| RefuseReason::TableFull)
+        }
+
+        fn cancel(&self, _strategy: StrategyTag, _order: ClientOrderId) {}
+    }
+
+    fn host(port: mpsc::Sender<OrderIntent>) -> StrategyHost {
+        let params = GridParams {
+            at: GridLevels::Range { lower: Decimal::from(90), upper: Decimal::from(110) },
+            levels: 3,
+            order_size: Amount(Decimal::ONE),
+            opening_position: Amount::ZERO,
+            post_only: true,
+        };
+        let strategy = Box::new(crate::kinds::Grid::new(params, KindSetup { orders_per_second: 5 }));
+        let hosted = Hosted { tag: TAG, name: "grid".to_owned(), kind: "grid", instrument: instrument(), strategy };
+        let clock = Arc::new(ManualClock::new(UnixNanos(0), MonoNanos(0)));
+        let host = StrategyHost::new(vec![hosted], Arc::new(Port(port)), clock);
+        assert!(host.statuses().all(|(_, _, _, status)| status == StrategyStatus::Waiting));
+        host
+    }
+
+    #[test]
+    fn a_book_posted_to_the_actor_becomes_intents_at_the_port() {
+        actix::System::new().block_on(async {
+            let (sender, mut placed) = mpsc::channel(16);
+            let clock = Arc::new(ManualClock::new(UnixNanos(0), MonoNanos(0)));
+            let keeper = Keeper::new(clock, Arc::new(Silent));
+            let mailbox = keeper.mailbox::<StrategyActor>("strategy", MailboxBound::default());
+            let factory = move || StrategyActor::new(host(sender.clone()));
+            keeper.supervise(&mailbox, factory, Rebuild::Never, |_| {});
+            tokio::task::yield_now().await;
+            let restored =
+                Restored { strategy: TAG, orders: vec![], fills: vec![], position: Amount::ZERO, has_history: false };
+            mailbox.post(StartStrategy(restored)).expect("the actor runs");
+            let level = |price| [ViewLevel { price: Price(price), qty: Qty(1) }].into_iter().collect();
+            let view = BookView { bids: level(10_049), asks: level(10_051) };
+            let kind = MarketEventKind::Book(BookStatus::Valid(view));
+            let book = MarketEvent { instrument: InstrumentId(0), received: MonoNanos(1), kind };
+            mailbox.outlet(market_policy(1)).post(book).expect("the actor runs");
+            let deadline = Duration::from_secs(10);
+            let first =
+                tokio::time::timeout(deadline, placed.recv()).await.expect("an intent in time").expect("a port");
+            assert_eq!((first.side, first.price.price(), first.caused), (Side::Buy, Price(9_000), MonoNanos(1)));
+            mailbox.finish().await;
+        });
+    }
+}

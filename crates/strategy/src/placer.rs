@@ -243,7 +243,10 @@ impl Placer {
                 }
                 News::Nothing
             }
-            EventBody::Refused { strategy: asked, reference, .. } if *asked == strategy => {
+            EventBody::Refused { id, strategy: asked, reference, .. } if *asked == strategy => {
+                if let Some(index) = self.live.iter().position(|live| id.is_some() && live.id == *id) {
+                    self.end(index);
+                }
                 self.refused(*reference, now)
             }
             EventBody::Order { order, .. } if order.strategy == strategy => self.changed(order, now),

@@ -210,8 +210,9 @@ impl<S: Strategy> Venue<S> {
 
     /// Fills `qty` of a resting order.
     pub(crate) fn fill_some(&mut self, side: Side, price: i64, qty: i64) {
-        let id = self.live().find(|order| order.side == side && order.price.0 == price).unwrap().id;
-        self.fill(id, Qty(qty), Liquidity::Maker);
+        let order = *self.live().find(|order| order.side == side && order.price.0 == price).unwrap();
+        // Two orders may rest at one price; the first takes no more than it has.
+        self.fill(order.id, Qty(qty).min(order.remaining()), Liquidity::Maker);
         self.pump();
     }
 
@@ -316,6 +317,7 @@ impl<S: Strategy> Venue<S> {
         let order = self.orders.get_mut(&id).unwrap();
         let from = order.state;
         order.filled = order.filled.checked_add(qty).unwrap();
+        assert!(order.filled <= order.qty, "the model fills no more than was ordered");
         order.state = if order.filled == order.qty { OrderState::Filled } else { OrderState::PartlyFilled };
         let announced = *order;
         order.filled_by_fills = order.filled;

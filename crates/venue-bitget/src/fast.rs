@@ -99,6 +99,7 @@ impl<'a> Cursor<'a> {
         if negative {
             self.next();
         }
+        let leading_zero = self.rest.first() == Some(&b'0');
         let (mut number, mut digits) = (0_u64, 0_u32);
         while let Some(byte @ b'0'..=b'9') = self.rest.first().copied() {
             number = number.wrapping_mul(10).wrapping_add(u64::from(byte - b'0'));
@@ -107,6 +108,9 @@ impl<'a> Cursor<'a> {
         }
         if quoted {
             self.eat(b'"')?;
+        } else if leading_zero && (digits > 1 || negative) {
+            // No whole number of JSON.
+            return None;
         }
         // 19 digits always fit 64 bits.
         (1..=19).contains(&digits).then_some((negative, number))
@@ -260,6 +264,9 @@ mod tests {
         ) {
             let mut bytes = FRAMES[which].trim_end().as_bytes().to_vec();
             for (place, byte, kind) in changes {
+                if bytes.is_empty() {
+                    break;
+                }
                 let at = place.index(bytes.len());
                 match kind {
                     0 => bytes[at] = byte,

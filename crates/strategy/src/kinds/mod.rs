@@ -17,6 +17,8 @@ pub struct KindSetup {
     pub orders_per_second: u32,
 }
 
+type Build = fn(KindSetup, &serde_json::Value, &KeyPath) -> Result<Box<dyn Strategy>, Problems>;
+
 /// One kind of strategy.
 #[derive(Debug, Clone, Copy)]
 pub struct Kind {
@@ -25,7 +27,7 @@ pub struct Kind {
     /// Its parameters, for the reference.
     pub schema: fn() -> SectionSchema,
     /// Makes one from the raw parameters that stand at this path.
-    build: fn(KindSetup, &serde_json::Value, &KeyPath) -> Result<Box<dyn Strategy>, Problems>,
+    build: Build,
 }
 
 impl Kind {

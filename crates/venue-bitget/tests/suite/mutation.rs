@@ -43,6 +43,9 @@ proptest! {
     ) {
         let mut bytes = FRAMES[which].as_bytes().to_vec();
         for (place, byte, kind) in cuts {
+            if bytes.is_empty() {
+                break;
+            }
             let at = place.index(bytes.len());
             match kind {
                 0 => bytes[at] = byte,

@@ -1,9 +1,9 @@
 //! A venue on loopback that does what a test says, and a gateway in front of it.
 
-#![expect(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing, clippy::panic, reason = "test support")]
-#![expect(dead_code, reason = "each suite uses a part")]
-#![expect(unreachable_pub, reason = "shared by several suites")]
-
+use crate::actor::Engine;
+use crate::core::Queued;
+use crate::departure::Departure;
+use crate::{Doorbell, GatewayHandle, LinkCodecs, LinkConfig, Outlets, Recorder, WireLog, WireLogBounds};
 use clock::SystemClock;
 use domain::{
     ClientOrderId, Clock, Epoch, InstanceTag, MonoNanos, Scaled, Sequence, Side, StrategyTag, Symbol, TimeInForce,
@@ -14,10 +14,7 @@ use messages::{
     Control, PlaceOrder, QueryAnswer, QueryId, ReportBody, SignIntent, SignQuery, VenueError, VenueErrorClass,
     VenueReason,
 };
-use order_gateway::{
-    Doorbell, Gateway, GatewayHandle, LinkCodecs, LinkConfig, Outlets, Recorder, WireLog, WireLogBounds,
-};
-use signing::{Outbound, Route, Seal};
+use signing::Route;
 use std::path::Path;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -25,46 +22,83 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{Notify, mpsc};
 use venue_api::{
-    ActAnswer, FrameError, HeaderSink, ListedInstrument, Method, PrivateCodec, PrivateFrame, PublicAnswerError,
-    PublicRestCodec, RestCodec,
+    ActAnswer, FrameError, ListedInstrument, Method, PrivateCodec, PrivateFrame, PublicAnswerError, PublicRestCodec,
+    RestCodec,
 };
 
-pub const VENUE: VenueId = VenueId(0);
+pub(super) const VENUE: VenueId = VenueId(0);
 /// Longest wait for something that must happen; far above what it takes.
-pub const DEADLINE: Duration = Duration::from_secs(20);
+pub(super) const DEADLINE: Duration = Duration::from_secs(20);
 
-pub fn id(sequence: u64) -> ClientOrderId {
+pub(super) fn id(sequence: u64) -> ClientOrderId {
     ClientOrderId::new(InstanceTag::from_number(7), Epoch::new(3).unwrap(), Sequence::new(sequence).unwrap())
 }
 
-pub fn symbol() -> Symbol {
+pub(super) fn symbol() -> Symbol {
     Symbol::from("BTCUSDT").unwrap()
 }
 
-pub fn clock() -> Arc<dyn Clock> {
+pub(super) fn clock() -> Arc<dyn Clock> {
     Arc::new(SystemClock)
 }
 
-fn outbound(clock: &dyn Clock, intent: SignIntent, route: Route, method: Method, target: &str, body: &str) -> Outbound {
-    let mut seal = Seal::new(intent.verb(), method, target.as_bytes()).unwrap();
-    if method != Method::Frame {
-        seal.header("ACCESS-KEY", b"bg_invented").unwrap();
-        seal.header("Content-Type", b"application/json").unwrap();
+/// A request as the order path hands it over, without a signer.
+pub(super) struct Parcel {
+    intent: SignIntent,
+    route: Route,
+    method: Method,
+    target: String,
+    body: String,
+    signed: MonoNanos,
+    pub(super) send_by: MonoNanos,
+}
+
+impl Queued for Parcel {
+    fn intent(&self) -> &SignIntent {
+        &self.intent
     }
-    let now = clock.mono();
-    Outbound {
-        venue: VENUE,
-        request: seal.close(body.as_bytes()).unwrap(),
-        intent,
-        route,
-        strategy: StrategyTag(4),
-        version: 2,
-        signed: now,
-        send_by: now.after(Duration::from_secs(30)),
+    fn send_by(&self) -> MonoNanos {
+        self.send_by
     }
 }
 
-pub fn place(clock: &dyn Clock, sequence: u64) -> Outbound {
+impl Departure for Parcel {
+    fn venue(&self) -> VenueId {
+        VENUE
+    }
+    fn route(&self) -> Route {
+        self.route
+    }
+    fn strategy(&self) -> StrategyTag {
+        StrategyTag(4)
+    }
+    fn version(&self) -> u32 {
+        2
+    }
+    fn signed(&self) -> MonoNanos {
+        self.signed
+    }
+    fn method(&self) -> Method {
+        self.method
+    }
+    fn target(&self) -> &str {
+        &self.target
+    }
+    fn headers(&self) -> Vec<(&str, &str)> {
+        vec![("ACCESS-KEY", "bg_invented"), ("Content-Type", "application/json")]
+    }
+    fn body(&self) -> &[u8] {
+        self.body.as_bytes()
+    }
+}
+
+fn parcel(clock: &dyn Clock, intent: SignIntent, route: Route, method: Method, target: &str, body: &str) -> Parcel {
+    let signed = clock.mono();
+    let send_by = signed.after(Duration::from_secs(30));
+    Parcel { intent, route, method, target: target.to_owned(), body: body.to_owned(), signed, send_by }
+}
+
+pub(super) fn place(clock: &dyn Clock, sequence: u64) -> Parcel {
     let order = PlaceOrder {
         id: id(sequence),
         symbol: symbol(),
@@ -74,7 +108,7 @@ pub fn place(clock: &dyn Clock, sequence: u64) -> Outbound {
         time_in_force: TimeInForce::Gtc,
     };
     let body = format!("{{\"n\":{sequence}}}");
-    outbound(
+    parcel(
         clock,
         SignIntent::Place(order),
         Route::Order(id(sequence)),
@@ -84,22 +118,22 @@ pub fn place(clock: &dyn Clock, sequence: u64) -> Outbound {
     )
 }
 
-pub fn cancel(clock: &dyn Clock, sequence: u64) -> Outbound {
+pub(super) fn cancel(clock: &dyn Clock, sequence: u64) -> Parcel {
     let intent = SignIntent::Cancel { symbol: symbol(), id: id(sequence), venue_order_id: None };
-    outbound(clock, intent, Route::Order(id(sequence)), Method::Post, &format!("/cancel/{sequence}"), "{}")
+    parcel(clock, intent, Route::Order(id(sequence)), Method::Post, &format!("/cancel/{sequence}"), "{}")
 }
 
-pub fn query(clock: &dyn Clock, purpose: messages::QueryPurpose, number: u64) -> Outbound {
-    outbound(clock, SignIntent::Balances, Route::Query(QueryId(number), purpose), Method::Get, "/balances?x=1", "")
+pub(super) fn query(clock: &dyn Clock, purpose: messages::QueryPurpose, number: u64) -> Parcel {
+    parcel(clock, SignIntent::Balances, Route::Query(QueryId(number), purpose), Method::Get, "/balances?x=1", "")
 }
 
-pub fn login(clock: &dyn Clock, query: QueryId) -> Outbound {
+pub(super) fn login(clock: &dyn Clock, query: QueryId) -> Parcel {
     let route = Route::Query(query, messages::QueryPurpose::Stream);
-    outbound(clock, SignIntent::StreamLogin, route, Method::Frame, "", &format!("login {}", query.0))
+    parcel(clock, SignIntent::StreamLogin, route, Method::Frame, "", &format!("login {}", query.0))
 }
 
 /// Reads bodies of one word.
-pub struct WordCodec;
+pub(super) struct WordCodec;
 
 impl RestCodec for WordCodec {
     fn act_answer(&self, _: &SignIntent, status: u16, body: &[u8]) -> ActAnswer {
@@ -168,21 +202,21 @@ impl PrivateCodec for WordCodec {
     }
 }
 
-pub fn codecs() -> LinkCodecs {
+pub(super) fn codecs() -> LinkCodecs {
     LinkCodecs { rest: Arc::new(WordCodec), private: Arc::new(WordCodec), public: Arc::new(WordCodec) }
 }
 
 /// One request as it arrived.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Seen {
-    pub method: String,
-    pub target: String,
-    pub headers: Vec<(String, String)>,
-    pub body: String,
+pub(super) struct Seen {
+    pub(super) method: String,
+    pub(super) target: String,
+    pub(super) headers: Vec<(String, String)>,
+    pub(super) body: String,
 }
 
 /// What the venue does with a request.
-pub enum Action {
+pub(super) enum Action {
     Answer(u16, &'static str),
     AnswerAndClose(u16, &'static str),
     AnswerWith(u16, &'static str, &'static str),
@@ -194,15 +228,15 @@ pub enum Action {
 type Script = Arc<dyn Fn(&Seen) -> Action + Send + Sync>;
 
 /// A venue on loopback.
-pub struct FakeVenue {
-    pub base_url: String,
+pub(super) struct FakeVenue {
+    pub(super) base_url: String,
     seen: Arc<Mutex<Vec<Seen>>>,
     news: Arc<Notify>,
 }
 
 impl FakeVenue {
     /// Begins to listen; requests for the time are answered with the machine's and not recorded.
-    pub async fn start(script: impl Fn(&Seen) -> Action + Send + Sync + 'static) -> Self {
+    pub(super) async fn start(script: impl Fn(&Seen) -> Action + Send + Sync + 'static) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let base_url = format!("http://{}", listener.local_addr().unwrap());
         let (seen, news) = (Arc::new(Mutex::new(Vec::new())), Arc::new(Notify::new()));
@@ -216,16 +250,16 @@ impl FakeVenue {
         Self { base_url, seen, news }
     }
 
-    pub fn seen(&self) -> Vec<Seen> {
+    pub(super) fn seen(&self) -> Vec<Seen> {
         self.seen.lock().unwrap().clone()
     }
 
-    pub fn targets(&self) -> Vec<String> {
+    pub(super) fn targets(&self) -> Vec<String> {
         self.seen().into_iter().map(|seen| seen.target).collect()
     }
 
     /// Waits until a request for `target` has arrived.
-    pub async fn has_seen(&self, target: &str) {
+    pub(super) async fn has_seen(&self, target: &str) {
         tokio::time::timeout(DEADLINE, async {
             loop {
                 let more = self.news.notified();
@@ -303,20 +337,20 @@ async fn respond(socket: &mut TcpStream, status: u16, header: &str, body: &str) 
 }
 
 /// A gateway and everything it says.
-pub struct Rig {
-    pub outbox: OutboxSender<Outbound>,
-    pub handle: GatewayHandle,
-    pub clock: Arc<dyn Clock>,
-    pub reports: mpsc::Receiver<ReportBody>,
-    pub controls: mpsc::Receiver<Control>,
-    pub verified: mpsc::Receiver<(QueryId, QueryAnswer)>,
-    pub asked: mpsc::Receiver<SignQuery>,
-    pub refused_logins: mpsc::Receiver<VenueError>,
-    pub died: Arc<Notify>,
+pub(super) struct Rig {
+    pub(super) outbox: OutboxSender<Parcel>,
+    pub(super) handle: GatewayHandle,
+    pub(super) clock: Arc<dyn Clock>,
+    pub(super) reports: mpsc::Receiver<ReportBody>,
+    pub(super) controls: mpsc::Receiver<Control>,
+    pub(super) verified: mpsc::Receiver<(QueryId, QueryAnswer)>,
+    pub(super) asked: mpsc::Receiver<SignQuery>,
+    pub(super) refused_logins: mpsc::Receiver<VenueError>,
+    pub(super) died: Arc<Notify>,
 }
 
 impl Rig {
-    pub fn start(base_url: &str, recorder: Box<dyn Recorder>, adjust: impl FnOnce(&mut LinkConfig)) -> Self {
+    pub(super) fn start(base_url: &str, recorder: Box<dyn Recorder>, adjust: impl FnOnce(&mut LinkConfig)) -> Self {
         let clock = clock();
         let bell = Doorbell::new();
         let (sender, receiver) = outbox(64, bell.wake());
@@ -339,20 +373,20 @@ impl Rig {
         link.plaintext = net::Plaintext::Loopback;
         link.symbols = vec![symbol()];
         adjust(&mut link);
-        let handle = Gateway::start(vec![link], receiver, bell, recorder, outlets, Arc::clone(&clock)).unwrap();
+        let handle = Engine::start(vec![link], receiver, bell, recorder, outlets, Arc::clone(&clock)).unwrap();
         Self { outbox: sender, handle, clock, reports, controls, verified, asked, refused_logins, died }
     }
 
-    pub fn push(&self, outbound: Outbound) {
-        assert!(self.outbox.push_or_refuse(outbound).is_ok());
+    pub(super) fn push(&self, parcel: Parcel) {
+        assert!(self.outbox.push_or_refuse(parcel).is_ok());
     }
 
-    pub async fn report(&mut self) -> ReportBody {
+    pub(super) async fn report(&mut self) -> ReportBody {
         next(&mut self.reports).await
     }
 
     /// The next control message that is not a clock measurement.
-    pub async fn control(&mut self) -> Control {
+    pub(super) async fn control(&mut self) -> Control {
         loop {
             match next(&mut self.controls).await {
                 Control::ClockMeasured { .. } => {}
@@ -362,21 +396,21 @@ impl Rig {
     }
 }
 
-pub async fn next<T>(receiver: &mut mpsc::Receiver<T>) -> T {
+pub(super) async fn next<T>(receiver: &mut mpsc::Receiver<T>) -> T {
     tokio::time::timeout(DEADLINE, receiver.recv()).await.expect("in time").expect("the gateway lives")
 }
 
-pub fn wire_log(dir: &Path) -> Box<dyn Recorder> {
+pub(super) fn wire_log(dir: &Path) -> Box<dyn Recorder> {
     Box::new(WireLog::open(dir, WireLogBounds::default()).unwrap())
 }
 
 /// Runs a test on a thread that may spawn local tasks, as an Arbiter does.
-pub fn run(test: impl Future<Output = ()>) {
+pub(super) fn run(test: impl Future<Output = ()>) {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
     net::install_tls_provider();
     tokio::task::LocalSet::new().block_on(&runtime, test);
 }
 
-pub fn place_verb_sent(report: &ReportBody, sequence: u64) -> bool {
+pub(super) fn place_verb_sent(report: &ReportBody, sequence: u64) -> bool {
     matches!(report, ReportBody::Sent { id: sent, at: MonoNanos(at), .. } if *sent == id(sequence) && *at > 0)
 }

@@ -1,12 +1,8 @@
 //! The private stream against a WebSocket on loopback: log in, subscribe, push, come back.
 
-#![expect(clippy::unwrap_used, clippy::panic, reason = "a test suite")]
-
-mod support;
-
+use super::support::{Action, DEADLINE, FakeVenue, Rig, VENUE, login, next, run, wire_log};
 use futures_util::{SinkExt, StreamExt};
 use messages::{Control, QueryPurpose, ReportBody, SignIntent};
-use support::{Action, DEADLINE, FakeVenue, Rig, VENUE, login, next, run, wire_log};
 use tokio::net::{TcpListener, TcpStream};
 use tokio_tungstenite::WebSocketStream;
 use tokio_tungstenite::tungstenite::Message;

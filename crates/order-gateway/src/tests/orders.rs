@@ -1,18 +1,14 @@
 //! The gateway against a venue on loopback: what leaves, in which order, and what is said about it.
 
-#![expect(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing, reason = "a test suite")]
-
-mod support;
-
+use super::support::{
+    Action, DEADLINE, FakeVenue, Rig, cancel, id, next, place, place_verb_sent, query, run, symbol, wire_log,
+};
+use crate::wire_log::read_all;
+use crate::{Recorder, WireLogError, WireRecord, fetch_instruments, fetch_offset};
 use messages::{Control, CouldNotAsk, EndpointGroup, QueryAnswer, QueryId, QueryPurpose, ReportBody, Verb};
-use order_gateway::wire_log::read_all;
-use order_gateway::{Recorder, WireLogError, WireRecord, fetch_instruments, fetch_offset};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
-use support::{
-    Action, DEADLINE, FakeVenue, Rig, cancel, id, next, place, place_verb_sent, query, run, symbol, wire_log,
-};
 use tokio::sync::Notify;
 
 #[test]
@@ -82,7 +78,7 @@ fn refused_connection_is_not_sent() {
 
 #[test]
 fn answers_that_say_nothing_leave_the_outcome_unknown_and_nothing_is_sent_twice() {
-    type Do = fn(&support::Seen) -> Action;
+    type Do = fn(&super::support::Seen) -> Action;
     let cases: [Do; 4] = [
         |_| Action::CloseUnanswered,
         |_| Action::Answer(502, "<html>Bad Gateway</html>"),
@@ -282,8 +278,8 @@ fn venue_time_is_measured_from_the_start() {
 
         let config = net::HttpConfig { plaintext: net::Plaintext::Loopback, ..net::HttpConfig::default() };
         let http = net::HttpClient::new(config, Arc::clone(&rig.clock)).unwrap();
-        let listed = fetch_instruments(&http, &support::WordCodec, &venue.base_url).await;
+        let listed = fetch_instruments(&http, &super::support::WordCodec, &venue.base_url).await;
         assert_eq!(listed, Ok(Vec::new()));
-        assert!(fetch_offset(&http, &support::WordCodec, &venue.base_url, rig.clock.as_ref()).await.is_ok());
+        assert!(fetch_offset(&http, &super::support::WordCodec, &venue.base_url, rig.clock.as_ref()).await.is_ok());
     });
 }

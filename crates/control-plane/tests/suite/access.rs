@@ -1,0 +1,227 @@
+//! Tokens, hosts, origins: each route with each kind of caller.
+
+use crate::common::{exchange, header, json, server};
+use control_plane::{Access, Action, Method, ROUTES, Setup, StartError, start};
+use std::io::Write as _;
+use std::os::unix::net::UnixStream;
+use std::sync::Arc;
+use std::time::Duration;
+
+#[test]
+fn every_route_answers_to_no_wrong_and_right_token_as_its_table_says() {
+    let server = server();
+    let wrong = header("Authorization", &format!("Bearer {}", "0".repeat(64)));
+    for route in ROUTES {
+        let method = route.method.as_str();
+        let body = if route.method == Method::Post { "{\"reason\":\"test\"}" } else { "" };
+        // Time for the bucket of wrong tokens to be empty again.
+        server.clock.advance(Duration::from_secs(10));
+        let without = server.send(method, route.path, &[json()], body);
+        let with_wrong = server.send(method, route.path, &[wrong.clone(), json()], body);
+        assert_eq!(server.acts().len(), 0, "{}: nothing is done without the token", route.path);
+        let with_right = server.send(method, route.path, &[server.bearer(), json()], body);
+        match route.access {
+            Access::Open => {
+                assert_eq!(without.status, 200, "{}", route.path);
+                assert_eq!(with_wrong.status, 200, "{}", route.path);
+            }
+            Access::Token => {
+                assert_eq!((without.status, without.code().as_str()), (401, "token_missing"), "{}", route.path);
+                assert_eq!((with_wrong.status, with_wrong.code().as_str()), (401, "token_wrong"), "{}", route.path);
+                assert!(without.has_header("content-type: application/problem+json"));
+            }
+        }
+        let expected = match route.action {
+            Action::Stream => 400,
+            Action::Act(control_plane::ActVerb::Unhalt) => 409,
+            _ => 200,
+        };
+        assert_eq!(with_right.status, expected, "{}: {}", route.path, with_right.body);
+        server.fake.acts.lock().unwrap().clear();
+    }
+}
+
+#[test]
+fn token_is_taken_from_the_authorization_header_alone() {
+    let server = server();
+    let token = server.token.expose().to_owned();
+    for headers in [
+        vec![header("Authorization", &token)],
+        vec![header("Authorization", &format!("Basic {token}"))],
+        vec![header("Cookie", &format!("token={token}"))],
+        vec![header("Sec-WebSocket-Protocol", &format!("steadfast.v1, token.{token}"))],
+        vec![header("Authorization", &format!("Bearer {}", &token[..63]))],
+        vec![header("Authorization", &format!("Bearer {token}0"))],
+    ] {
+        assert_eq!(server.send("GET", "/api/v1/status", &headers, "").status, 401, "{headers:?}");
+    }
+    assert_eq!(server.send("GET", &format!("/api/v1/status?token={token}"), &[], "").status, 401);
+    let lower = header("authorization", &format!("bearer {token}"));
+    assert_eq!(server.send("GET", "/api/v1/status", &[lower], "").status, 200);
+}
+
+#[test]
+fn strangers_do_not_learn_which_api_addresses_exist() {
+    let server = server();
+    assert_eq!(server.send("GET", "/api/v1/no-such-thing", &[], "").status, 401);
+    assert_eq!(server.get("/api/v1/no-such-thing").status, 404);
+    assert_eq!(server.get("/no-such-thing").code(), "no_such_route");
+}
+
+#[test]
+fn wrong_tokens_are_slowed_down_and_the_right_one_is_not() {
+    let server = server();
+    let wrong = [header("Authorization", "Bearer guess")];
+    let answers: Vec<_> = (0..8).map(|_| server.send("GET", "/api/v1/status", &wrong, "").status).collect();
+    assert_eq!(answers, [401, 401, 401, 401, 401, 429, 429, 429]);
+    assert_eq!(server.get("/api/v1/status").status, 200);
+    let slowed = server.send("GET", "/api/v1/status", &wrong, "");
+    assert!(slowed.has_header("retry-after: 1"));
+    server.clock.advance(Duration::from_secs(1));
+    assert_eq!(server.send("GET", "/api/v1/status", &wrong, "").status, 401);
+}
+
+#[test]
+fn requests_under_another_name_are_misdirected_on_every_route() {
+    let server = server();
+    let port = server.address.port();
+    let bearer = server.bearer().1;
+    let ask = |line: &str, host: &str| {
+        let text = format!(
+            "{line} HTTP/1.1\r\n{host}Authorization: {bearer}\r\nContent-Type: application/json\r\nContent-Length: 0\r\nConnection: close\r\n\r\n"
+        );
+        exchange(server.connect(), text.as_bytes()).status
+    };
+    for route in ROUTES {
+        let line = format!("{} {}", route.method.as_str(), route.path);
+        for host in
+            ["evil.test".to_owned(), format!("evil.test:{port}"), "127.0.0.1".to_owned(), format!("localhost.:{port}")]
+        {
+            assert_eq!(ask(&line, &format!("Host: {host}\r\n")), 421, "{} under {host}", route.path);
+        }
+        assert_eq!(ask(&line, ""), 400, "{} without a host", route.path);
+    }
+    assert_eq!(ask("GET /metrics", &format!("Host: localhost:{port}\r\n")), 200);
+    assert_eq!(ask("GET http://evil.test/metrics", &format!("Host: localhost:{port}\r\n")), 421);
+    let twice = format!("Host: localhost:{port}\r\nHost: evil.test\r\n");
+    assert!([400, 421].contains(&ask("GET /metrics", &twice)));
+    assert_eq!(server.acts().len(), 0);
+}
+
+#[test]
+fn acts_are_taken_from_programs_and_our_own_page_only() {
+    let server = server();
+    let own = format!("http://{}", server.host());
+    let table: [(&[(String, String)], u16); 10] = [
+        (&[json()], 200),
+        (&[json(), header("Origin", &own), header("Sec-Fetch-Site", "same-origin")], 200),
+        (&[json(), header("Origin", "http://evil.test")], 403),
+        (&[json(), header("Origin", "null")], 403),
+        (&[json(), header("Sec-Fetch-Site", "cross-site")], 403),
+        (&[json(), header("Sec-Fetch-Site", "same-site")], 403),
+        (&[json(), header("Sec-Fetch-Site", "none")], 403),
+        (&[header("Content-Type", "text/plain")], 415),
+        (&[header("Content-Type", "application/x-www-form-urlencoded")], 415),
+        (&[], 415),
+    ];
+    for (headers, expected) in table {
+        server.fake.acts.lock().unwrap().clear();
+        let mut all = vec![server.bearer()];
+        all.extend_from_slice(headers);
+        let answer = server.send("POST", "/api/v1/pause", &all, "{}");
+        assert_eq!(answer.status, expected, "{headers:?}");
+        assert_eq!(server.acts().len(), usize::from(expected == 200), "{headers:?}");
+        assert!(!answer.has_header("access-control-"), "no CORS");
+    }
+    let preflight =
+        server.send("OPTIONS", "/api/v1/pause", &[server.bearer(), header("Origin", "http://evil.test")], "");
+    assert_eq!(preflight.status, 403);
+}
+
+#[test]
+fn no_get_or_other_method_changes_anything_on_any_route() {
+    let server = server();
+    for route in ROUTES {
+        for method in ["GET", "HEAD", "PUT", "DELETE", "PATCH", "OPTIONS"] {
+            let answer = server.send(method, route.path, &[server.bearer(), json()], "");
+            if method != route.method.as_str() {
+                assert_eq!(answer.status, 405, "{method} {}", route.path);
+                assert!(answer.has_header(&format!("allow: {}", route.method.as_str())));
+            }
+        }
+    }
+    assert_eq!(server.acts(), Vec::new());
+}
+
+#[test]
+fn oversized_and_odd_bodies_are_refused_and_nothing_is_done() {
+    let server = server();
+    let long = format!("{{\"reason\":\"{}\"}}", "x".repeat(64 * 1024));
+    assert_eq!(server.post("/api/v1/halt", &long).code(), "body_too_large");
+    let wordy = format!("{{\"reason\":\"{}\"}}", "x".repeat(257));
+    for (body, code) in [
+        ("", "bad_body"),
+        ("[]", "bad_body"),
+        ("{\"reason\":1}", "bad_body"),
+        ("{\"reason\":\"a\",\"also\":1}", "bad_body"),
+        ("{\"reason\":\"two\\nlines\"}", "bad_reason"),
+        (wordy.as_str(), "bad_reason"),
+    ] {
+        let answer = server.post("/api/v1/halt", body);
+        assert_eq!((answer.status, answer.code().as_str()), (400, code), "{body:.40}");
+    }
+    assert_eq!(server.post("/api/v1/unhalt", "{\"reason\":\" \"}").code(), "reason_missing");
+    let heavy = server.send("GET", "/metrics", &[header("X-Long", &"x".repeat(9 * 1024))], "");
+    assert_eq!(heavy.code(), "headers_too_large");
+    assert_eq!(server.acts(), Vec::new());
+}
+
+#[test]
+fn head_that_never_ends_is_given_up() {
+    let server = server();
+    let mut slow = server.connect();
+    slow.write_all(b"GET /metrics HTTP/1.1\r\nHost: ").unwrap();
+    let answer = exchange(slow, b"");
+    assert!([0, 408].contains(&answer.status), "{answer:?}");
+    assert_eq!(server.send("GET", "/-/healthy", &[], "").status, 200);
+}
+
+#[test]
+fn socket_has_the_same_routes_and_the_same_token() {
+    let server = server();
+    let ask = |host: &str, token: bool| {
+        let auth = if token { format!("Authorization: {}\r\n", server.bearer().1) } else { String::new() };
+        let text = format!("GET /api/v1/status HTTP/1.1\r\nHost: {host}\r\n{auth}Connection: close\r\n\r\n");
+        exchange(UnixStream::connect(&server.socket).unwrap(), text.as_bytes()).status
+    };
+    assert_eq!(ask("localhost", true), 200);
+    assert_eq!(ask("localhost", false), 401);
+    assert_eq!(ask("evil.test", true), 421);
+}
+
+#[test]
+fn address_of_other_machines_is_refused_at_start() {
+    let server = server();
+    let listener = std::net::TcpListener::bind("0.0.0.0:0").unwrap();
+    let setup = Setup { socket: None, metrics: None, clock: server.clock.clone() };
+    let refused = start(&listener, &server.token, setup, Arc::clone(&server.fake) as _).unwrap_err();
+    assert!(matches!(refused, StartError::NotLoopback { .. }), "{refused}");
+}
+
+#[test]
+fn server_ends_on_stop_and_can_be_started_again_on_the_same_listener() {
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let server = server();
+    let begin = || {
+        let setup = Setup { socket: None, metrics: None, clock: server.clock.clone() };
+        start(&listener, &server.token, setup, Arc::clone(&server.fake) as _).unwrap()
+    };
+    for _ in 0..2 {
+        let plane = begin();
+        assert!(plane.is_running());
+        let text = format!("GET /-/healthy HTTP/1.1\r\nHost: {}\r\nConnection: close\r\n\r\n", plane.address());
+        let stream = std::net::TcpStream::connect(plane.address()).unwrap();
+        assert_eq!(exchange(stream, text.as_bytes()).status, 200);
+        plane.stop();
+    }
+}

@@ -1,0 +1,302 @@
+//! The shell around [`KeyCare`]: clock, answers and rejections in; questions, moves and duties out.
+
+use crate::care::{CareAct, KeyCare, KeySpec};
+use crate::probe::ProbeLine;
+use actix::AsyncContext;
+use domain::{Clock, UnixNanos, VenueId};
+use keeper::{Ctx, Handle, KeptActor};
+use messages::{
+    BalanceReport, KeyAlias, KeyDuty, KeyInfo, KeyRight, KeyState, QueryAnswer, QueryId, QueryPurpose, SignQuery,
+    VenueError,
+};
+use std::sync::Arc;
+use telemetry::{Actor, KeyPermission};
+
+/// What the key manager is told.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum KeyMessage {
+    /// A venue's clock was measured: offset and uncertainty in nanoseconds.
+    ClockMeasured {
+        /// The venue account.
+        venue: VenueId,
+        /// Venue time minus own wall time.
+        offset_ns: i64,
+        /// The truth is within this much.
+        uncertainty_ns: u64,
+    },
+    /// A venue's clock is not known any more.
+    ClockLost(VenueId),
+    /// The answer to a question with purpose [`QueryPurpose::Verify`].
+    Answer(VenueId, QueryId, QueryAnswer),
+    /// The venue refused the key on some other request, or on a log-in.
+    Rejected(VenueId, VenueError),
+    /// The venue took a signed request.
+    Worked(VenueId),
+    /// A person asks for a verification.
+    Verify(VenueId),
+}
+
+/// What the key manager tells.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct KeyNews {
+    /// The venue account.
+    pub venue: VenueId,
+    /// The key.
+    pub alias: KeyAlias,
+    /// What.
+    pub body: KeyNewsBody,
+}
+
+/// What has happened to a key.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum KeyNewsBody {
+    /// A finding, for the terminal.
+    Line(ProbeLine),
+    /// Its state has changed: to be saved at once.
+    Moved {
+        /// The state before.
+        from: KeyState,
+        /// The state now.
+        to: KeyState,
+        /// Why, for people.
+        reason: String,
+        /// What the venue said of the key.
+        info: Option<KeyInfo>,
+    },
+    /// It was verified with success.
+    Verified {
+        /// What the venue said of the key.
+        info: KeyInfo,
+        /// The account's balances.
+        balances: Vec<BalanceReport>,
+    },
+    /// What it may be used for from now on: to the order path and the signer.
+    Duty(KeyDuty),
+    /// A verification ended without success; the lines before say why.
+    Failed,
+}
+
+/// Where the key manager's news go. Called on its own thread; must not wait.
+#[derive(Clone)]
+pub struct KeyOutlets {
+    /// Asks the order path for a signature; false: no room, it counts as unanswered.
+    pub ask: Arc<dyn Fn(SignQuery) -> bool + Send + Sync>,
+    /// Everything else, in order.
+    pub news: Arc<dyn Fn(KeyNews) + Send + Sync>,
+}
+
+/// Runs the life of all linked keys, without ever seeing a secret.
+pub struct KeyManager {
+    keys: Vec<KeyCare>,
+    outlets: KeyOutlets,
+    clock: Arc<dyn Clock>,
+    /// Acts of the start, carried out once the actor runs.
+    first: Vec<(usize, Vec<CareAct>)>,
+}
+
+impl KeyManager {
+    /// Name in metrics and mailboxes.
+    pub const NAME: &'static str = "key-manager";
+
+    /// Takes keys into care, at most one for each venue account.
+    #[must_use]
+    pub fn new(specs: Vec<KeySpec>, outlets: KeyOutlets, clock: Arc<dyn Clock>) -> Self {
+        let now = clock.mono();
+        let (mut keys, mut first) = (Vec::new(), Vec::new());
+        for (place, spec) in specs.into_iter().enumerate() {
+            let (care, acts) = KeyCare::start(spec, now);
+            keys.push(care);
+            first.push((place, acts));
+        }
+        Self { keys, outlets, clock, first }
+    }
+
+    /// Takes one message in; what [`Handle`] does, for callers that have no Arbiter.
+    pub fn receive(&mut self, message: KeyMessage) {
+        let (now, unix) = (self.clock.mono(), self.clock.unix());
+        self.begin();
+        match message {
+            KeyMessage::ClockMeasured { venue, offset_ns, uncertainty_ns } => {
+                self.with(venue, |care| care.clock(offset_ns, uncertainty_ns, now));
+            }
+            KeyMessage::ClockLost(venue) => self.with(venue, |care| {
+                care.clock_lost();
+                Vec::new()
+            }),
+            KeyMessage::Answer(venue, query, answer) => {
+                self.with(venue, |care| care.answer(query, answer, now, unix));
+            }
+            KeyMessage::Rejected(venue, error) => self.with(venue, |care| care.rejected(&error, now)),
+            KeyMessage::Worked(venue) => self.with(venue, |care| {
+                care.worked();
+                Vec::new()
+            }),
+            KeyMessage::Verify(venue) => self.with(venue, |care| care.verify(now)),
+        }
+    }
+
+    /// Looks at deadlines; call about every [`KeyCare::tick_every`].
+    pub fn tick(&mut self) {
+        self.begin();
+        let now = self.clock.mono();
+        for place in 0..self.keys.len() {
+            let acts = self.keys.get_mut(place).map(|care| care.tick(now)).unwrap_or_default();
+            self.carry_out(place, acts);
+        }
+    }
+
+    fn begin(&mut self) {
+        for (place, acts) in std::mem::take(&mut self.first) {
+            if let Some(care) = self.keys.get(place) {
+                export_state(&care.spec().account, care.state());
+            }
+            self.carry_out(place, acts);
+        }
+    }
+
+    fn with(&mut self, venue: VenueId, step: impl FnOnce(&mut KeyCare) -> Vec<CareAct>) {
+        let Some(place) = self.keys.iter().position(|care| care.spec().venue == venue) else { return };
+        let acts = self.keys.get_mut(place).map(step).unwrap_or_default();
+        self.carry_out(place, acts);
+    }
+
+    fn carry_out(&self, place: usize, acts: Vec<CareAct>) {
+        let Some(care) = self.keys.get(place) else { return };
+        let (venue, alias, account) = (care.spec().venue, care.spec().alias, care.spec().account.as_str());
+        for act in acts {
+            let body = match act {
+                CareAct::Ask(id, intent) => {
+                    let query = SignQuery { id, purpose: QueryPurpose::Verify, venue, intent };
+                    if !(self.outlets.ask)(query) {
+                        tracing::warn!(%alias, "no room to ask for a signature; asked again");
+                    }
+                    continue;
+                }
+                CareAct::Line(line) => {
+                    if !line.ok {
+                        tracing::warn!(%alias, what = line.what, detail = %line.detail, "key probe failed");
+                    }
+                    KeyNewsBody::Line(line)
+                }
+                CareAct::Moved { from, to, reason, info } => {
+                    tracing::info!(%alias, from = from.as_str(), to = to.as_str(), %reason, "key state");
+                    export_state(account, to);
+                    if let Some(info) = &info {
+                        export_rights(account, info);
+                    }
+                    KeyNewsBody::Moved { from, to, reason, info }
+                }
+                CareAct::Verified { info, balances } => {
+                    export_verified(account, &info, self.clock.unix());
+                    KeyNewsBody::Verified { info, balances }
+                }
+                CareAct::Duty(duty) => KeyNewsBody::Duty(duty),
+                CareAct::Failed => KeyNewsBody::Failed,
+            };
+            (self.outlets.news)(KeyNews { venue, alias, body });
+        }
+    }
+}
+
+impl KeptActor for KeyManager {
+    fn started(&mut self, ctx: &mut Ctx<Self>) {
+        telemetry::actor_up(Actor::KeyManager).set(1.0);
+        self.begin();
+        ctx.run_interval(KeyCare::tick_every(), |kept, _| kept.tick());
+    }
+
+    fn stopped(&mut self) {
+        telemetry::actor_up(Actor::KeyManager).set(0.0);
+    }
+}
+
+impl Handle<KeyMessage> for KeyManager {
+    fn handle(&mut self, message: KeyMessage, _: &mut Ctx<Self>) {
+        self.receive(message);
+    }
+}
+
+fn export_state(account: &str, state: KeyState) {
+    for known in KeyState::ALL {
+        telemetry::key_status(account, known.as_str()).set(f64::from(u8::from(known == state)));
+    }
+}
+
+fn export_verified(account: &str, info: &KeyInfo, now: UnixNanos) {
+    telemetry::key_last_verified_timestamp_seconds(account).set((now.0 / 1_000_000_000) as f64);
+    export_rights(account, info);
+}
+
+fn export_rights(account: &str, info: &KeyInfo) {
+    let granted = |rights: &[KeyRight]| info.rights.iter().any(|right| rights.contains(right));
+    let read = granted(&[KeyRight::SpotRead, KeyRight::SpotTrade]);
+    for (permission, on) in [
+        (KeyPermission::Read, read),
+        (KeyPermission::Trade, granted(&[KeyRight::SpotTrade])),
+        (KeyPermission::Withdraw, granted(&[KeyRight::Withdraw])),
+        (KeyPermission::Transfer, granted(&[KeyRight::Transfer])),
+    ] {
+        telemetry::key_permission(account, permission).set(f64::from(u8::from(on)));
+    }
+    for right in info.rights.iter().filter(|right| right.is_forbidden()) {
+        let rule = match right {
+            KeyRight::Withdraw => "withdraw",
+            KeyRight::Transfer => "transfer",
+            _ => "manage_accounts",
+        };
+        telemetry::key_policy_violations_total(account, rule).increment(1);
+    }
+    if info.bound_addresses == 0 {
+        telemetry::key_policy_violations_total(account, "ip_unbound").increment(1);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::core::Policy;
+    use clock::ManualClock;
+    use messages::{KeyRole, SignIntent};
+    use std::sync::Mutex;
+
+    #[test]
+    fn questions_go_to_the_order_path_and_news_come_in_order() {
+        let clock = Arc::new(ManualClock::new(UnixNanos(1_700_000_000_000_000_000), domain::MonoNanos(5)));
+        let (asked, told) = (Arc::new(Mutex::new(Vec::new())), Arc::new(Mutex::new(Vec::new())));
+        let (ask, news) = (Arc::clone(&asked), Arc::clone(&told));
+        let outlets = KeyOutlets {
+            ask: Arc::new(move |query| {
+                ask.lock().unwrap().push(query);
+                true
+            }),
+            news: Arc::new(move |item| news.lock().unwrap().push(item.body)),
+        };
+        let venue = VenueId(2);
+        let spec = KeySpec {
+            venue,
+            alias: KeyAlias::from("main").unwrap(),
+            account: "bitget-main".to_owned(),
+            state: KeyState::Linked,
+            policy: Policy { role: KeyRole::Trade, allow_unbound: false, account: None },
+            verified_before: false,
+            beside_active: false,
+        };
+        let mut manager = KeyManager::new(vec![spec], outlets, clock);
+        manager.tick();
+        manager.receive(KeyMessage::ClockMeasured { venue: VenueId(9), offset_ns: 0, uncertainty_ns: 0 });
+        assert_eq!(asked.lock().unwrap().len(), 0, "another venue's clock says nothing");
+        manager.receive(KeyMessage::ClockMeasured { venue, offset_ns: 0, uncertainty_ns: 0 });
+        let query = asked.lock().unwrap()[0];
+        assert_eq!((query.purpose, query.venue, query.intent), (QueryPurpose::Verify, venue, SignIntent::KeyInfo));
+        let mut info = crate::core::tests::good();
+        info.bound_addresses = 0;
+        manager.receive(KeyMessage::Answer(venue, query.id, QueryAnswer::KeyInfo(info)));
+        let told = told.lock().unwrap();
+        assert!(matches!(&told[0], KeyNewsBody::Moved { to: KeyState::Verifying, .. }));
+        assert_eq!(told[1], KeyNewsBody::Duty(KeyDuty::VerifyOnly));
+        assert!(matches!(&told[2], KeyNewsBody::Line(line) if line.what == "clock" && line.ok));
+        assert_eq!(told.last(), Some(&KeyNewsBody::Failed));
+        let causes = told.iter().filter(|body| matches!(body, KeyNewsBody::Line(line) if !line.ok));
+        assert_eq!(causes.count(), 1);
+    }
+}

@@ -1,0 +1,183 @@
+//! A key from linking to mistrust.
+
+use super::*;
+use crate::core::tests::{NOW, UNIX, good, info, policy};
+use crate::probe::tests::error;
+use messages::{CouldNotAsk, KeyRight, VenueErrorClass};
+
+fn spec(state: KeyState) -> KeySpec {
+    KeySpec {
+        venue: VenueId(0),
+        alias: KeyAlias::from("main").unwrap(),
+        account: "bitget-main".to_owned(),
+        state,
+        policy: policy(),
+        verified_before: false,
+        beside_active: false,
+    }
+}
+
+fn moves(acts: &[CareAct]) -> Vec<(KeyState, KeyState)> {
+    acts.iter()
+        .filter_map(|act| if let CareAct::Moved { from, to, .. } = act { Some((*from, *to)) } else { None })
+        .collect()
+}
+
+fn duties(acts: &[CareAct]) -> Vec<KeyDuty> {
+    acts.iter().filter_map(|act| if let CareAct::Duty(duty) = act { Some(*duty) } else { None }).collect()
+}
+
+fn question(acts: &[CareAct]) -> QueryId {
+    acts.iter().find_map(|act| if let CareAct::Ask(query, _) = act { Some(*query) } else { None }).unwrap()
+}
+
+/// Answers both questions of a verification that waits for the clock, the first with `found`.
+fn verify_with(care: &mut KeyCare, found: KeyInfo, now: MonoNanos) -> Vec<CareAct> {
+    let first = question(&care.clock(1_000_000, 1_000_000, now));
+    let mut acts = care.answer(first, QueryAnswer::KeyInfo(found), now, UNIX);
+    if acts.iter().any(|act| matches!(act, CareAct::Ask(..))) {
+        let second = question(&acts);
+        acts.extend(care.answer(second, QueryAnswer::Balances(Vec::new()), now, UNIX));
+    }
+    acts
+}
+
+fn active() -> KeyCare {
+    let (mut care, _) = KeyCare::start(spec(KeyState::Linked), NOW);
+    verify_with(&mut care, good(), NOW);
+    assert_eq!(care.state(), KeyState::Active);
+    care
+}
+
+#[test]
+fn linked_key_becomes_active_and_only_then_may_place_orders() {
+    let (mut care, acts) = KeyCare::start(spec(KeyState::Linked), NOW);
+    assert_eq!(moves(&acts), [(KeyState::Linked, KeyState::Verifying)]);
+    assert_eq!(duties(&acts), [KeyDuty::VerifyOnly]);
+    let acts = verify_with(&mut care, good(), NOW);
+    assert_eq!(moves(&acts), [(KeyState::Verifying, KeyState::Active)]);
+    assert_eq!(duties(&acts), [KeyDuty::Full]);
+    assert!(acts.contains(&CareAct::Verified { info: good(), balances: Vec::new() }));
+    let CareAct::Moved { info, .. } = acts.iter().find(|act| matches!(act, CareAct::Moved { .. })).unwrap() else {
+        unreachable!()
+    };
+    assert_eq!(info.as_ref(), Some(&good()), "what the venue said is saved with the move");
+}
+
+#[test]
+fn active_key_is_verified_again_after_a_start_and_cancels_pass_meanwhile() {
+    let (mut care, acts) = KeyCare::start(spec(KeyState::Active), NOW);
+    assert_eq!(moves(&acts), [(KeyState::Active, KeyState::Verifying)]);
+    assert_eq!(duties(&acts), [KeyDuty::CancelOnly]);
+    let acts = verify_with(&mut care, good(), NOW);
+    assert_eq!(duties(&acts), [KeyDuty::Full]);
+
+    let crashed = KeySpec { verified_before: true, ..spec(KeyState::Verifying) };
+    let (mut care, acts) = KeyCare::start(crashed, NOW);
+    assert_eq!(duties(&acts), [KeyDuty::CancelOnly], "a crash while verifying leaves cancels");
+    assert_eq!(duties(&verify_with(&mut care, good(), NOW)), [KeyDuty::Full]);
+}
+
+#[test]
+fn key_beside_an_active_one_waits_for_its_cut_over() {
+    let beside = KeySpec { beside_active: true, ..spec(KeyState::Linked) };
+    let (mut care, _) = KeyCare::start(beside, NOW);
+    let acts = verify_with(&mut care, good(), NOW);
+    assert_eq!(moves(&acts), [(KeyState::Verifying, KeyState::Standby)]);
+    assert!(!duties(&acts).contains(&KeyDuty::Full));
+}
+
+#[test]
+fn forbidden_right_quarantines_at_linking_and_when_added_later() {
+    let bad = || info(&[KeyRight::SpotTrade, KeyRight::Withdraw], 1);
+    let (mut care, _) = KeyCare::start(spec(KeyState::Linked), NOW);
+    let acts = verify_with(&mut care, bad(), NOW);
+    assert_eq!(moves(&acts), [(KeyState::Verifying, KeyState::Quarantined)]);
+    assert_eq!(duties(&acts), [KeyDuty::None], "it never placed anything");
+
+    let mut care = active();
+    let later = NOW.after(KeyCare::EVERY);
+    let asked = care.tick(later);
+    let first = question(&asked);
+    assert_eq!(care.state(), KeyState::Active, "it goes on trading while it is checked");
+    let acts = care.answer(first, QueryAnswer::KeyInfo(bad()), later, UNIX);
+    assert_eq!(moves(&acts), [(KeyState::Active, KeyState::Quarantined)]);
+    assert_eq!(duties(&acts), [KeyDuty::CancelOnly]);
+    let acts = care.tick(later.after(FLATTEN_WINDOW));
+    assert_eq!(duties(&acts), [KeyDuty::None]);
+    assert_eq!(care.tick(later.after(KeyCare::EVERY * 2)), [], "only a person brings it back");
+}
+
+#[test]
+fn three_rejections_in_a_row_or_one_unknown_key_cost_the_trust() {
+    let signature = error(VenueReason::Signature, VenueErrorClass::Fatal);
+    let mut care = active();
+    assert_eq!(care.rejected(&signature, NOW), []);
+    assert_eq!(care.rejected(&signature, NOW), []);
+    care.worked();
+    assert_eq!(care.rejected(&signature, NOW), [], "counted from the last success");
+    assert_eq!(care.rejected(&signature, NOW), []);
+    assert_eq!(moves(&care.rejected(&signature, NOW)), [(KeyState::Active, KeyState::Quarantined)]);
+
+    let unknown = error(VenueReason::KeyUnknown, VenueErrorClass::Fatal);
+    let acts = active().rejected(&unknown, NOW);
+    assert_eq!(moves(&acts), [(KeyState::Active, KeyState::Quarantined)]);
+    let balance = error(VenueReason::Balance, VenueErrorClass::Refused);
+    let mut care = active();
+    for _ in 0..10 {
+        assert_eq!(care.rejected(&balance, NOW), []);
+    }
+}
+
+#[test]
+fn silent_venue_sends_a_new_key_back_to_linked_and_tries_again_by_itself() {
+    let (mut care, _) = KeyCare::start(spec(KeyState::Linked), NOW);
+    care.clock(0, 0, NOW);
+    let mut now = NOW;
+    let mut seen = Vec::new();
+    for _ in 0..600 {
+        now = now.after(Duration::from_secs(1));
+        seen.extend(care.tick(now));
+    }
+    let expected = [(KeyState::Verifying, KeyState::Linked), (KeyState::Linked, KeyState::Verifying)];
+    assert_eq!(moves(&seen).get(..2), Some(&expected[..]));
+    assert!(!duties(&seen).contains(&KeyDuty::Full));
+    let tries = seen.iter().filter(|act| matches!(act, CareAct::Failed)).count();
+    assert!((3..=8).contains(&tries), "the waits grow: {tries} in ten minutes");
+}
+
+#[test]
+fn silent_venue_does_not_cost_an_active_key_its_state() {
+    let mut care = active();
+    let mut now = NOW.after(KeyCare::EVERY);
+    for _ in 0..100 {
+        now = now.after(Duration::from_secs(1));
+        assert_eq!(moves(&care.tick(now)), []);
+    }
+    assert_eq!(care.state(), KeyState::Active);
+}
+
+#[test]
+fn key_that_a_person_must_correct_stays_linked_with_its_cause() {
+    let (mut care, _) = KeyCare::start(spec(KeyState::Linked), NOW);
+    let first = question(&care.clock(0, 0, NOW));
+    let cause = CouldNotAsk::Venue(error(VenueReason::Passphrase, VenueErrorClass::Fatal));
+    let acts = care.answer(first, QueryAnswer::CouldNotAsk(cause), NOW, UNIX);
+    assert_eq!(moves(&acts), [(KeyState::Verifying, KeyState::Linked)]);
+    assert!(acts.contains(&CareAct::Failed));
+    let acts = care.verify(NOW);
+    assert_eq!(moves(&acts), [(KeyState::Linked, KeyState::Verifying)]);
+    assert_ne!(question(&acts), first, "no query number is used twice");
+}
+
+#[test]
+fn keys_without_trust_are_not_verified_by_themselves() {
+    for state in [KeyState::Quarantined, KeyState::Expired, KeyState::Revoked, KeyState::Standby] {
+        let (mut care, acts) = KeyCare::start(spec(state), NOW);
+        assert_eq!(moves(&acts), []);
+        assert!(!care.verifying());
+        assert_eq!(care.tick(NOW.after(KeyCare::EVERY * 2)), []);
+    }
+    let (mut care, _) = KeyCare::start(spec(KeyState::Revoked), NOW);
+    assert_eq!(care.verify(NOW), [], "revoked is final");
+}

@@ -1,0 +1,392 @@
+//! `steadfast demo`: the whole program on the embedded exchange, without a file, an account or a question.
+
+use crate::cli::{DemoArgs, Global};
+use crate::data_dir::DataDir;
+use crate::plan::{Plan, StrategyPlan, VenuePlan};
+use crate::report::{Exit, Trouble, causes};
+use crate::shared::{Shared, Stretch};
+use crate::term::{self, StopSignal};
+use crate::wiring::{self, End, Start};
+use crate::{commands, logging, metrics_page};
+use clock::SystemClock;
+use domain::{Amount, Clock, Notional, OrderState};
+use hot_actor::WaitPolicy;
+use messages::KeyRole;
+use net::Plaintext;
+use order_signer::{Custody, KeySecrets, NewKey};
+use risk_guard::{Limits, StrategyLimits};
+use rust_decimal::Decimal;
+use secrets::SecretBytes;
+use sim_venue::{ApiKeyMaterial, Market, RunningSim, SimConfig, TapeEnd};
+use std::collections::BTreeMap;
+use std::io::IsTerminal as _;
+use std::net::{Ipv4Addr, SocketAddr, TcpListener};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+use vault::{KdfParams, Passphrase};
+
+const ACCOUNT: &str = "demo";
+const SYMBOL: &str = "BTCUSDT";
+
+/// Runs until the first signal or the end of `--for`.
+///
+/// # Errors
+/// [`Trouble`]: what a person needs to read.
+pub fn run(global: &Global, args: &DemoArgs) -> Result<(), Trouble> {
+    let stop = StopSignal::listen()?;
+    logging::quiet(global);
+    let clock = SystemClock;
+    let begun = clock.mono();
+    let root = Root::choose(global)?;
+    let dir = DataDir::open(&root.path)?;
+    let journal = dir.journal();
+    let listener = listen(args)?;
+    let sim = commands::sim::start(SimConfig {
+        seed: args.seed,
+        market: match &args.tape {
+            Some(path) => Market::Tape { path: path.clone(), at_end: TapeEnd::Loop },
+            None => Market::Seeded,
+        },
+        faults: commands::sim::faults(&args.fault)?,
+        ..SimConfig::default()
+    })?;
+    let opening = base_balance(&sim);
+    let custody = link(&root.path.join("custody"), &sim.key, &clock)?;
+    let start = Start {
+        plan: plan(&sim, listener.local_addr().unwrap_or(SocketAddr::from((Ipv4Addr::LOCALHOST, 0))), &root.path),
+        dir,
+        custody,
+        listener,
+        socket: None,
+        metrics: metrics_page::install()?,
+        alerts: None,
+        locate: Box::new(|path, message, help| settings::Problem::at(path, message, help)),
+        show_probes: !global.quiet && !global.json,
+    };
+    let mut view = View::new(global);
+    let (end, shared) = actix_rt::System::new().block_on(async {
+        let mut running = wiring::start(start).await?;
+        term::say(global, &format!("dashboard: {}", running.dashboard));
+        let over = || stop.is_set() || args.run_for.is_some_and(|limit| clock.mono().since(begun) >= limit);
+        let shared = Arc::clone(&running.shared);
+        let died = running.drive(over, |shared| view.show(shared, clock.mono().since(begun))).await;
+        let end = match died {
+            Some(part) => running.abandon(part).await,
+            None => running.stop("the demo is over").await,
+        };
+        Ok::<(End, Arc<Shared>), Trouble>((end, shared))
+    })?;
+    view.close();
+    let moved = base_balance(&sim).saturating_sub(opening);
+    sim.stop();
+    summary(global, &shared, &journal, moved)?;
+    commands::run::finish(global, &end)
+}
+
+/// The data directory of a demo: the one that was named, or one that goes when the demo ends.
+struct Root {
+    path: PathBuf,
+    passing: bool,
+}
+
+impl Root {
+    fn choose(global: &Global) -> Result<Self, Trouble> {
+        if let Some(path) = &global.data_dir {
+            if path.join("custody").exists() {
+                return Err(Trouble::new(Exit::Failure, format!("{} holds a vault already", path.display()))
+                    .why("each demo makes an exchange and a key of its own")
+                    .fix("name an empty directory"));
+            }
+            return Ok(Self { path: path.clone(), passing: false });
+        }
+        let mut bytes = [0_u8; 8];
+        getrandom::fill(&mut bytes).map_err(|_| Trouble::new(Exit::Failure, "the machine gives no randomness"))?;
+        let path = std::env::temp_dir().join(format!("steadfast-demo-{}", hex::encode(bytes)));
+        Ok(Self { path, passing: true })
+    }
+}
+
+impl Drop for Root {
+    fn drop(&mut self) {
+        if self.passing {
+            let _ = std::fs::remove_dir_all(&self.path);
+        }
+    }
+}
+
+fn listen(args: &DemoArgs) -> Result<TcpListener, Trouble> {
+    const USUAL: u16 = 7_447;
+    match args.listen {
+        Some(address) if !address.ip().is_loopback() => Err(Trouble::new(Exit::Settings, format!("the dashboard cannot listen on {address}"))
+            .why("other machines could reach it, and there is no TLS yet")
+            .fix("use a loopback address, such as 127.0.0.1:7447")),
+        Some(address) => commands::run::bind(address),
+        None => match TcpListener::bind((Ipv4Addr::LOCALHOST, USUAL)) {
+            Ok(listener) => Ok(listener),
+            Err(_) => commands::run::bind(SocketAddr::from((Ipv4Addr::LOCALHOST, 0))),
+        },
+    }
+}
+
+fn base_balance(sim: &RunningSim) -> Decimal {
+    let base = sim.control().balances(0).into_iter().find(|(asset, _)| asset.as_str() == "BTC");
+    base.map_or(Decimal::ZERO, |(_, balance)| balance.available.saturating_add(balance.frozen))
+}
+
+/// Makes a vault with a passphrase that nobody needs to know, and links the exchange's fresh key.
+fn link(dir: &Path, key: &ApiKeyMaterial, clock: &SystemClock) -> Result<Custody, Trouble> {
+    let mut bytes = [0_u8; 24];
+    getrandom::fill(&mut bytes).map_err(|_| Trouble::new(Exit::Failure, "the machine gives no randomness"))?;
+    let words = zeroize::Zeroizing::new(hex::encode(bytes));
+    let passphrase = Passphrase::from_text(&words).map_err(|error| Trouble::new(Exit::Key, "no passphrase").why(causes(&error)))?;
+    let wrong = |error: order_signer::CustodyError| commands::keys::custody_trouble(&error);
+    let mut custody = Custody::create(dir, &passphrase, KdfParams::FLOOR, clock.unix()).map_err(wrong)?;
+    let locked = |text: &str| {
+        SecretBytes::from_slice(text.as_bytes())
+            .map_err(|error| Trouble::new(Exit::Key, "no safe memory for the key").why(causes(&error)))
+    };
+    let secrets =
+        KeySecrets { key: locked(&key.key)?, secret: locked(&key.secret)?, passphrase: locked(&key.passphrase)? };
+    let new = NewKey {
+        alias: messages::KeyAlias::from(ACCOUNT).unwrap_or_default(),
+        venue: "bitget".to_owned(),
+        environment: "sim".to_owned(),
+        account: ACCOUNT.to_owned(),
+        role: KeyRole::Trade,
+        wallets: vec!["spot".to_owned()],
+        stream_login_confirmed: true,
+    };
+    custody.add(new, &secrets, clock.unix()).map(|_| ()).map_err(wrong)?;
+    Ok(custody)
+}
+
+fn plan(sim: &RunningSim, listen: SocketAddr, root: &Path) -> Plan {
+    let venue = VenuePlan {
+        name: ACCOUNT.to_owned(),
+        codecs: venue_bitget::codecs(venue_bitget::Environment::Production),
+        rest: sim.rest.clone(),
+        ws_public: sim.ws_public.clone(),
+        ws_private: sim.ws_private.clone(),
+        plaintext: Plaintext::Loopback,
+        key: ACCOUNT.to_owned(),
+        symbols: vec![SYMBOL.to_owned()],
+        rest_timeout: Duration::from_secs(3),
+        ip_binding: settings::IpBinding::Warn,
+    };
+    let strategy = |id: &str, kind: &str, params: serde_json::Value| StrategyPlan {
+        id: id.to_owned(),
+        kind: kind.to_owned(),
+        venue: ACCOUNT.to_owned(),
+        symbol: SYMBOL.to_owned(),
+        params,
+        limits: StrategyLimits::default(),
+    };
+    let quote = |units: i64| Notional(Decimal::from(units));
+    Plan {
+        mode: "demo",
+        venues: vec![venue],
+        strategies: vec![
+            strategy(
+                "grid",
+                "grid",
+                serde_json::json!({
+                    "step": "0.005%", "levels": 5, "order_size": "0.001", "opening_position": "0.005", "post_only": true,
+                }),
+            ),
+            strategy(
+                "maker",
+                "market-maker",
+                serde_json::json!({
+                    "half_spread": "0.005%", "order_size": "0.001", "max_position": "0.01", "skew": "0.5",
+                    "opening_position": "0.005", "refresh": "1s",
+                }),
+            ),
+        ],
+        limits: Limits {
+            max_order_notional: quote(1_000),
+            max_position_notional: quote(5_000),
+            max_gross_exposure: quote(5_000),
+            max_orders_per_second: 8,
+            max_daily_loss: quote(500),
+            ..Limits::default()
+        },
+        wait: WaitPolicy::Block,
+        core: None,
+        send_by: Duration::from_millis(500),
+        index_delay: Duration::from_secs(5),
+        hold_on_other_instance: true,
+        cancel_on_shutdown: true,
+        shutdown_timeout: Duration::from_secs(4),
+        listen,
+        custody: root.join("custody"),
+    }
+}
+
+/// The live view: one block that refreshes on a terminal, a line a second elsewhere.
+struct View {
+    block: bool,
+    json: bool,
+    quiet: bool,
+    height: usize,
+    last: Option<u64>,
+}
+
+impl View {
+    fn new(global: &Global) -> Self {
+        let block = std::io::stdout().is_terminal() && !global.json;
+        Self { block, json: global.json, quiet: global.quiet, height: 0, last: None }
+    }
+
+    fn show(&mut self, shared: &Shared, passed: Duration) {
+        let second = passed.as_secs();
+        if self.quiet || (!self.block && self.last == Some(second)) {
+            return;
+        }
+        self.last = Some(second);
+        if self.block {
+            let lines = block(shared, passed);
+            let mut text = String::new();
+            if self.height > 0 {
+                text.push_str(&format!("\x1b[{}A", self.height));
+            }
+            for line in &lines {
+                text.push_str("\x1b[2K");
+                text.push_str(line);
+                text.push('\n');
+            }
+            self.height = lines.len();
+            print!("{text}");
+            let _ = std::io::Write::flush(&mut std::io::stdout());
+        } else if self.json {
+            eprintln!("{}", line(shared, passed));
+        } else {
+            term::data(&line(shared, passed));
+        }
+    }
+
+    fn close(&mut self) {
+        self.height = 0;
+    }
+}
+
+fn line(shared: &Shared, passed: Duration) -> String {
+    let ready = shared.not_ready();
+    let state = shared.state();
+    let snapshot = state.portfolio.snapshot(0);
+    let (orders, fills) = snapshot.strategies.iter().fold((0, 0), |(o, f), s| (o + s.orders, f + s.fills));
+    let health = ready.first().map_or("trading", |reason| reason.as_str());
+    format!(
+        "{:>4} s  {health:<16} equity {:>12.2} {}  orders {orders:>5}  fills {fills:>4}  open {:>3}  fees {:.4}",
+        passed.as_secs(), snapshot.equity.0, shared.names.quote, snapshot.open_orders.len(), snapshot.fees.0
+    )
+}
+
+fn block(shared: &Shared, passed: Duration) -> Vec<String> {
+    let mut lines = vec![line(shared, passed)];
+    let state = shared.state();
+    let snapshot = state.portfolio.snapshot(3);
+    for (id, (status, _)) in &state.books {
+        let Some(instrument) = shared.names.instrument(*id) else { continue };
+        let text = match status {
+            messages::BookStatus::Valid(view) => {
+                let price = |levels: &[messages::ViewLevel]| {
+                    levels.first().map_or_else(|| "-".to_owned(), |level| instrument.version.price_decimal(level.price).to_string())
+                };
+                format!("bid {}  ask {}", price(&view.bids), price(&view.asks))
+            }
+            messages::BookStatus::Invalid(fault) => format!("not valid: {fault:?}"),
+        };
+        lines.push(format!("        {}  {text}", instrument.symbol));
+    }
+    for strategy in &snapshot.strategies {
+        lines.push(format!(
+            "        {:<8} orders {:>5}  fills {:>4} ({} maker)  refused {:>3}  realised {:.4}",
+            strategy.name, strategy.orders, strategy.fills, strategy.maker_fills, strategy.refused, strategy.realised.0
+        ));
+    }
+    lines
+}
+
+/// What a demo came to.
+fn summary(global: &Global, shared: &Shared, journal: &Path, moved: Decimal) -> Result<(), Trouble> {
+    let stored = commands::journal::verified(journal)?;
+    let from_journal = journal_position(journal, shared)?;
+    let state = shared.state();
+    let snapshot = state.portfolio.snapshot(0);
+    let from_fills = snapshot.positions.iter().fold(Decimal::ZERO, |sum, position| sum.saturating_add(position.qty.0));
+    let unknown = state.portfolio.open_orders().filter(|order| order.state == OrderState::Unknown).count();
+    let total = |count: fn(&portfolio::StrategyView) -> u64| snapshot.strategies.iter().map(count).sum::<u64>();
+    let (orders, fills, makers, refused) =
+        (total(|s| s.orders), total(|s| s.fills), total(|s| s.maker_fills), total(|s| s.refused));
+    let hops: BTreeMap<&str, serde_json::Value> = state
+        .hops
+        .iter()
+        .map(|(stretch, histogram)| {
+            let value = serde_json::json!({
+                "count": histogram.len(), "p50_ns": histogram.value_at_quantile(0.5), "p99_ns": histogram.value_at_quantile(0.99),
+            });
+            (Stretch::as_str(*stretch), value)
+        })
+        .collect();
+    let agrees = moved == from_fills && from_fills == from_journal;
+    if global.json {
+        let strategies: BTreeMap<&str, serde_json::Value> = snapshot
+            .strategies
+            .iter()
+            .map(|s| {
+                let counts = serde_json::json!({ "orders": s.orders, "fills": s.fills, "maker_fills": s.maker_fills, "refused": s.refused });
+                (s.name.as_str(), counts)
+            })
+            .collect();
+        let text = |number: Decimal| number.normalize().to_string();
+        let line = serde_json::json!({
+            "orders": orders, "fills": fills, "maker_fills": makers, "refused": refused,
+            "unknown": unknown, "unknown_seen": state.unknown_seen,
+            "equity": text(snapshot.equity.0), "fees": text(snapshot.fees.0),
+            "strategies": strategies,
+            "positions": [{ "instrument": SYMBOL, "venue": text(moved), "fills": text(from_fills), "journal": text(from_journal) }],
+            "hops": hops, "journal_records": stored.last, "halted": state.halt.map(messages::HaltReason::as_str),
+        });
+        term::data(&line.to_string());
+        return Ok(());
+    }
+    term::data("");
+    term::data(&format!("orders {orders}, fills {fills} ({makers} as maker), refused {refused}, unknown {unknown} (ever: {})", state.unknown_seen));
+    term::data(&format!("equity {:.4} {}, fees {:.6}", snapshot.equity.0, shared.names.quote, snapshot.fees.0));
+    term::data(&format!(
+        "position {SYMBOL}: exchange {}, fills {}, journal {}: {}",
+        moved.normalize(), from_fills.normalize(), from_journal.normalize(), if agrees { "agree" } else { "DIFFER" }
+    ));
+    for (stretch, histogram) in &state.hops {
+        term::data(&format!(
+            "  {:<13} {:>6} times, p50 {:>10.1} us, p99 {:>10.1} us",
+            stretch.as_str(), histogram.len(), micros(histogram.value_at_quantile(0.5)), micros(histogram.value_at_quantile(0.99))
+        ));
+    }
+    term::data(&format!("journal ok: {} records", stored.last));
+    Ok(())
+}
+
+#[expect(clippy::cast_precision_loss, reason = "shown with one decimal")]
+fn micros(ns: u64) -> f64 {
+    ns as f64 / 1_000.0
+}
+
+/// The position as the journal alone tells it.
+fn journal_position(path: &Path, shared: &Shared) -> Result<Decimal, Trouble> {
+    let mut sum = Amount::ZERO;
+    journal::JournalReader::open(path)
+        .and_then(|reader| {
+            reader.replay(|event| {
+                let messages::EventBody::Filled { fill, .. } = &event.body else { return };
+                let Some(instrument) = shared.names.instrument(fill.instrument) else { return };
+                let qty = instrument.version.qty_decimal(fill.qty);
+                let signed = if fill.side == domain::Side::Buy { qty } else { -qty };
+                let fee = if fill.fee.asset == instrument.base { fill.fee.amount.0 } else { Decimal::ZERO };
+                sum = Amount(sum.0.saturating_add(signed).saturating_sub(fee));
+            })
+        })
+        .map_err(|error| commands::journal::trouble(path, &error))?;
+    Ok(sum.0)
+}

@@ -1,0 +1,158 @@
+//! `steadfast run`: the daemon.
+
+use crate::cli::{Global, RunArgs};
+use crate::data_dir::DataDir;
+use crate::report::{Exit, Trouble, causes};
+use crate::term::{self, StopSignal};
+use crate::wiring::{self, End, Start};
+use crate::{commands, logging, metrics_page, plan, unlock};
+use alerts::{Alert, Alerts, Channel, Event, Origin, WebhookUrl};
+use clock::SystemClock;
+use sd_notify::NotifyState;
+use settings::{Mode, Settings};
+use std::collections::BTreeMap;
+use std::net::{SocketAddr, TcpListener};
+use std::sync::Arc;
+
+/// Runs until the first signal.
+///
+/// # Errors
+/// [`Trouble`]: what a person needs to read.
+pub fn run(global: &Global, args: &RunArgs) -> Result<(), Trouble> {
+    let loaded = commands::check::load(global, &args.set).map_err(|problems| commands::check::trouble(&problems))?;
+    let settings = loaded.settings.clone();
+    may_trade(&settings, args.live)?;
+    let stop = StopSignal::listen()?;
+    let _log = logging::daemon(global, &settings)?;
+    let dir = DataDir::open(settings.data_dir())?;
+    let listener = bind(settings.control.listen)?;
+    let custody = unlock::open(global, &settings.vault_dir(), &settings.vault.unlock)?;
+    let metrics = metrics_page::install()?;
+    let alerts = notifier(&settings)?;
+    let start = Start {
+        plan: plan::from_settings(&settings),
+        dir,
+        custody,
+        listener,
+        socket: Some(settings.control_socket()),
+        metrics,
+        alerts: alerts.clone(),
+        locate: Box::new(move |path, message, help| loaded.problem(path, message, help)),
+        show_probes: false,
+    };
+    let end = actix_rt::System::new().block_on(async {
+        let mut running = wiring::start(start).await?;
+        term::say(global, &format!("steadfast runs; dashboard {}", running.dashboard));
+        if let Some(alerts) = &alerts {
+            alerts.tell(&Alert::new(Event::Started, "steadfast started", "nothing"));
+        }
+        let mut told = false;
+        let watchdog = |shared: &crate::shared::Shared| {
+            // Not under a service manager: there is nobody to tell.
+            let _ = sd_notify::notify(&[NotifyState::Watchdog]);
+            if !told {
+                told = true;
+                let _ = sd_notify::notify(&[NotifyState::Ready]);
+            }
+            let reasons: Vec<&str> = shared.not_ready().into_iter().map(messages::NotReadyReason::as_str).collect();
+            let status = if reasons.is_empty() { "trading".to_owned() } else { format!("not ready: {}", reasons.join(", ")) };
+            let _ = sd_notify::notify(&[NotifyState::Status(&status)]);
+        };
+        let died = running.drive(|| stop.is_set(), watchdog).await;
+        let _ = sd_notify::notify(&[NotifyState::Stopping]);
+        Ok::<End, Trouble>(match died {
+            Some(part) => running.abandon(part).await,
+            None => running.stop("asked to").await,
+        })
+    })?;
+    finish(global, &end)
+}
+
+/// What is said at the end.
+///
+/// # Errors
+/// [`Trouble`] when a part of the money path died.
+pub fn finish(global: &Global, end: &End) -> Result<(), Trouble> {
+    match end {
+        End::Orderly { left: 0 } => {
+            term::say(global, "stopped; nothing rests at the exchange");
+            Ok(())
+        }
+        End::Orderly { left } => {
+            term::say(global, &format!("stopped; {left} orders still rest at the exchange and are taken up at the next start"));
+            Ok(())
+        }
+        End::Died(part, lines) => Err(Trouble::new(Exit::Failure, format!("{part} died; everything was cancelled"))
+            .why(lines.join("\n"))
+            .fix("look at the log, then start again: the exchange is asked for everything before the first new order")),
+    }
+}
+
+/// Real orders need two words: one in the settings, one on the command line.
+fn may_trade(settings: &Settings, live: bool) -> Result<(), Trouble> {
+    match (settings.mode, live) {
+        (Mode::Live, false) => Err(Trouble::new(Exit::Refused, "real orders need the flag --live too")
+            .why("the settings say mode = \"live\"")
+            .fix("steadfast run --live")),
+        (Mode::Sim, true) => Err(Trouble::new(Exit::Refused, "--live needs mode = \"live\" in the settings")
+            .why("they say mode = \"sim\"")
+            .fix("leave out --live, or set mode = \"live\" in config/steadfast.toml")),
+        _ => Ok(()),
+    }
+}
+
+/// Binds the control interface's address.
+///
+/// # Errors
+/// [`Trouble`] when it is taken.
+pub fn bind(address: SocketAddr) -> Result<TcpListener, Trouble> {
+    TcpListener::bind(address).map_err(|error| {
+        Trouble::new(Exit::Failure, format!("cannot listen on {address}"))
+            .why(error)
+            .fix("another program uses the port, perhaps another steadfast: stop it, or choose another address\nwith --set control.listen=127.0.0.1:7448 (demo: --listen)")
+    })
+}
+
+/// The channels of the settings.
+fn notifier(settings: &Settings) -> Result<Option<Alerts>, Trouble> {
+    let mut channels = Vec::new();
+    for channel in &settings.notify.channel {
+        let wrong = |error: &dyn std::error::Error| Trouble::new(Exit::Settings, "a notification channel cannot be used").why(causes(error));
+        let url = match (&channel.url, &channel.url_file) {
+            (Some(url), _) => WebhookUrl::inline(url).map_err(|error| wrong(&error))?,
+            (None, Some(path)) => WebhookUrl::from_file(path.as_ref()).map_err(|error| wrong(&error))?,
+            (None, None) => continue,
+        };
+        let switches = channel
+            .events
+            .0
+            .iter()
+            .filter_map(|(event, switch)| Event::from_word(event.word()).map(|event| (event, *switch == settings::Switch::On)))
+            .collect::<BTreeMap<_, _>>();
+        let min_severity = match channel.min_severity {
+            settings::Severity::Info => alerts::Severity::Info,
+            settings::Severity::Warning => alerts::Severity::Warning,
+            settings::Severity::Critical => alerts::Severity::Critical,
+        };
+        channels.push(Channel {
+            url,
+            min_severity,
+            switches,
+            rate_count: channel.rate_limit.count,
+            rate_per: channel.rate_limit.per,
+            include_money: channel.include_money,
+        });
+    }
+    if channels.is_empty() {
+        return Ok(None);
+    }
+    let host = rustix::system::uname().nodename().to_string_lossy().into_owned();
+    let origin = Origin {
+        host,
+        mode: settings.mode.word().to_owned(),
+        dashboard: format!("http://{}/", settings.control.listen),
+    };
+    alerts::start(channels, origin, Arc::new(SystemClock))
+        .map(Some)
+        .map_err(|error| Trouble::new(Exit::Failure, "messages to people cannot be sent").why(causes(&error)))
+}

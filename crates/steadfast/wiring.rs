@@ -1,0 +1,868 @@
+//! Who talks to whom. Nothing else in the program knows it.
+
+use crate::backend::Desk;
+use crate::caretaker::{CareNews, CareWires, Caretaker, KeyOf};
+use crate::data_dir::DataDir;
+use crate::emergency::{Emergency, EmergencyVenue};
+use crate::observer::{Observer, ObserverHandle, StrategySeat};
+use crate::plan::{Plan, StrategyPlan, VenuePlan};
+use crate::registry::{KnownInstrument, Registry};
+use crate::report::{Exit, Trouble, causes};
+use crate::shared::{KeyRow, Names, Shared};
+use crate::station::{Ears, EmptySeat, InlineSeat, Parts, Station};
+use crate::{commands, restore};
+use actix_rt::Arbiter;
+use alerts::{Alert, Alerts, Event};
+use clock::SystemClock;
+use control_plane::ControlPlane;
+use domain::{Clock, Instrument, InstrumentId, StrategyTag, Symbol, VenueId};
+use hot_actor::{HotConfig, Lane};
+use journal::{Health, Journal, JournalHandle};
+use keeper::{Keeper, KeeperObserver, MailboxBound, Outlet, Policy, Rebuild, RestartLimit};
+use key_manager::KeyCare;
+use market_feed::{BookSource, FeedConfig, FeedInstrument, FeedSettings, MarketFeed, TopBoard, tops};
+use messages::{Control, HaltReason, KeyAlias, MarketEvent, MarketEventKind, OrderIntent, RefuseReason, SignQuery};
+use metrics_exporter_prometheus::PrometheusHandle;
+use net::{HttpClient, HttpConfig, Ping, WsConfig};
+use order_gateway::{LinkConfig, WireLog, WireLogBounds, fetch_instruments};
+use order_path::{Core, EventRing, Now, Setup, Urgent, VenueSetup};
+use order_signer::{Custody, Identity};
+use portfolio::Portfolio;
+use risk_guard::{HaltFlag, HaltRecord};
+use settings::KeyPath;
+use signing::{Isolation, MemoryKind, SignerHello};
+use std::collections::BTreeMap;
+use std::net::TcpListener;
+use std::sync::{Arc, Mutex, OnceLock};
+use std::time::Duration;
+use strategy::{CommandPort, Hosted, KindSetup, StrategyActor, StrategyHost, market_policy};
+use venue_api::ListedInstrument;
+
+/// Order events that may wait for the strategies of one venue.
+const STRATEGY_BOUND: MailboxBound = MailboxBound { messages_max: 1_024, reserve: 8_192 };
+/// A book without any message for so long cannot be read; the risk guard's own limit is shorter.
+const BOOK_AGE_MAX: Duration = Duration::from_secs(5);
+/// News that may wait for the main loop.
+const NEWS_MAX: usize = 256;
+
+/// What a run is started with.
+pub struct Start {
+    /// What it is made of.
+    pub plan: Plan,
+    /// Its data directory, locked.
+    pub dir: DataDir,
+    /// Its keys, unlocked.
+    pub custody: Custody,
+    /// The control interface's socket, bound.
+    pub listener: TcpListener,
+    /// The control interface's Unix socket.
+    pub socket: Option<std::path::PathBuf>,
+    /// Where metrics are rendered.
+    pub metrics: PrometheusHandle,
+    /// Messages to people.
+    pub alerts: Option<Alerts>,
+    /// Says where a setting stands, for problems that only the venue can show.
+    pub locate: Box<dyn Fn(&KeyPath, String, String) -> settings::Problem>,
+    /// Whether findings about keys are shown on the terminal.
+    pub show_probes: bool,
+}
+
+/// A running program.
+pub struct Running {
+    /// What it knows of itself.
+    pub shared: Arc<Shared>,
+    /// The live page's address with its token.
+    pub dashboard: String,
+    station: Station,
+    journal: JournalHandle,
+    observer: ObserverHandle,
+    caretaker: Caretaker,
+    news: tokio::sync::mpsc::Receiver<CareNews>,
+    deaths: std::sync::mpsc::Receiver<&'static str>,
+    control: Option<ControlPlane>,
+    alerts: Option<Alerts>,
+    emergency: Emergency,
+    arbiters: Vec<Arbiter>,
+    keeper: Keeper,
+    plan: Plan,
+    _dir: DataDir,
+}
+
+/// How a run ended.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum End {
+    /// In order.
+    Orderly {
+        /// Orders that still rest at the venue.
+        left: usize,
+    },
+    /// A part of the money path died; what the emergency thread said.
+    Died(&'static str, Vec<String>),
+}
+
+struct Listed {
+    instruments: Vec<Instrument>,
+    by_venue: BTreeMap<VenueId, Vec<Instrument>>,
+}
+
+/// Starts everything. Must run inside an actix system.
+///
+/// # Errors
+/// [`Trouble`]: what a person needs to read; nothing trades then.
+pub async fn start(start: Start) -> Result<Running, Trouble> {
+    net::install_tls_provider();
+    let clock: Arc<dyn Clock> = Arc::new(SystemClock);
+    let plan = start.plan;
+    let mut registry = Registry::open(&start.dir.root().join("registry.json"))?;
+    let venues: Vec<(VenueId, VenuePlan)> =
+        plan.venues.iter().map(|venue| (registry.venue(&venue.name), venue.clone())).collect();
+    let tags: Vec<(StrategyTag, StrategyPlan)> =
+        plan.strategies.iter().map(|strategy| (registry.strategy(&strategy.id), strategy.clone())).collect();
+
+    let mut found = BTreeMap::new();
+    for (id, venue) in &venues {
+        found.insert(*id, list(venue, &clock, &start.locate).await?);
+    }
+    let history = restore::versions(&start.dir.journal())?;
+    let listed = instruments(&mut registry, &venues, &found, &history, clock.as_ref());
+    registry.save()?;
+
+    let identity = commands::keys::epoch(&plan.custody)?;
+    let names = Names {
+        venues: registry.venues().to_vec(),
+        instruments: listed.instruments.clone(),
+        strategies: (1..).map(StrategyTag).zip(registry.strategies().iter().cloned()).collect(),
+        quote: listed.instruments.first().map_or_else(|| "USDT".to_owned(), |instrument| instrument.quote.to_string()),
+    };
+    let halt_flag = HaltFlag::new(start.dir.halt());
+    let halted = halt_flag.load().map_err(|error| Trouble::new(Exit::Failure, "the halt flag cannot be read").why(causes(&error)))?;
+    let setup = setup(&plan, &registry, &venues, &tags, &listed, identity, halted.as_ref());
+    let mut core = Core::new(setup, Now { mono: clock.mono(), unix: clock.unix() });
+    let mut portfolio = Portfolio::new(&listed.instruments, &names.strategies);
+    let journal = Journal::open(&start.dir.journal(), |event| {
+        core.restore(event);
+        portfolio.apply(event);
+    })
+    .map_err(|error| commands::journal::trouble(&start.dir.journal(), &error))?;
+    telemetry::journal_chain_ok().set(1.0);
+    restore::wire_orders(&start.dir.wire(), &mut core, &listed.instruments, &history)?;
+
+    let mut board = TopBoard::default();
+    let mut writers = BTreeMap::new();
+    for (id, instruments) in &listed.by_venue {
+        let (writer, reader) = tops(instruments.iter().map(|instrument| instrument.id));
+        board = board.joined(reader);
+        writers.insert(*id, Arc::new(Mutex::new(writer)));
+    }
+
+    let (news_sender, news) = tokio::sync::mpsc::channel(NEWS_MAX);
+    let (died_sender, deaths) = std::sync::mpsc::sync_channel::<&'static str>(8);
+    let token = control_plane::token::create_or_read(&start.dir.token())
+        .map_err(|error| Trouble::new(Exit::Key, "the control token cannot be used").why(causes(&error)))?;
+    let address = start.listener.local_addr().map_err(|error| Trouble::new(Exit::Failure, "no address to listen on").why(error))?;
+    let addresses = BTreeMap::from([
+        ("dashboard".to_owned(), format!("http://{address}/")),
+        ("metrics".to_owned(), format!("http://{address}/metrics")),
+    ]);
+    let shared = Arc::new(Shared::new(names, plan.mode, board.clone(), Arc::clone(&clock), addresses, portfolio));
+    if let Some(halt) = &halted {
+        let mut state = shared.state();
+        state.trading = messages::TradingState::Halted;
+        state.halt = Some(halt.reason);
+    }
+
+    let (journal_ring, journal_events) = EventRing::new();
+    let (observer_ring, observer_events) = EventRing::new();
+    let wakers: Arc<OnceLock<[Arc<dyn Fn() + Send + Sync>; 2]>> = Arc::new(OnceLock::new());
+    let consumers = Arc::clone(&wakers);
+    let station = Station::start(Parts {
+        core,
+        signers: seats(&start.custody, &registry, &venues, identity, &clock)?,
+        board: Box::new(BoardReader(board.clone())),
+        rings: vec![journal_ring, observer_ring],
+        wake_consumers: Arc::new(move || {
+            if let Some(wakers) = consumers.get() {
+                wakers.iter().for_each(|wake| wake());
+            }
+        }),
+        halt_store: halt_store(halt_flag, Arc::clone(&clock)),
+        recorder: Box::new(WireLog::open(&start.dir.wire(), WireLogBounds::default()).map_err(|error| {
+            Trouble::new(Exit::Failure, "the wire log cannot be opened").why(causes(&error))
+        })?),
+        links: links(&venues, &listed),
+        config: HotConfig { wait: plan.wait, core: plan.core, tick_every: Duration::from_millis(50), ..HotConfig::default() },
+        send_by: plan.send_by,
+        on_tally: tally(&venues),
+        ears: ears(&news_sender, &died_sender, &shared),
+        clock: Arc::clone(&clock),
+    })?;
+    let urgent = station.lanes().urgent.clone();
+    let journal = start_journal(journal, journal_events, &clock, &urgent, &shared)?;
+
+    let keeper = Keeper::new(Arc::clone(&clock), Arc::new(Watch(Arc::clone(&shared))));
+    let mut arbiters = Vec::new();
+    let mut strategy_seats = Vec::new();
+    for (id, venue) in &venues {
+        let instruments = listed.by_venue.get(id).cloned().unwrap_or_default();
+        let Some(writers) = writers.get(id) else { continue };
+        let arbiter = Arbiter::new();
+        let market = Market { id: *id, venue, instruments: &instruments, tags: &tags, plan: &plan };
+        let seat = market.start(&arbiter, &keeper, Arc::clone(writers), &station, &shared, &died_sender)?;
+        strategy_seats.push(seat);
+        arbiters.push(arbiter);
+    }
+
+    let observer = Observer {
+        events: observer_events,
+        shared: Arc::clone(&shared),
+        seats: strategy_seats,
+        urgent: urgent.clone(),
+        alerts: start.alerts.clone(),
+        account: plan.venues.first().map_or_else(|| "none".to_owned(), |venue| venue.name.clone()),
+    }
+    .start()
+    .map_err(|error| Trouble::new(Exit::Failure, "no thread for the observer").why(error))?;
+    let _ = wakers.set([journal.waker(), observer.waker()]);
+
+    let emergency = Emergency::start(emergency_venues(&start.custody, &venues, &listed, identity, &clock)?, Arc::clone(&clock))?;
+    let caretaker = caretaker(start.custody, &venues, &station, &shared, &clock, start.alerts.clone(), start.show_probes)?;
+    let desk = Arc::new(Desk { shared: Arc::clone(&shared), urgent, news: news_sender });
+    let control = control_plane::start(
+        &start.listener,
+        &token,
+        control_plane::Setup { socket: start.socket, metrics: Some(start.metrics), clock: Arc::clone(&clock) },
+        desk,
+    )
+    .map_err(|error| Trouble::new(Exit::Failure, "the control interface cannot start").why(causes(&error)))?;
+    publish_constants(&plan);
+    Ok(Running {
+        dashboard: format!("http://{address}/#t={}", token.expose()),
+        shared,
+        station,
+        journal,
+        observer,
+        caretaker,
+        news,
+        deaths,
+        control: Some(control),
+        alerts: start.alerts,
+        emergency,
+        arbiters,
+        keeper,
+        plan,
+        _dir: start.dir,
+    })
+}
+
+/// Asks a venue for its instruments and picks the wanted ones.
+async fn list(
+    venue: &VenuePlan,
+    clock: &Arc<dyn Clock>,
+    locate: &dyn Fn(&KeyPath, String, String) -> settings::Problem,
+) -> Result<Vec<ListedInstrument>, Trouble> {
+    let config = HttpConfig { plaintext: venue.plaintext, answer_patience: venue.rest_timeout, ..HttpConfig::default() };
+    let unreachable = |why: String| {
+        Trouble::new(Exit::Failure, format!("the exchange of `{}` does not answer at {}", venue.name, venue.rest))
+            .why(why)
+            .fix("check the address in config/venues/ and the network; for the embedded exchange: steadfast sim --listen 127.0.0.1:7450")
+    };
+    let http = HttpClient::new(config, Arc::clone(clock)).map_err(|error| unreachable(causes(&error)))?;
+    let all = fetch_instruments(&http, venue.codecs.public.as_ref(), &venue.rest).await.map_err(|error| unreachable(causes(&error)))?;
+    let mut wanted = Vec::new();
+    let mut problems = Vec::new();
+    for symbol in &venue.symbols {
+        match all.iter().find(|listed| listed.symbol.as_str() == symbol) {
+            Some(listed) => wanted.push(listed.clone()),
+            None => {
+                let path = KeyPath::of(["venue", &venue.name, "instruments"]);
+                let names = all.iter().map(|listed| listed.symbol.as_str());
+                let help = settings::did_you_mean(symbol, names.take(2_000));
+                problems.push(locate(&path, format!("`{}` lists no instrument `{symbol}`", venue.name), help));
+            }
+        }
+    }
+    if problems.is_empty() { Ok(wanted) } else { Err(commands::check::trouble(&settings::Problems(problems))) }
+}
+
+/// The instrument table: every instrument ever traded here, the present rules for those still configured.
+fn instruments(
+    registry: &mut Registry,
+    venues: &[(VenueId, VenuePlan)],
+    found: &BTreeMap<VenueId, Vec<ListedInstrument>>,
+    history: &restore::Versions,
+    clock: &dyn Clock,
+) -> Listed {
+    let mut current = BTreeMap::new();
+    for (venue_id, venue) in venues {
+        for listed in found.get(venue_id).into_iter().flatten() {
+            let known = KnownInstrument {
+                venue: venue.name.clone(),
+                symbol: listed.symbol.to_string(),
+                base: listed.base.to_string(),
+                quote: listed.quote.to_string(),
+            };
+            let id = registry.instrument(&known);
+            let version = restore::next_version(id, listed, history, clock.unix());
+            let instrument = Instrument {
+                id,
+                venue: *venue_id,
+                symbol: listed.symbol,
+                base: listed.base,
+                quote: listed.quote,
+                version,
+            };
+            current.insert(id, instrument);
+        }
+    }
+    let known: Vec<KnownInstrument> = registry.instruments().to_vec();
+    let instruments: Vec<Instrument> = known
+        .iter()
+        .zip(0_u16..)
+        .map(|(known, number)| {
+            let id = InstrumentId(number);
+            current.get(&id).cloned().unwrap_or_else(|| restore::former(id, known, registry.venue(&known.venue), history))
+        })
+        .collect();
+    let mut by_venue: BTreeMap<VenueId, Vec<Instrument>> = BTreeMap::new();
+    for instrument in current.into_values() {
+        by_venue.entry(instrument.venue).or_default().push(instrument);
+    }
+    Listed { instruments, by_venue }
+}
+
+fn setup(
+    plan: &Plan,
+    registry: &Registry,
+    venues: &[(VenueId, VenuePlan)],
+    tags: &[(StrategyTag, StrategyPlan)],
+    listed: &Listed,
+    identity: Identity,
+    halted: Option<&HaltRecord>,
+) -> Setup {
+    let rates = |index: usize| {
+        venues
+            .iter()
+            .find(|(id, _)| id.index() == index)
+            .map(|(_, venue)| venue.codecs.capabilities.budgets.to_vec())
+            .unwrap_or_default()
+    };
+    let mut strategies: Vec<_> = (1..).map(StrategyTag).zip(registry.strategies()).map(|(tag, _)| (tag, risk_guard::StrategyLimits::default())).collect();
+    for (tag, strategy) in tags {
+        if let Some(entry) = strategies.iter_mut().find(|(known, _)| known == tag) {
+            entry.1 = strategy.limits;
+        }
+    }
+    Setup {
+        venues: (0..registry.venues().len())
+            .map(|index| VenueSetup { tag: identity.tag, epoch: identity.epoch, rates: rates(index) })
+            .collect(),
+        instruments: listed.instruments.clone(),
+        strategies,
+        account: plan.venues.first().map_or_else(|| "none".to_owned(), |venue| venue.name.clone()),
+        limits: plan.limits.clone(),
+        index_delay: plan.index_delay,
+        hold_on_other_instance: true,
+        halted: halted.map(|halt| halt.reason),
+    }
+}
+
+fn seats(
+    custody: &Custody,
+    registry: &Registry,
+    venues: &[(VenueId, VenuePlan)],
+    identity: Identity,
+    clock: &Arc<dyn Clock>,
+) -> Result<Vec<Box<dyn order_path::SignerSeat>>, Trouble> {
+    let mut seats: Vec<Box<dyn order_path::SignerSeat>> = Vec::new();
+    for index in 0..registry.venues().len() {
+        match venues.iter().find(|(id, _)| id.index() == index) {
+            Some((_, venue)) => {
+                let signer = custody
+                    .load_signer(&venue.key, Arc::clone(&venue.codecs.signing), Arc::clone(clock), identity)
+                    .map_err(|error| commands::keys::custody_trouble(&error))?;
+                seats.push(Box::new(InlineSeat(signer)));
+            }
+            None => seats.push(Box::new(EmptySeat(SignerHello {
+                tag: identity.tag,
+                epoch: identity.epoch,
+                isolation: Isolation::Inline,
+                memory: MemoryKind::Plain,
+            }))),
+        }
+    }
+    Ok(seats)
+}
+
+struct BoardReader(TopBoard);
+
+impl order_path::Board for BoardReader {
+    fn top(&self, instrument: InstrumentId) -> Result<messages::TopUsed, RefuseReason> {
+        self.0.top(instrument)
+    }
+}
+
+fn halt_store(flag: HaltFlag, clock: Arc<dyn Clock>) -> order_path::HaltStore {
+    Box::new(move |halt| {
+        let stored = match halt {
+            Some((reason, note)) => flag.set(&HaltRecord { reason, note: note.to_string(), at: clock.unix() }),
+            None => flag.lift(),
+        };
+        if let Err(error) = stored {
+            tracing::error!(error = %causes(&error), "the halt flag could not be stored; a halt may not survive a restart");
+        }
+    })
+}
+
+fn links(venues: &[(VenueId, VenuePlan)], listed: &Listed) -> Vec<LinkConfig> {
+    venues
+        .iter()
+        .map(|(id, venue)| {
+            let mut link = LinkConfig::new(*id, venue.name.clone(), venue.rest.clone(), (&venue.codecs).into());
+            link.ws_private = Some(venue.ws_private.clone());
+            link.plaintext = venue.plaintext;
+            link.answer_patience = venue.rest_timeout;
+            link.symbols = listed.by_venue.get(id).into_iter().flatten().map(|instrument| instrument.symbol).collect();
+            link
+        })
+        .collect()
+}
+
+fn tally(venues: &[(VenueId, VenuePlan)]) -> Box<dyn FnMut(order_path::Tally) + Send> {
+    let account = venues.first().map_or_else(|| "none".to_owned(), |(_, venue)| venue.name.clone());
+    let signed = telemetry::signer_requests_total(&account, "signed");
+    let refused = telemetry::signer_requests_total(&account, "refused");
+    Box::new(move |tally| {
+        signed.absolute(tally.signed);
+        refused.absolute(tally.sign_refused);
+    })
+}
+
+fn ears(
+    news: &tokio::sync::mpsc::Sender<CareNews>,
+    died: &std::sync::mpsc::SyncSender<&'static str>,
+    shared: &Arc<Shared>,
+) -> Ears {
+    let (answers, rejected, clocks) = (news.clone(), news.clone(), news.clone());
+    let (overheard, died, seen) = (Arc::clone(shared), died.clone(), Arc::clone(shared));
+    Ears {
+        verify: Arc::new(move |venue, query, answer| drop(answers.try_send(CareNews::Answer(venue, query, answer)))),
+        login_failed: Arc::new(move |venue, error| drop(rejected.try_send(CareNews::Rejected(venue, error)))),
+        control: Arc::new(move |control| match control {
+            Control::ClockMeasured { venue, offset_ns, uncertainty_ns, at } => {
+                overheard.state().clocks.insert(*venue, (*offset_ns, *uncertainty_ns, *at));
+                let heard = CareNews::Clock { venue: *venue, offset_ns: *offset_ns, uncertainty_ns: *uncertainty_ns };
+                drop(clocks.try_send(heard));
+            }
+            Control::ClockLost(venue) => {
+                overheard.state().clocks.remove(venue);
+                drop(clocks.try_send(CareNews::ClockLost(*venue)));
+            }
+            Control::PrivateStream { venue, live } => {
+                let mut state = overheard.state();
+                state.streams.insert(*venue, *live);
+                if !live {
+                    state.reconciled.insert(*venue, false);
+                }
+            }
+            _ => {}
+        }),
+        died: Arc::new(move |part| {
+            seen.state().dead.push(part);
+            let _ = died.try_send(part);
+        }),
+    }
+}
+
+fn start_journal(
+    journal: Journal,
+    events: crossbeam_channel::Receiver<messages::OrderEvent>,
+    clock: &Arc<dyn Clock>,
+    urgent: &Lane<Urgent>,
+    shared: &Arc<Shared>,
+) -> Result<JournalHandle, Trouble> {
+    let (urgent, shared) = (urgent.clone(), Arc::clone(shared));
+    journal
+        .start(events, Arc::clone(clock), move |health| {
+            let (ok, control) = match health {
+                Health::Failed(why) => {
+                    tracing::error!(why, "the journal cannot be written; no new orders");
+                    (false, Control::JournalFailed)
+                }
+                Health::Healed => (true, Control::JournalHealed),
+            };
+            shared.state().journal_ok = ok;
+            let _ = urgent.post_wait(Urgent::Control(control));
+        })
+        .map_err(|error| Trouble::new(Exit::Failure, "the journal cannot start").why(causes(&error)))
+}
+
+fn emergency_venues(
+    custody: &Custody,
+    venues: &[(VenueId, VenuePlan)],
+    listed: &Listed,
+    identity: Identity,
+    clock: &Arc<dyn Clock>,
+) -> Result<Vec<EmergencyVenue>, Trouble> {
+    venues
+        .iter()
+        .map(|(id, venue)| {
+            let signer = custody
+                .load_cancel_only(&venue.key, Arc::clone(&venue.codecs.signing), Arc::clone(clock), identity)
+                .map_err(|error| commands::keys::custody_trouble(&error))?;
+            let symbols: Vec<Symbol> =
+                listed.by_venue.get(id).into_iter().flatten().map(|instrument| instrument.symbol).collect();
+            Ok(EmergencyVenue {
+                name: venue.name.clone(),
+                rest: venue.rest.clone(),
+                plaintext: venue.plaintext,
+                symbols,
+                signer,
+                codec: Arc::clone(&venue.codecs.rest),
+            })
+        })
+        .collect()
+}
+
+fn caretaker(
+    custody: Custody,
+    venues: &[(VenueId, VenuePlan)],
+    station: &Station,
+    shared: &Arc<Shared>,
+    clock: &Arc<dyn Clock>,
+    alerts: Option<Alerts>,
+    show: bool,
+) -> Result<Caretaker, Trouble> {
+    let mut keys = Vec::new();
+    for (id, venue) in venues {
+        let alias = KeyAlias::from(&venue.key)
+            .map_err(|_| Trouble::new(Exit::Settings, format!("the key name `{}` is too long", venue.key)))?;
+        keys.push(KeyOf { venue: *id, alias, allow_unbound: venue.ip_binding != settings::IpBinding::Required });
+    }
+    let rows = custody.list().filter_map(|record| {
+        let key = keys.iter().find(|key| key.alias == record.alias)?;
+        Some(row(key.venue, record))
+    });
+    let rows: Vec<KeyRow> = rows.collect();
+    shared.state().keys = rows;
+    let (asks, urgent, seen) = (station.lanes().queries.clone(), station.lanes().urgent.clone(), Arc::clone(shared));
+    let wires = CareWires {
+        ask: Box::new(move |query: SignQuery| asks.try_post(query).is_ok()),
+        control: Box::new(move |control| drop(urgent.post_wait(Urgent::Control(control)))),
+        line: Box::new(move |_, line| {
+            tracing::info!(probe = line.what, ok = line.ok, detail = line.detail, "key probe");
+            if show || !line.ok {
+                let mark = if line.ok { "ok  " } else { "FAIL" };
+                eprintln!("  {mark} {}: {}", line.what, line.detail);
+            }
+        }),
+        moved: Box::new(move |venue, record, reason| {
+            let mut state = seen.state();
+            match state.keys.iter_mut().find(|key| key.alias == record.alias.as_str()) {
+                Some(key) => *key = row(venue, record),
+                None => state.keys.push(row(venue, record)),
+            }
+            if let (Some(alerts), messages::KeyState::Quarantined | messages::KeyState::Expired) = (&alerts, record.state) {
+                let text = format!("key {} is {}: {reason}", record.alias, record.state.as_str());
+                alerts.tell(&Alert::new(Event::KeyRejected, text, "steadfast keys test, with the daemon stopped").account(record.account.clone()));
+            }
+        }),
+    };
+    Caretaker::start(custody, &keys, wires, Arc::clone(clock)).map_err(|error| commands::keys::custody_trouble(&error))
+}
+
+fn row(venue: VenueId, record: &order_signer::KeyRecord) -> KeyRow {
+    KeyRow {
+        alias: record.alias.to_string(),
+        venue,
+        status: record.state.as_str(),
+        rights: record.rights.iter().map(|right| right.as_str().to_owned()).collect(),
+        bound_addresses: record.bound_addresses,
+        rotation_due: record.rotation_due(),
+    }
+}
+
+/// The feed and the strategies of one venue, on one arbiter.
+struct Market<'a> {
+    id: VenueId,
+    venue: &'a VenuePlan,
+    instruments: &'a [Instrument],
+    tags: &'a [(StrategyTag, StrategyPlan)],
+    plan: &'a Plan,
+}
+
+impl Market<'_> {
+    fn start(
+        &self,
+        arbiter: &Arbiter,
+        keeper: &Keeper,
+        writers: Arc<Mutex<market_feed::TopWriters>>,
+        station: &Station,
+        shared: &Arc<Shared>,
+        died: &std::sync::mpsc::SyncSender<&'static str>,
+    ) -> Result<StrategySeat, Trouble> {
+        let own: Vec<(StrategyTag, StrategyPlan)> =
+            self.tags.iter().filter(|(_, strategy)| strategy.venue == self.venue.name).cloned().collect();
+        // Built once here, so that wrong parameters are told before anything trades.
+        self.host(&own, station)?;
+        let strategies = keeper.mailbox::<StrategyActor>("strategy", STRATEGY_BOUND);
+        let market = strategies.outlet::<MarketEvent>(market_policy(self.instruments.len()));
+        let seat = StrategySeat {
+            venue: self.id,
+            tags: own.iter().map(|(tag, _)| *tag).collect(),
+            start: strategies.outlet(Policy::Never),
+            events: strategies.outlet(Policy::Never),
+        };
+        let factory = self.factory(own, station)?;
+        let escalate = escalation(died, "strategy", station.lanes().urgent.clone());
+        // A strategy host is not rebuilt: its strategies would have lost what happened in between.
+        keeper.supervise_on(&arbiter.handle(), &strategies, factory, Rebuild::Never, escalate);
+        self.feed(arbiter, keeper, writers, market, shared, died, station);
+        Ok(seat)
+    }
+
+    fn host(&self, own: &[(StrategyTag, StrategyPlan)], station: &Station) -> Result<StrategyHost, Trouble> {
+        let rate = self.plan.limits.max_orders_per_second;
+        let share = rate / u32::try_from(own.len().max(1)).unwrap_or(1);
+        let port: Arc<dyn CommandPort> = Arc::new(Port { lanes: station.lanes().clone() });
+        let mut hosted = Vec::new();
+        for (tag, strategy) in own {
+            let place = KeyPath::of(["strategy", strategy.id.as_str(), "params"]);
+            let wrong = |problems: settings::Problems| commands::check::trouble(&problems);
+            let kind = strategy::kind(&strategy.kind, &KeyPath::of(["strategy", strategy.id.as_str(), "kind"]))
+                .map_err(|problem| wrong(settings::Problems(vec![problem])))?;
+            let built = kind.build(KindSetup { orders_per_second: share.max(1) }, &strategy.params, &place).map_err(wrong)?;
+            let instrument = self.instruments.iter().find(|instrument| instrument.symbol.as_str() == strategy.symbol);
+            let Some(instrument) = instrument else {
+                return Err(Trouble::new(Exit::Settings, format!("strategy `{}` trades {}, which its account does not follow", strategy.id, strategy.symbol))
+                    .fix("add it to the account's instruments in config/venues/"));
+            };
+            hosted.push(Hosted { tag: *tag, name: strategy.id.clone(), kind: kind.name, instrument: instrument.clone(), strategy: built });
+        }
+        Ok(StrategyHost::new(hosted, port, Arc::new(SystemClock)))
+    }
+
+    /// Makes the one host; it was built before, so it cannot fail here.
+    fn factory(&self, own: Vec<(StrategyTag, StrategyPlan)>, station: &Station) -> Result<impl FnMut() -> StrategyActor + Send + 'static, Trouble> {
+        let mut ready = Some(self.host(&own, station)?);
+        let lanes = station.lanes().clone();
+        Ok(move || {
+            let empty = || StrategyHost::new(Vec::new(), Arc::new(Port { lanes: lanes.clone() }), Arc::new(SystemClock));
+            StrategyActor::new(ready.take().unwrap_or_else(empty))
+        })
+    }
+
+    #[expect(clippy::too_many_arguments, reason = "the joints of one actor, each used once")]
+    fn feed(
+        &self,
+        arbiter: &Arbiter,
+        keeper: &Keeper,
+        writers: Arc<Mutex<market_feed::TopWriters>>,
+        strategies: Outlet<MarketEvent>,
+        shared: &Arc<Shared>,
+        died: &std::sync::mpsc::SyncSender<&'static str>,
+        station: &Station,
+    ) {
+        let (ping, ping_every) = self.venue.codecs.feed.ping();
+        let mut socket = WsConfig::new(self.venue.ws_public.clone(), Ping::Text { ping: ping.into(), pong: "pong".into() });
+        socket.plaintext = self.venue.plaintext;
+        socket.ping_every = ping_every;
+        let config = FeedConfig {
+            venue: self.id,
+            venue_name: self.venue.name.clone(),
+            socket,
+            settings: FeedSettings { book_age_max: BOOK_AGE_MAX, ..FeedSettings::default() },
+            instruments: self
+                .instruments
+                .iter()
+                .map(|instrument| FeedInstrument { instrument: instrument.clone(), book: BookSource::Full, trades: true })
+                .collect(),
+            lifetime: FeedConfig::LIFETIME,
+        };
+        let mailbox = keeper.mailbox::<MarketFeed>("market-feed", MarketFeed::MAILBOX);
+        let (codec, own, shared) = (Arc::clone(&self.venue.codecs.feed), mailbox.clone(), Arc::clone(shared));
+        let venue = self.id;
+        let factory = move || {
+            let (strategies, seen, live) = (strategies.clone(), Arc::clone(&shared), Arc::clone(&shared));
+            MarketFeed::new(
+                config.clone(),
+                Arc::clone(&codec),
+                Arc::new(SystemClock),
+                &own,
+                Arc::clone(&writers),
+                Box::new(move |event: MarketEvent| {
+                    if let MarketEventKind::Book(status) = &event.kind {
+                        seen.state().books.insert(event.instrument, (status.clone(), event.received));
+                    }
+                    // Conflated when the strategies are behind; a host that is gone has been escalated.
+                    let _ = strategies.post(event);
+                }),
+                Box::new(move |status| {
+                    live.state().feeds.insert(venue, status.live);
+                }),
+            )
+        };
+        let escalate = escalation(died, "market-feed", station.lanes().urgent.clone());
+        keeper.supervise_on(&arbiter.handle(), &mailbox, factory, Rebuild::Limited(RestartLimit::default()), escalate);
+    }
+}
+
+/// What happens when an actor cannot be kept alive: halt, loudly.
+fn escalation(
+    died: &std::sync::mpsc::SyncSender<&'static str>,
+    part: &'static str,
+    urgent: Lane<Urgent>,
+) -> impl FnOnce(keeper::Escalation) + Send + 'static {
+    let _ = died;
+    move |escalation| {
+        tracing::error!(actor = escalation.actor, cause = escalation.cause, "an actor failed and is not rebuilt");
+        let note = crate::backend::note(&format!("{part}: {}", escalation.cause));
+        let _ = urgent.post_wait(Urgent::Control(Control::Halt(HaltReason::ActorEscalated, note)));
+    }
+}
+
+/// Strategies' way to the order path.
+struct Port {
+    lanes: hot_actor::Lanes<order_path::OrderPath>,
+}
+
+impl CommandPort for Port {
+    fn place(&self, intent: OrderIntent) -> Result<(), RefuseReason> {
+        self.lanes.messages.try_post(intent).map_err(|_| RefuseReason::OutboxFull)
+    }
+
+    fn cancel(&self, strategy: StrategyTag, order: domain::ClientOrderId) {
+        // The lane is only full while reports pour in; the strategy asks again when nothing comes of it.
+        let _ = self.lanes.urgent.try_post(Urgent::Control(Control::Cancel { strategy, order }));
+    }
+}
+
+/// Actor lives, into metrics and the shared state.
+struct Watch(Arc<Shared>);
+
+impl KeeperObserver for Watch {
+    fn actor_up(&self, actor: &'static str, up: bool) {
+        telemetry::actor_up(actor).set(if up { 1.0 } else { 0.0 });
+        self.0.state().actors.entry(actor).or_default().0 = up;
+    }
+
+    fn actor_died(&self, actor: &'static str, cause: &str) {
+        tracing::error!(actor, cause, "an actor died");
+    }
+
+    fn actor_rebuilt(&self, actor: &'static str, _times: u32) {
+        telemetry::actor_restarts_total(actor, "panic").increment(1);
+        self.0.state().actors.entry(actor).or_default().1 += 1;
+    }
+
+    fn message_lost(&self, actor: &'static str, kind: &'static str) {
+        tracing::error!(actor, kind, "a message was lost");
+        telemetry::messages_dropped_total(actor, "lost").increment(1);
+    }
+}
+
+fn publish_constants(plan: &Plan) {
+    telemetry::build_info(env!("CARGO_PKG_VERSION"), option_env!("STEADFAST_REVISION").unwrap_or("unknown"), "unknown", "default").set(1.0);
+    telemetry::mode_info(telemetry::mode_word(plan.mode)).set(1.0);
+    telemetry::vault_unlocked().set(1.0);
+    for actor in ["order-path", "order-gateway", "order-signer", "key-manager", "portfolio", "journal"] {
+        telemetry::actor_up(actor).set(1.0);
+    }
+}
+
+impl Running {
+    /// Keeps the program going until `wanted` is true or a part of the money path dies. `each` is called about
+    /// four times a second.
+    pub async fn drive(&mut self, wanted: impl Fn() -> bool, mut each: impl FnMut(&Shared)) -> Option<&'static str> {
+        let mut tick = tokio::time::interval(KeyCare::tick_every());
+        tick.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+        while !wanted() {
+            tokio::select! {
+                Some(heard) = self.news.recv() => {
+                    if let CareNews::Clock { offset_ns, .. } = heard {
+                        self.emergency.set_clock_offset(offset_ns);
+                    }
+                    self.caretaker.hear(heard);
+                }
+                _ = tick.tick() => {
+                    self.caretaker.tick();
+                    self.watch();
+                    each(&self.shared);
+                    if let Ok(part) = self.deaths.try_recv() {
+                        return Some(part);
+                    }
+                    if !self.journal.is_running() {
+                        return Some("journal");
+                    }
+                }
+            }
+        }
+        None
+    }
+
+    fn watch(&self) {
+        for reading in self.keeper.readings() {
+            #[expect(clippy::cast_precision_loss, reason = "a gauge of a few thousand at most")]
+            {
+                telemetry::mailbox_depth(reading.actor).set(reading.depth as f64);
+                telemetry::mailbox_capacity(reading.actor).set(reading.messages_max as f64);
+            }
+            telemetry::messages_dropped_total(reading.actor, "conflated").absolute(reading.conflated_total);
+        }
+        let urgent = &self.station.lanes().urgent;
+        #[expect(clippy::cast_precision_loss, reason = "a gauge of a few thousand at most")]
+        {
+            telemetry::mailbox_depth("order-path").set(urgent.depth() as f64);
+            telemetry::mailbox_capacity("order-path").set(urgent.room() as f64);
+        }
+    }
+
+    /// Stops in order: no new intents, cancels (if the settings say so), drains the gateway, flushes the journal.
+    pub async fn stop(mut self, why: &str) -> End {
+        self.shared.state().stopping = true;
+        let begun = self.shared.clock.mono();
+        self.station.control(Control::Shutdown { cancel: self.plan.cancel_on_shutdown });
+        let patience = self.plan.shutdown_timeout;
+        let mut left = self.station.live_orders().unwrap_or(0);
+        while self.plan.cancel_on_shutdown && left > 0 && self.shared.clock.mono().since(begun) < patience {
+            tokio::select! {
+                Some(heard) = self.news.recv() => self.caretaker.hear(heard),
+                () = tokio::time::sleep(Duration::from_millis(20)) => {}
+            }
+            left = self.station.live_orders().unwrap_or(0);
+        }
+        for arbiter in &self.arbiters {
+            arbiter.stop();
+        }
+        self.station.stop(Duration::from_secs(2)).await;
+        self.observer.stop();
+        let _ = self.journal.stop();
+        if let Some(alerts) = &self.alerts {
+            alerts.tell(&Alert::new(Event::Stopped, format!("steadfast stopped: {why}; {left} orders rest"), "start it again to go on trading"));
+            let _ = alerts.flush(Duration::from_secs(3));
+        }
+        drop(self.control.take());
+        End::Orderly { left }
+    }
+
+    /// A part of the money path has died: cancel through the emergency thread, flush, end.
+    pub async fn abandon(mut self, part: &'static str) -> End {
+        self.shared.state().stopping = true;
+        let lines = self.emergency.cancel_everything(Duration::from_secs(20));
+        for line in &lines {
+            tracing::error!(line, "emergency");
+        }
+        if let Some(alerts) = &self.alerts {
+            alerts.tell(&Alert::new(Event::ActorEscalated, format!("{part} died; {}", lines.join("; ")), "look at the log; it is restarted by the service manager"));
+            let _ = alerts.flush(Duration::from_secs(3));
+        }
+        for arbiter in &self.arbiters {
+            arbiter.stop();
+        }
+        self.station.stop(Duration::from_secs(1)).await;
+        self.observer.stop();
+        let _ = self.journal.stop();
+        drop(self.control.take());
+        End::Died(part, lines)
+    }
+}
+
