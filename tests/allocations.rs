@@ -1,5 +1,4 @@
 //! The order path allocates nothing for an order: from the frame's bytes to the signed request, and until its end.
-#![expect(clippy::expect_used, reason = "a suite in tests/ fails by panicking")]
 
 use std::hint::black_box;
 use steadfast::bench::{OneThread, allocations_per_order};

@@ -31,7 +31,10 @@ pub struct Desk {
 }
 
 fn time(at: UnixNanos) -> Timestamp {
-    i64::try_from(at.0 / 1_000_000).ok().and_then(|ms| Timestamp::from_millisecond(ms).ok()).unwrap_or(Timestamp::UNIX_EPOCH)
+    i64::try_from(at.0 / 1_000_000)
+        .ok()
+        .and_then(|ms| Timestamp::from_millisecond(ms).ok())
+        .unwrap_or(Timestamp::UNIX_EPOCH)
 }
 
 /// A note cut to fit.
@@ -230,8 +233,10 @@ impl Backend for Desk {
     fn fills(&self, cursor: Option<u64>, limit: usize) -> Page<FillView> {
         let state = self.shared.state();
         let newest = state.portfolio.fills().rev().take(FILLS_MAX);
-        let page: Vec<_> =
-            newest.filter(|(seq, ..)| cursor.is_none_or(|cursor| *seq < cursor)).take(limit.saturating_add(1)).collect();
+        let page: Vec<_> = newest
+            .filter(|(seq, ..)| cursor.is_none_or(|cursor| *seq < cursor))
+            .take(limit.saturating_add(1))
+            .collect();
         let next = (page.len() > limit).then(|| page.get(limit.saturating_sub(1)).map(|(seq, ..)| *seq)).flatten();
         Page { items: page.iter().take(limit).filter_map(|(_, _, fill)| self.fill_view(fill)).collect(), next }
     }
@@ -317,10 +322,22 @@ impl Backend for Desk {
         let words = note(&format!("{} (from {})", act.reason, act.origin));
         let refuse = |code, why: &str, fix: &str| Err(ActRefused { code, why: why.to_owned(), fix: fix.to_owned() });
         let (control, wanted): (Control, TradingState) = match (act.verb, before) {
-            (ActVerb::Pause, TradingState::Halted) => return refuse("halted", "trading is halted, which is more than paused", "steadfast unhalt --reason ..."),
-            (ActVerb::Resume, TradingState::Halted) => return refuse("halted", "a halt is not lifted by resume", "steadfast unhalt --reason ..."),
+            (ActVerb::Pause, TradingState::Halted) => {
+                return refuse(
+                    "halted",
+                    "trading is halted, which is more than paused",
+                    "steadfast unhalt --reason ...",
+                );
+            }
+            (ActVerb::Resume, TradingState::Halted) => {
+                return refuse("halted", "a halt is not lifted by resume", "steadfast unhalt --reason ...");
+            }
             (ActVerb::Unhalt, TradingState::Active | TradingState::ReduceOnly) => {
-                return refuse("not_halted", "trading is not halted", "nothing to do; `steadfast status` shows the state");
+                return refuse(
+                    "not_halted",
+                    "trading is not halted",
+                    "nothing to do; `steadfast status` shows the state",
+                );
             }
             (ActVerb::Pause, _) => (Control::Pause(words), TradingState::ReduceOnly),
             (ActVerb::Resume, _) => (Control::Resume(words), TradingState::Active),
@@ -330,14 +347,21 @@ impl Backend for Desk {
         let resting = self.shared.state().portfolio.open_orders().count();
         tracing::info!(verb = act.verb.as_str(), reason = act.reason, origin = act.origin, "operator");
         if self.urgent.try_post(Urgent::Control(control)).is_err() {
-            return refuse("busy", "the order path takes no message now", "try again; if it persists, stop the process: its orders are cancelled");
+            return refuse(
+                "busy",
+                "the order path takes no message now",
+                "try again; if it persists, stop the process: its orders are cancelled",
+            );
         }
         let Some(trading) = self.wait_for(|state| state == wanted) else {
             return refuse("timeout", "it was asked for and is not in force yet", "look at `steadfast status`");
         };
         let done = match act.verb {
             _ if trading == before => vec![format!("trading was {} already", trading.as_str())],
-            ActVerb::Halt => vec!["new orders are blocked, also after a restart".to_owned(), format!("{resting} resting orders are being cancelled")],
+            ActVerb::Halt => vec![
+                "new orders are blocked, also after a restart".to_owned(),
+                format!("{resting} resting orders are being cancelled"),
+            ],
             ActVerb::Pause => vec!["only orders that reduce a position are taken".to_owned()],
             ActVerb::Resume => vec!["orders are taken again".to_owned()],
             ActVerb::Unhalt => vec!["the halt is lifted; strategies go on from what they own".to_owned()],

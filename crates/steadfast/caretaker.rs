@@ -29,6 +29,11 @@ pub enum CareNews {
     Rejected(VenueId, VenueError),
 }
 
+/// Shows a finding about the key of a venue account.
+pub type ShowLine = Box<dyn FnMut(VenueId, &ProbeLine)>;
+/// Hears of a key's move and the reason.
+pub type HearMove = Box<dyn FnMut(VenueId, &KeyRecord, &str)>;
+
 /// Where the caretaker's words go.
 pub struct CareWires {
     /// Asks the order path for a signature; false: no room now.
@@ -36,9 +41,9 @@ pub struct CareWires {
     /// Tells the order path something.
     pub control: Box<dyn Fn(Control)>,
     /// Shows a finding.
-    pub line: Box<dyn FnMut(VenueId, &ProbeLine)>,
+    pub line: ShowLine,
     /// A key has moved: from, to, why.
-    pub moved: Box<dyn FnMut(VenueId, &KeyRecord, &str)>,
+    pub moved: HearMove,
 }
 
 /// The keys of all venue accounts of a run.
@@ -66,7 +71,12 @@ impl Caretaker {
     ///
     /// # Errors
     /// [`CustodyError`] when a key is not there.
-    pub fn start(custody: Custody, keys: &[KeyOf], wires: CareWires, clock: Arc<dyn Clock>) -> Result<Self, CustodyError> {
+    pub fn start(
+        custody: Custody,
+        keys: &[KeyOf],
+        wires: CareWires,
+        clock: Arc<dyn Clock>,
+    ) -> Result<Self, CustodyError> {
         let mut caretaker =
             Self { custody, cares: Vec::new(), wires, clock, failed: BTreeSet::new(), troubles: Vec::new() };
         for key in keys {
@@ -140,7 +150,9 @@ impl Caretaker {
                     let _ = (self.wires.ask)(SignQuery { id, purpose: QueryPurpose::Verify, venue, intent });
                 }
                 CareAct::Line(line) => (self.wires.line)(venue, &line),
-                CareAct::Moved { from, to, reason, info } => self.moved(venue, alias, (from, to), &reason, info.as_ref()),
+                CareAct::Moved { from, to, reason, info } => {
+                    self.moved(venue, alias, (from, to), &reason, info.as_ref())
+                }
                 CareAct::Verified { info, .. } => {
                     self.failed.remove(&venue);
                     let saved = self.custody.learn(&alias, &info, true, self.clock.unix());
@@ -157,7 +169,14 @@ impl Caretaker {
         }
     }
 
-    fn moved(&mut self, venue: VenueId, alias: KeyAlias, step: (KeyState, KeyState), reason: &str, info: Option<&KeyInfo>) {
+    fn moved(
+        &mut self,
+        venue: VenueId,
+        alias: KeyAlias,
+        step: (KeyState, KeyState),
+        reason: &str,
+        info: Option<&KeyInfo>,
+    ) {
         let (from, to) = step;
         if let Some(info) = info {
             let learned = self.custody.learn(&alias, info, false, self.clock.unix());

@@ -82,7 +82,7 @@ pub enum Command {
     /// Lift a halt
     Unhalt(UnhaltArgs),
     /// Serve the embedded exchange alone, for this bot or anybody's
-    Sim(SimArgs),
+    Sim(Box<SimArgs>),
     /// Measure the order path on this machine
     Bench(BenchArgs),
     /// Import recordings

@@ -43,9 +43,13 @@ impl DataDir {
 
     fn lock(root: &Path) -> Result<File, Trouble> {
         let path = root.join("lock");
-        let file = OpenOptions::new().create(true).truncate(false).write(true).mode(0o600).open(&path).map_err(|error| {
-            Trouble::new(Exit::Failure, format!("cannot open {}", path.display())).why(error)
-        })?;
+        let file = OpenOptions::new()
+            .create(true)
+            .truncate(false)
+            .write(true)
+            .mode(0o600)
+            .open(&path)
+            .map_err(|error| Trouble::new(Exit::Failure, format!("cannot open {}", path.display())).why(error))?;
         match file.try_lock() {
             Ok(()) => Ok(file),
             Err(TryLockError::WouldBlock) => Err(Self::busy(root)),

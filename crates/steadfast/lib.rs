@@ -3,6 +3,7 @@
 //! `wiring.rs` is the only place that says who talks to whom.
 
 pub mod backend;
+pub mod bench;
 pub mod caretaker;
 pub mod cli;
 pub mod commands;

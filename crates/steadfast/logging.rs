@@ -76,7 +76,9 @@ pub fn daemon(global: &Global, settings: &Settings) -> Result<Log, Trouble> {
                 .filename_suffix("log")
                 .max_log_files(usize::try_from(settings.log.file.keep).unwrap_or(14))
                 .build(&dir)
-                .map_err(|error| Trouble::new(Exit::Failure, format!("cannot write logs to {}", dir.display())).why(error))?;
+                .map_err(|error| {
+                    Trouble::new(Exit::Failure, format!("cannot write logs to {}", dir.display())).why(error)
+                })?;
             let (writer, guard) = tracing_appender::non_blocking::NonBlockingBuilder::default()
                 .buffered_lines_limit(LINES_MAX)
                 .finish(appender);

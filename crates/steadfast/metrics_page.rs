@@ -8,10 +8,12 @@ use metrics_exporter_prometheus::{Matcher, PrometheusBuilder, PrometheusHandle};
 /// # Errors
 /// [`Trouble`] when another recorder is there already.
 pub fn install() -> Result<PrometheusHandle, Trouble> {
-    let cannot = |error: &dyn std::error::Error| Trouble::new(Exit::Failure, "metrics cannot be recorded").why(causes(error));
+    let cannot =
+        |error: &dyn std::error::Error| Trouble::new(Exit::Failure, "metrics cannot be recorded").why(causes(error));
     let mut builder = PrometheusBuilder::new();
     for (name, edges) in telemetry::buckets() {
-        builder = builder.set_buckets_for_metric(Matcher::Full(name.to_owned()), edges).map_err(|error| cannot(&error))?;
+        builder =
+            builder.set_buckets_for_metric(Matcher::Full(name.to_owned()), edges).map_err(|error| cannot(&error))?;
     }
     let handle = builder.install_recorder().map_err(|error| cannot(&error))?;
     telemetry::describe_all();

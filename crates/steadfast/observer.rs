@@ -202,7 +202,8 @@ impl Running {
             EventBody::Placed { order, caused, decided, checked, signed, .. } => {
                 let Some(instrument) = names.instrument(order.instrument) else { return };
                 let (venue, strategy) = (names.venue(instrument.venue), names.strategy(order.strategy));
-                telemetry::orders_submitted_total(venue, &self.parts.account, strategy, order.side.as_str(), "limit").increment(1);
+                telemetry::orders_submitted_total(venue, &self.parts.account, strategy, order.side.as_str(), "limit")
+                    .increment(1);
                 self.hop(Stretch::FrameSignal, *caused, *decided);
                 self.hop(Stretch::SignalRisk, *decided, *checked);
                 self.hop(Stretch::RiskSign, *checked, *signed);
@@ -238,11 +239,13 @@ impl Running {
                     telemetry::orders_terminal_total(venue, strategy, state.as_str()).increment(1);
                     self.times.remove(&fill.order);
                 }
-                let notional = instrument.version.notional(fill.price, fill.qty).and_then(|notional| notional.0.to_f64());
+                let notional =
+                    instrument.version.notional(fill.price, fill.qty).and_then(|notional| notional.0.to_f64());
                 let turnover = self.turnover.add(notional.unwrap_or(0.0));
                 telemetry::traded_notional_quote_total(venue, strategy, &names.quote).increment(turnover);
                 let in_base = fill.fee.asset == instrument.base;
-                let price = if in_base { instrument.version.price_decimal(fill.price) } else { rust_decimal::Decimal::ONE };
+                let price =
+                    if in_base { instrument.version.price_decimal(fill.price) } else { rust_decimal::Decimal::ONE };
                 let fee = fill.fee.amount.0.checked_mul(price).and_then(|fee| fee.to_f64()).unwrap_or(0.0);
                 let fees = self.fees.add(fee.max(0.0));
                 telemetry::fees_quote_total(venue, strategy, &names.quote).increment(fees);
@@ -259,7 +262,8 @@ impl Running {
                 let result = if *differences == 0 { "clean" } else { "different" };
                 telemetry::reconciliation_runs_total(venue, result).increment(1);
                 #[expect(clippy::cast_precision_loss, reason = "seconds since 1970 fit a float exactly")]
-                telemetry::reconciliation_last_success_timestamp_seconds(venue).set((event.at.0 / 1_000_000_000) as f64);
+                telemetry::reconciliation_last_success_timestamp_seconds(venue)
+                    .set((event.at.0 / 1_000_000_000) as f64);
             }
             EventBody::Difference { venue, kind, .. } => {
                 telemetry::reconciliation_differences_total(names.venue(*venue), kind.as_str()).increment(1);
@@ -321,7 +325,11 @@ impl Running {
         let alert = match &event.body {
             EventBody::Trading { state: TradingState::Halted, halt, note } => {
                 let why = halt.map_or("halted", HaltReason::explain);
-                Alert::new(Event::Halt, format!("trading halted: {why} ({note})"), "look at `steadfast status`, then `steadfast unhalt --reason ...`")
+                Alert::new(
+                    Event::Halt,
+                    format!("trading halted: {why} ({note})"),
+                    "look at `steadfast status`, then `steadfast unhalt --reason ...`",
+                )
             }
             EventBody::Trading { state: TradingState::Active, .. } => {
                 Alert::new(Event::Unhalted, "trading goes on", "nothing")

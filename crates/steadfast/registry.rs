@@ -142,6 +142,9 @@ mod tests {
         assert_eq!((grid, maker), (StrategyTag(1), StrategyTag(2)));
         registry.save().unwrap();
         let mut again = Registry::open(&path).unwrap();
-        assert_eq!((again.strategy("maker"), again.strategy("new"), again.strategy("grid")), (maker, StrategyTag(3), grid));
+        assert_eq!(
+            (again.strategy("maker"), again.strategy("new"), again.strategy("grid")),
+            (maker, StrategyTag(3), grid)
+        );
     }
 }

@@ -40,7 +40,12 @@ pub fn versions(path: &Path) -> Result<Versions, Trouble> {
 
 /// The version of rules that a venue lists now: the last known number when nothing has changed, else the next.
 #[must_use]
-pub fn next_version(id: InstrumentId, listed: &ListedInstrument, history: &Versions, now: UnixNanos) -> InstrumentVersion {
+pub fn next_version(
+    id: InstrumentId,
+    listed: &ListedInstrument,
+    history: &Versions,
+    now: UnixNanos,
+) -> InstrumentVersion {
     let last = history.get(&id).and_then(|versions| versions.values().last()).copied();
     let fresh = InstrumentVersion {
         id,
@@ -93,12 +98,19 @@ pub fn former(id: InstrumentId, known: &KnownInstrument, venue: VenueId, history
 ///
 /// # Errors
 /// [`Trouble`] when the wire log cannot be read.
-pub fn wire_orders(dir: &Path, core: &mut Core, instruments: &[Instrument], history: &Versions) -> Result<u32, Trouble> {
+pub fn wire_orders(
+    dir: &Path,
+    core: &mut Core,
+    instruments: &[Instrument],
+    history: &Versions,
+) -> Result<u32, Trouble> {
     if !dir.exists() {
         return Ok(0);
     }
     let records = wire_log::read_all(dir).map_err(|error| {
-        Trouble::new(Exit::Failure, "the wire log cannot be read").why(causes(&error)).fix("restore the data directory from a backup")
+        Trouble::new(Exit::Failure, "the wire log cannot be read")
+            .why(causes(&error))
+            .fix("restore the data directory from a backup")
     })?;
     if records.damaged > 0 {
         return Err(Trouble::new(Exit::Failure, format!("the wire log in {} is damaged", dir.display()))
@@ -141,4 +153,3 @@ pub fn wire_orders(dir: &Path, core: &mut Core, instruments: &[Instrument], hist
     }
     Ok(taken)
 }
-

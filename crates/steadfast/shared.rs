@@ -236,7 +236,8 @@ impl Shared {
         let mut reasons = Vec::new();
         for venue in venues {
             let active = state.keys.iter().any(|key| key.venue == venue && key.status == "Active");
-            let clock = state.clocks.get(&venue).is_some_and(|(_, uncertainty, _)| *uncertainty <= CLOCK_UNCERTAINTY_NS_MAX);
+            let clock =
+                state.clocks.get(&venue).is_some_and(|(_, uncertainty, _)| *uncertainty <= CLOCK_UNCERTAINTY_NS_MAX);
             let checks = [
                 (active, NotReadyReason::KeyNotActive),
                 (state.feeds.get(&venue) == Some(&true), NotReadyReason::FeedStale),
@@ -280,7 +281,14 @@ impl State {
     pub fn note_equity(&mut self, time_ms: u64, equity: Decimal) {
         if self.equity.len() >= EQUITY_MAX {
             let half = self.equity.len() / 2;
-            let kept: Vec<_> = self.equity.iter().copied().enumerate().filter(|(i, _)| *i >= half || i % 2 == 0).map(|(_, p)| p).collect();
+            let kept: Vec<_> = self
+                .equity
+                .iter()
+                .copied()
+                .enumerate()
+                .filter(|(i, _)| *i >= half || i % 2 == 0)
+                .map(|(_, p)| p)
+                .collect();
             self.equity.clear();
             self.equity.extend(kept);
         }

@@ -142,7 +142,9 @@ impl Station {
             died("order-path");
         };
         let path = inbox.start(path, Arc::clone(&parts.clock), on_death).map_err(|error| {
-            Trouble::new(Exit::Failure, "the order path cannot start").why(causes(&error)).fix("set order_path.pin = false")
+            Trouble::new(Exit::Failure, "the order path cannot start")
+                .why(causes(&error))
+                .fix("set order_path.pin = false")
         })?;
         let outlets = outlets(&lanes, &parts.ears);
         let arbiter = Arbiter::new();

@@ -35,7 +35,9 @@ pub fn ask_secret(global: &Global, prompt: &str) -> Result<zeroize::Zeroizing<St
     if global.no_input || !std::io::stdin().is_terminal() {
         return Err(Trouble::new(Exit::Key, format!("cannot ask for {}", prompt.trim_end_matches([':', ' '])))
             .why(if global.no_input { "--no-input forbids it" } else { "standard input is not a terminal" })
-            .fix("give the key by --stdin or --from-file, and the vault's passphrase by [vault] unlock = \"file:PATH\""));
+            .fix(
+                "give the key by --stdin or --from-file, and the vault's passphrase by [vault] unlock = \"file:PATH\"",
+            ));
     }
     rpassword::prompt_password(prompt)
         .map(zeroize::Zeroizing::new)
@@ -74,7 +76,8 @@ impl StopSignal {
                 let Ok(runtime) = runtime.map_err(|error| ready.send(Err(error))) else { return };
                 runtime.block_on(async move {
                     use tokio::signal::unix::{SignalKind, signal};
-                    let both = signal(SignalKind::interrupt()).and_then(|int| Ok((int, signal(SignalKind::terminate())?)));
+                    let both =
+                        signal(SignalKind::interrupt()).and_then(|int| Ok((int, signal(SignalKind::terminate())?)));
                     let (mut interrupt, mut terminate) = match both {
                         Ok(both) => {
                             let _ = ready.send(Ok(()));

@@ -44,13 +44,27 @@ pub fn open(global: &Global, dir: &Path, unlock: &Unlock) -> Result<Custody, Tro
 ///
 /// # Errors
 /// [`Trouble`]: passphrase too short or not the same twice, directory not safe.
-pub fn create(global: &Global, dir: &Path, unlock: &Unlock, cost: KdfParams, now: UnixNanos) -> Result<Custody, Trouble> {
-    term::say(global, &format!("a new vault is made in {}; choose its passphrase: at least 15 characters,\nsix words are good. It cannot be recovered.", dir.display()));
+pub fn create(
+    global: &Global,
+    dir: &Path,
+    unlock: &Unlock,
+    cost: KdfParams,
+    now: UnixNanos,
+) -> Result<Custody, Trouble> {
+    term::say(
+        global,
+        &format!(
+            "a new vault is made in {}; choose its passphrase: at least 15 characters,\nsix words are good. It cannot be recovered.",
+            dir.display()
+        ),
+    );
     let first = text(global, unlock, "new passphrase: ")?;
     if *unlock == Unlock::Prompt {
         let second = term::ask_secret(global, "the same again: ")?;
         if *first != *second {
-            return Err(Trouble::new(Exit::Key, "the two passphrases differ").fix("run the command again; nothing was stored"));
+            return Err(
+                Trouble::new(Exit::Key, "the two passphrases differ").fix("run the command again; nothing was stored")
+            );
         }
     }
     let passphrase = to_passphrase(&first)?;
@@ -62,7 +76,8 @@ fn passphrase(global: &Global, unlock: &Unlock, prompt: &str) -> Result<Passphra
 }
 
 fn to_passphrase(text: &str) -> Result<Passphrase, Trouble> {
-    Passphrase::from_text(text).map_err(|error| Trouble::new(Exit::Key, "the passphrase cannot be used").why(causes(&error)))
+    Passphrase::from_text(text)
+        .map_err(|error| Trouble::new(Exit::Key, "the passphrase cannot be used").why(causes(&error)))
 }
 
 fn text(global: &Global, unlock: &Unlock, prompt: &str) -> Result<Zeroizing<String>, Trouble> {
@@ -112,7 +127,9 @@ pub fn vault_trouble(dir: &Path, error: &CustodyError) -> Trouble {
     let base = Trouble::new(Exit::Key, format!("the vault {name} cannot be used")).why(causes(error));
     let CustodyError::Vault(vault) = error else { return base };
     match vault {
-        V::CannotUnlock => base.fix("type it again; a forgotten passphrase cannot be recovered: link the keys anew in another data directory"),
+        V::CannotUnlock => base.fix(
+            "type it again; a forgotten passphrase cannot be recovered: link the keys anew in another data directory",
+        ),
         V::UnsafeFile { .. } => base.fix(format!("chmod 600 {name} && chmod 700 {}", dir.display())),
         _ => base,
     }

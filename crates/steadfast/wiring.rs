@@ -45,6 +45,9 @@ const BOOK_AGE_MAX: Duration = Duration::from_secs(5);
 /// News that may wait for the main loop.
 const NEWS_MAX: usize = 256;
 
+/// Makes a problem of a setting, with file and line where they are known.
+pub type Locate = Box<dyn Fn(&KeyPath, String, String) -> settings::Problem>;
+
 /// What a run is started with.
 pub struct Start {
     /// What it is made of.
@@ -62,7 +65,7 @@ pub struct Start {
     /// Messages to people.
     pub alerts: Option<Alerts>,
     /// Says where a setting stands, for problems that only the venue can show.
-    pub locate: Box<dyn Fn(&KeyPath, String, String) -> settings::Problem>,
+    pub locate: Locate,
     /// Whether findings about keys are shown on the terminal.
     pub show_probes: bool,
 }
@@ -135,7 +138,9 @@ pub async fn start(start: Start) -> Result<Running, Trouble> {
         quote: listed.instruments.first().map_or_else(|| "USDT".to_owned(), |instrument| instrument.quote.to_string()),
     };
     let halt_flag = HaltFlag::new(start.dir.halt());
-    let halted = halt_flag.load().map_err(|error| Trouble::new(Exit::Failure, "the halt flag cannot be read").why(causes(&error)))?;
+    let halted = halt_flag
+        .load()
+        .map_err(|error| Trouble::new(Exit::Failure, "the halt flag cannot be read").why(causes(&error)))?;
     let setup = setup(&plan, &registry, &venues, &tags, &listed, identity, halted.as_ref());
     let mut core = Core::new(setup, Now { mono: clock.mono(), unix: clock.unix() });
     let mut portfolio = Portfolio::new(&listed.instruments, &names.strategies);
@@ -159,7 +164,10 @@ pub async fn start(start: Start) -> Result<Running, Trouble> {
     let (died_sender, deaths) = std::sync::mpsc::sync_channel::<&'static str>(8);
     let token = control_plane::token::create_or_read(&start.dir.token())
         .map_err(|error| Trouble::new(Exit::Key, "the control token cannot be used").why(causes(&error)))?;
-    let address = start.listener.local_addr().map_err(|error| Trouble::new(Exit::Failure, "no address to listen on").why(error))?;
+    let address = start
+        .listener
+        .local_addr()
+        .map_err(|error| Trouble::new(Exit::Failure, "no address to listen on").why(error))?;
     let addresses = BTreeMap::from([
         ("dashboard".to_owned(), format!("http://{address}/")),
         ("metrics".to_owned(), format!("http://{address}/metrics")),
@@ -173,7 +181,7 @@ pub async fn start(start: Start) -> Result<Running, Trouble> {
 
     let (journal_ring, journal_events) = EventRing::new();
     let (observer_ring, observer_events) = EventRing::new();
-    let wakers: Arc<OnceLock<[Arc<dyn Fn() + Send + Sync>; 2]>> = Arc::new(OnceLock::new());
+    let wakers: Arc<OnceLock<[hot_actor::Wake; 2]>> = Arc::new(OnceLock::new());
     let consumers = Arc::clone(&wakers);
     let station = Station::start(Parts {
         core,
@@ -186,11 +194,17 @@ pub async fn start(start: Start) -> Result<Running, Trouble> {
             }
         }),
         halt_store: halt_store(halt_flag, Arc::clone(&clock)),
-        recorder: Box::new(WireLog::open(&start.dir.wire(), WireLogBounds::default()).map_err(|error| {
-            Trouble::new(Exit::Failure, "the wire log cannot be opened").why(causes(&error))
-        })?),
+        recorder: Box::new(
+            WireLog::open(&start.dir.wire(), WireLogBounds::default())
+                .map_err(|error| Trouble::new(Exit::Failure, "the wire log cannot be opened").why(causes(&error)))?,
+        ),
         links: links(&venues, &listed),
-        config: HotConfig { wait: plan.wait, core: plan.core, tick_every: Duration::from_millis(50), ..HotConfig::default() },
+        config: HotConfig {
+            wait: plan.wait,
+            core: plan.core,
+            tick_every: Duration::from_millis(50),
+            ..HotConfig::default()
+        },
         send_by: plan.send_by,
         on_tally: tally(&venues),
         ears: ears(&news_sender, &died_sender, &shared),
@@ -224,8 +238,10 @@ pub async fn start(start: Start) -> Result<Running, Trouble> {
     .map_err(|error| Trouble::new(Exit::Failure, "no thread for the observer").why(error))?;
     let _ = wakers.set([journal.waker(), observer.waker()]);
 
-    let emergency = Emergency::start(emergency_venues(&start.custody, &venues, &listed, identity, &clock)?, Arc::clone(&clock))?;
-    let caretaker = caretaker(start.custody, &venues, &station, &shared, &clock, start.alerts.clone(), start.show_probes)?;
+    let emergency =
+        Emergency::start(emergency_venues(&start.custody, &venues, &listed, identity, &clock)?, Arc::clone(&clock))?;
+    let caretaker =
+        caretaker(start.custody, &venues, &station, &shared, &clock, start.alerts.clone(), start.show_probes)?;
     let desk = Arc::new(Desk { shared: Arc::clone(&shared), urgent, news: news_sender });
     let control = control_plane::start(
         &start.listener,
@@ -260,14 +276,17 @@ async fn list(
     clock: &Arc<dyn Clock>,
     locate: &dyn Fn(&KeyPath, String, String) -> settings::Problem,
 ) -> Result<Vec<ListedInstrument>, Trouble> {
-    let config = HttpConfig { plaintext: venue.plaintext, answer_patience: venue.rest_timeout, ..HttpConfig::default() };
+    let config =
+        HttpConfig { plaintext: venue.plaintext, answer_patience: venue.rest_timeout, ..HttpConfig::default() };
     let unreachable = |why: String| {
         Trouble::new(Exit::Failure, format!("the exchange of `{}` does not answer at {}", venue.name, venue.rest))
             .why(why)
             .fix("check the address in config/venues/ and the network; for the embedded exchange: steadfast sim --listen 127.0.0.1:7450")
     };
     let http = HttpClient::new(config, Arc::clone(clock)).map_err(|error| unreachable(causes(&error)))?;
-    let all = fetch_instruments(&http, venue.codecs.public.as_ref(), &venue.rest).await.map_err(|error| unreachable(causes(&error)))?;
+    let all = fetch_instruments(&http, venue.codecs.public.as_ref(), &venue.rest)
+        .await
+        .map_err(|error| unreachable(causes(&error)))?;
     let mut wanted = Vec::new();
     let mut problems = Vec::new();
     for symbol in &venue.symbols {
@@ -320,7 +339,10 @@ fn instruments(
         .zip(0_u16..)
         .map(|(known, number)| {
             let id = InstrumentId(number);
-            current.get(&id).cloned().unwrap_or_else(|| restore::former(id, known, registry.venue(&known.venue), history))
+            current
+                .get(&id)
+                .cloned()
+                .unwrap_or_else(|| restore::former(id, known, registry.venue(&known.venue), history))
         })
         .collect();
     let mut by_venue: BTreeMap<VenueId, Vec<Instrument>> = BTreeMap::new();
@@ -346,7 +368,11 @@ fn setup(
             .map(|(_, venue)| venue.codecs.capabilities.budgets.to_vec())
             .unwrap_or_default()
     };
-    let mut strategies: Vec<_> = (1..).map(StrategyTag).zip(registry.strategies()).map(|(tag, _)| (tag, risk_guard::StrategyLimits::default())).collect();
+    let mut strategies: Vec<_> = (1..)
+        .map(StrategyTag)
+        .zip(registry.strategies())
+        .map(|(tag, _)| (tag, risk_guard::StrategyLimits::default()))
+        .collect();
     for (tag, strategy) in tags {
         if let Some(entry) = strategies.iter_mut().find(|(known, _)| known == tag) {
             entry.1 = strategy.limits;
@@ -561,9 +587,14 @@ fn caretaker(
                 Some(key) => *key = row(venue, record),
                 None => state.keys.push(row(venue, record)),
             }
-            if let (Some(alerts), messages::KeyState::Quarantined | messages::KeyState::Expired) = (&alerts, record.state) {
+            if let (Some(alerts), messages::KeyState::Quarantined | messages::KeyState::Expired) =
+                (&alerts, record.state)
+            {
                 let text = format!("key {} is {}: {reason}", record.alias, record.state.as_str());
-                alerts.tell(&Alert::new(Event::KeyRejected, text, "steadfast keys test, with the daemon stopped").account(record.account.clone()));
+                alerts.tell(
+                    &Alert::new(Event::KeyRejected, text, "steadfast keys test, with the daemon stopped")
+                        .account(record.account.clone()),
+                );
             }
         }),
     };
@@ -630,23 +661,38 @@ impl Market<'_> {
             let wrong = |problems: settings::Problems| commands::check::trouble(&problems);
             let kind = strategy::kind(&strategy.kind, &KeyPath::of(["strategy", strategy.id.as_str(), "kind"]))
                 .map_err(|problem| wrong(settings::Problems(vec![problem])))?;
-            let built = kind.build(KindSetup { orders_per_second: share.max(1) }, &strategy.params, &place).map_err(wrong)?;
+            let built =
+                kind.build(KindSetup { orders_per_second: share.max(1) }, &strategy.params, &place).map_err(wrong)?;
             let instrument = self.instruments.iter().find(|instrument| instrument.symbol.as_str() == strategy.symbol);
             let Some(instrument) = instrument else {
-                return Err(Trouble::new(Exit::Settings, format!("strategy `{}` trades {}, which its account does not follow", strategy.id, strategy.symbol))
-                    .fix("add it to the account's instruments in config/venues/"));
+                return Err(Trouble::new(
+                    Exit::Settings,
+                    format!("strategy `{}` trades {}, which its account does not follow", strategy.id, strategy.symbol),
+                )
+                .fix("add it to the account's instruments in config/venues/"));
             };
-            hosted.push(Hosted { tag: *tag, name: strategy.id.clone(), kind: kind.name, instrument: instrument.clone(), strategy: built });
+            hosted.push(Hosted {
+                tag: *tag,
+                name: strategy.id.clone(),
+                kind: kind.name,
+                instrument: instrument.clone(),
+                strategy: built,
+            });
         }
         Ok(StrategyHost::new(hosted, port, Arc::new(SystemClock)))
     }
 
     /// Makes the one host; it was built before, so it cannot fail here.
-    fn factory(&self, own: Vec<(StrategyTag, StrategyPlan)>, station: &Station) -> Result<impl FnMut() -> StrategyActor + Send + 'static, Trouble> {
+    fn factory(
+        &self,
+        own: Vec<(StrategyTag, StrategyPlan)>,
+        station: &Station,
+    ) -> Result<impl FnMut() -> StrategyActor + Send + 'static, Trouble> {
         let mut ready = Some(self.host(&own, station)?);
         let lanes = station.lanes().clone();
         Ok(move || {
-            let empty = || StrategyHost::new(Vec::new(), Arc::new(Port { lanes: lanes.clone() }), Arc::new(SystemClock));
+            let empty =
+                || StrategyHost::new(Vec::new(), Arc::new(Port { lanes: lanes.clone() }), Arc::new(SystemClock));
             StrategyActor::new(ready.take().unwrap_or_else(empty))
         })
     }
@@ -663,7 +709,8 @@ impl Market<'_> {
         station: &Station,
     ) {
         let (ping, ping_every) = self.venue.codecs.feed.ping();
-        let mut socket = WsConfig::new(self.venue.ws_public.clone(), Ping::Text { ping: ping.into(), pong: "pong".into() });
+        let mut socket =
+            WsConfig::new(self.venue.ws_public.clone(), Ping::Text { ping: ping.into(), pong: "pong".into() });
         socket.plaintext = self.venue.plaintext;
         socket.ping_every = ping_every;
         let config = FeedConfig {
@@ -674,7 +721,11 @@ impl Market<'_> {
             instruments: self
                 .instruments
                 .iter()
-                .map(|instrument| FeedInstrument { instrument: instrument.clone(), book: BookSource::Full, trades: true })
+                .map(|instrument| FeedInstrument {
+                    instrument: instrument.clone(),
+                    book: BookSource::Full,
+                    trades: true,
+                })
                 .collect(),
             lifetime: FeedConfig::LIFETIME,
         };
@@ -761,7 +812,13 @@ impl KeeperObserver for Watch {
 }
 
 fn publish_constants(plan: &Plan) {
-    telemetry::build_info(env!("CARGO_PKG_VERSION"), option_env!("STEADFAST_REVISION").unwrap_or("unknown"), "unknown", "default").set(1.0);
+    telemetry::build_info(
+        env!("CARGO_PKG_VERSION"),
+        option_env!("STEADFAST_REVISION").unwrap_or("unknown"),
+        "unknown",
+        "default",
+    )
+    .set(1.0);
     telemetry::mode_info(telemetry::mode_word(plan.mode)).set(1.0);
     telemetry::vault_unlocked().set(1.0);
     for actor in ["order-path", "order-gateway", "order-signer", "key-manager", "portfolio", "journal"] {
@@ -837,7 +894,11 @@ impl Running {
         self.observer.stop();
         let _ = self.journal.stop();
         if let Some(alerts) = &self.alerts {
-            alerts.tell(&Alert::new(Event::Stopped, format!("steadfast stopped: {why}; {left} orders rest"), "start it again to go on trading"));
+            alerts.tell(&Alert::new(
+                Event::Stopped,
+                format!("steadfast stopped: {why}; {left} orders rest"),
+                "start it again to go on trading",
+            ));
             let _ = alerts.flush(Duration::from_secs(3));
         }
         drop(self.control.take());
@@ -852,7 +913,11 @@ impl Running {
             tracing::error!(line, "emergency");
         }
         if let Some(alerts) = &self.alerts {
-            alerts.tell(&Alert::new(Event::ActorEscalated, format!("{part} died; {}", lines.join("; ")), "look at the log; it is restarted by the service manager"));
+            alerts.tell(&Alert::new(
+                Event::ActorEscalated,
+                format!("{part} died; {}", lines.join("; ")),
+                "look at the log; it is restarted by the service manager",
+            ));
             let _ = alerts.flush(Duration::from_secs(3));
         }
         for arbiter in &self.arbiters {
@@ -865,4 +930,3 @@ impl Running {
         End::Died(part, lines)
     }
 }
-

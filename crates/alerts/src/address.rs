@@ -67,7 +67,9 @@ impl WebhookUrl {
         if !meta.is_file() {
             return Err(WebhookUrlError::Malformed { path: path.to_owned() });
         }
-        if meta.mode() & 0o077 != 0 {
+        // The service manager's credentials belong to root and show the service's own right to read as the group's.
+        let others = if meta.uid() == 0 && meta.gid() == 0 { 0o037 } else { 0o077 };
+        if meta.mode() & others != 0 {
             return Err(WebhookUrlError::OpenToOthers { path: path.to_owned(), mode: meta.mode() & 0o7777 });
         }
         let mut text = Zeroizing::new(String::new());
@@ -115,6 +117,19 @@ mod tests {
     fn refusal_does_not_repeat_the_secret_part_of_the_address() {
         let error = refusal(WebhookUrl::inline("http://hooks.example.test/T0/hunter2"));
         assert!(!format!("{error:?} {error}").contains("hunter2"));
+    }
+
+    #[test]
+    fn credential_of_the_service_manager_is_read_and_a_group_of_people_is_not_let_in() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("hook");
+        std::fs::write(&path, "https://hooks.example.test/x\n").unwrap();
+        std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o440)).unwrap();
+        let meta = std::fs::metadata(&path).unwrap();
+        let of_root = meta.uid() == 0 && meta.gid() == 0;
+        assert_eq!(WebhookUrl::from_file(&path).is_ok(), of_root);
+        std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o660)).unwrap();
+        assert!(matches!(refusal(WebhookUrl::from_file(&path)), WebhookUrlError::OpenToOthers { .. }));
     }
 
     #[test]

@@ -117,7 +117,9 @@ pub fn read(path: &Path) -> Result<Token, TokenError> {
     if meta.mode() & 0o077 != 0 {
         return Err(TokenError::OpenToOthers { path: path.to_owned(), mode: meta.mode() & 0o7777 });
     }
-    if meta.uid() != rustix::process::geteuid().as_raw() {
+    let own = rustix::process::geteuid();
+    // Root may use the token of a daemon that runs as another user.
+    if !own.is_root() && meta.uid() != own.as_raw() {
         return Err(TokenError::OtherOwner { path: path.to_owned(), owner: meta.uid() });
     }
     let mut text = Zeroizing::new(String::with_capacity(TOKEN_CHARS + 2));

@@ -137,7 +137,8 @@ impl FromStr for InstanceTag {
     type Err = IdError;
 
     fn from_str(text: &str) -> Result<Self, IdError> {
-        let bytes: [u8; 4] = text.as_bytes().try_into().map_err(|_| IdError::Length { expected: 4, found: text.len() })?;
+        let bytes: [u8; 4] =
+            text.as_bytes().try_into().map_err(|_| IdError::Length { expected: 4, found: text.len() })?;
         if bytes.first() != Some(&b's') || bytes.iter().any(|b| digit_value(*b).is_none()) {
             return Err(IdError::Alphabet);
         }
@@ -308,7 +309,9 @@ mod tests {
 
     #[test]
     fn foreign_texts_are_not_ours() {
-        for text in ["", "blk-0001", "S00000000000000000", "x00000000000000000", "szzzzzzzzzzzzzzzzz", "s0000000000000000ü"] {
+        for text in
+            ["", "blk-0001", "S00000000000000000", "x00000000000000000", "szzzzzzzzzzzzzzzzz", "s0000000000000000ü"]
+        {
             assert!(!ClientOrderId::looks_like_ours(text), "{text}");
         }
     }

@@ -246,10 +246,8 @@ impl InstrumentVersion {
     /// # Errors
     /// [`GridError::OffTick`] with [`Rounding::Exact`] off the grid, [`GridError::NotPositive`] at or below zero.
     pub fn order_price(&self, price: Price, rounding: Rounding) -> Result<OrderPrice, GridError> {
-        let off_tick = GridError::OffTick {
-            price: self.price_decimal(price),
-            tick_size: self.price_decimal(Price(self.tick)),
-        };
+        let off_tick =
+            GridError::OffTick { price: self.price_decimal(price), tick_size: self.price_decimal(Price(self.tick)) };
         let on_grid = to_grid(price.0, self.tick, rounding).ok_or(off_tick)?;
         if on_grid <= 0 {
             return Err(GridError::NotPositive { number: self.price_decimal(price) });
@@ -262,17 +260,22 @@ impl InstrumentVersion {
     /// # Errors
     /// [`GridError`]: which rule it breaks.
     pub fn order_qty(&self, qty: Qty, rounding: Rounding) -> Result<OrderQty, GridError> {
-        let off_lot =
-            GridError::OffLot { qty: self.qty_decimal(qty), lot_size: self.qty_decimal(Qty(self.lot)) };
+        let off_lot = GridError::OffLot { qty: self.qty_decimal(qty), lot_size: self.qty_decimal(Qty(self.lot)) };
         let on_grid = Qty(to_grid(qty.0, self.lot, rounding).ok_or(off_lot)?);
         if on_grid.0 <= 0 {
             return Err(GridError::NotPositive { number: self.qty_decimal(qty) });
         }
         if on_grid < self.min_qty {
-            return Err(GridError::BelowMinimum { qty: self.qty_decimal(on_grid), min: self.qty_decimal(self.min_qty) });
+            return Err(GridError::BelowMinimum {
+                qty: self.qty_decimal(on_grid),
+                min: self.qty_decimal(self.min_qty),
+            });
         }
         if self.max_qty.0 > 0 && on_grid > self.max_qty {
-            return Err(GridError::AboveMaximum { qty: self.qty_decimal(on_grid), max: self.qty_decimal(self.max_qty) });
+            return Err(GridError::AboveMaximum {
+                qty: self.qty_decimal(on_grid),
+                max: self.qty_decimal(self.max_qty),
+            });
         }
         Ok(OrderQty { qty: on_grid, version: self.version })
     }

@@ -123,10 +123,7 @@ impl OrderState {
     /// Whether nothing can follow.
     #[must_use]
     pub const fn is_terminal(self) -> bool {
-        matches!(
-            self,
-            Self::Filled | Self::Cancelled | Self::Expired | Self::Refused | Self::NotSent | Self::Rejected
-        )
+        matches!(self, Self::Filled | Self::Cancelled | Self::Expired | Self::Refused | Self::NotSent | Self::Rejected)
     }
 
     /// Whether the order may exist at the venue and so counts as exposure.
@@ -366,7 +363,9 @@ impl Order {
             return Applied::Contradiction;
         }
         match self.state {
-            S::Signed | S::Sent | S::Unknown => self.go(if self.filled > Qty::ZERO { S::PartlyFilled } else { S::Acked }),
+            S::Signed | S::Sent | S::Unknown => {
+                self.go(if self.filled > Qty::ZERO { S::PartlyFilled } else { S::Acked })
+            }
             _ => Applied::Nothing,
         }
     }
@@ -537,14 +536,22 @@ mod tests {
         order.apply(OrderChange::AnswerMissing);
         assert_eq!(order.state, OrderState::Unknown);
         assert_eq!(order.remaining(), Qty(10));
-        order.apply(OrderChange::Seen { venue_order_id: venue_id("9"), status: VenueOrderStatus::Live, filled: Qty(0) });
+        order.apply(OrderChange::Seen {
+            venue_order_id: venue_id("9"),
+            status: VenueOrderStatus::Live,
+            filled: Qty(0),
+        });
         assert_eq!(order.state, OrderState::Acked);
     }
 
     #[test]
     fn an_answer_that_comes_after_the_push_is_no_news() {
         let mut order = order(OrderState::Sent);
-        order.apply(OrderChange::Seen { venue_order_id: venue_id("9"), status: VenueOrderStatus::Filled, filled: Qty(10) });
+        order.apply(OrderChange::Seen {
+            venue_order_id: venue_id("9"),
+            status: VenueOrderStatus::Filled,
+            filled: Qty(10),
+        });
         assert_eq!(order.apply(OrderChange::Acked(venue_id("9"))), Applied::Nothing);
         assert_eq!(order.apply(OrderChange::AnswerMissing), Applied::Nothing);
         assert_eq!(order.state, OrderState::Filled);
@@ -553,7 +560,11 @@ mod tests {
     #[test]
     fn a_fill_after_the_end_counts_and_the_state_stays() {
         let mut order = order(OrderState::Acked);
-        order.apply(OrderChange::Seen { venue_order_id: venue_id("9"), status: VenueOrderStatus::Cancelled, filled: Qty(4) });
+        order.apply(OrderChange::Seen {
+            venue_order_id: venue_id("9"),
+            status: VenueOrderStatus::Cancelled,
+            filled: Qty(4),
+        });
         order.apply(OrderChange::Fill(Qty(4)));
         assert_eq!((order.state, order.filled, order.filled_by_fills), (OrderState::Cancelled, Qty(4), Qty(4)));
     }

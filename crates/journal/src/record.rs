@@ -58,7 +58,10 @@ pub struct ErrorRecord {
 #[serde(tag = "kind", rename_all = "snake_case")]
 #[expect(missing_docs, reason = "the fields are those of messages::EventBody, where they are described")]
 pub enum Record {
-    Started { tag: InstanceTag, epoch: Epoch },
+    Started {
+        tag: InstanceTag,
+        epoch: Epoch,
+    },
     Instrument {
         id: InstrumentId,
         version: u32,
@@ -115,15 +118,50 @@ pub enum Record {
         position: Amount,
         realised: Pnl,
     },
-    CancelSent { id: ClientOrderId, cancel: CancelState },
-    CancelRefused { id: ClientOrderId, reason: RefuseReason },
-    Balance { venue: VenueId, asset: Asset, available: Amount, held: Amount },
-    ForeignOrder { venue: VenueId, venue_order_id: VenueOrderId, other_instance: bool },
-    Trading { state: TradingState, halt: Option<HaltReason>, note: Note },
-    Reconciled { venue: VenueId, open_orders: u32, missed_fills: u32, differences: u32 },
-    Difference { venue: VenueId, order: Option<ClientOrderId>, difference: ArrayString<24> },
-    AskFailed { venue: VenueId, verb: ArrayString<24>, cause: AskCause },
-    Act { who: ArrayString<24>, what: Note },
+    CancelSent {
+        id: ClientOrderId,
+        cancel: CancelState,
+    },
+    CancelRefused {
+        id: ClientOrderId,
+        reason: RefuseReason,
+    },
+    Balance {
+        venue: VenueId,
+        asset: Asset,
+        available: Amount,
+        held: Amount,
+    },
+    ForeignOrder {
+        venue: VenueId,
+        venue_order_id: VenueOrderId,
+        other_instance: bool,
+    },
+    Trading {
+        state: TradingState,
+        halt: Option<HaltReason>,
+        note: Note,
+    },
+    Reconciled {
+        venue: VenueId,
+        open_orders: u32,
+        missed_fills: u32,
+        differences: u32,
+    },
+    Difference {
+        venue: VenueId,
+        order: Option<ClientOrderId>,
+        difference: ArrayString<24>,
+    },
+    AskFailed {
+        venue: VenueId,
+        verb: ArrayString<24>,
+        cause: AskCause,
+    },
+    Act {
+        who: ArrayString<24>,
+        what: Note,
+    },
     Stopped,
 }
 
@@ -262,11 +300,9 @@ impl Encoder {
             EventBody::Balance { venue, asset, available, held } => {
                 Record::Balance { venue: *venue, asset: *asset, available: *available, held: *held }
             }
-            EventBody::ForeignOrder { venue, venue_order_id, other_instance } => Record::ForeignOrder {
-                venue: *venue,
-                venue_order_id: *venue_order_id,
-                other_instance: *other_instance,
-            },
+            EventBody::ForeignOrder { venue, venue_order_id, other_instance } => {
+                Record::ForeignOrder { venue: *venue, venue_order_id: *venue_order_id, other_instance: *other_instance }
+            }
             EventBody::Trading { state, halt, note } => Record::Trading { state: *state, halt: *halt, note: *note },
             EventBody::Reconciled { venue, open_orders, missed_fills, differences } => Record::Reconciled {
                 venue: *venue,
@@ -453,11 +489,9 @@ pub fn decode(seq: u64, at: UnixNanos, record: &Record) -> OrderEvent {
         Record::Balance { venue, asset, available, held } => {
             EventBody::Balance { venue: *venue, asset: *asset, available: *available, held: *held }
         }
-        Record::ForeignOrder { venue, venue_order_id, other_instance } => EventBody::ForeignOrder {
-            venue: *venue,
-            venue_order_id: *venue_order_id,
-            other_instance: *other_instance,
-        },
+        Record::ForeignOrder { venue, venue_order_id, other_instance } => {
+            EventBody::ForeignOrder { venue: *venue, venue_order_id: *venue_order_id, other_instance: *other_instance }
+        }
         Record::Trading { state, halt, note } => EventBody::Trading { state: *state, halt: *halt, note: *note },
         Record::Reconciled { venue, open_orders, missed_fills, differences } => EventBody::Reconciled {
             venue: *venue,

@@ -470,10 +470,7 @@ mod tests {
         write_all(&path, &events()).unwrap();
         let db = Connection::open(&path).unwrap();
         db.execute("DELETE FROM events WHERE seq = 6", []).unwrap();
-        assert!(matches!(
-            JournalReader::open(&path).unwrap().verify(),
-            Err(JournalError::CutOff { last: 5, head: 6 })
-        ));
+        assert!(matches!(JournalReader::open(&path).unwrap().verify(), Err(JournalError::CutOff { last: 5, head: 6 })));
         db.execute("DELETE FROM events WHERE seq = 2", []).unwrap();
         assert!(matches!(
             JournalReader::open(&path).unwrap().verify(),

@@ -1,6 +1,6 @@
 //! What the gateway tells the order path: everything that comes from the venue, and what became of every request.
 
-use crate::{EndpointGroup, KeyInfo, SignIntent, Verb, VenueError};
+use crate::{EndpointGroup, KeyInfo, SignIntent, VenueError, Verb};
 use arrayvec::ArrayString;
 use domain::{
     Amount, Asset, ClientOrderId, Fee, Liquidity, MonoNanos, Scaled, Side, Symbol, UnixNanos, VenueId, VenueOrderId,

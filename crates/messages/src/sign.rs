@@ -210,15 +210,8 @@ pub enum EndpointGroup {
 
 impl EndpointGroup {
     /// Every group.
-    pub const ALL: [Self; 7] = [
-        Self::Place,
-        Self::Cancel,
-        Self::OrderQuery,
-        Self::Fills,
-        Self::Account,
-        Self::KeyInfo,
-        Self::Stream,
-    ];
+    pub const ALL: [Self; 7] =
+        [Self::Place, Self::Cancel, Self::OrderQuery, Self::Fills, Self::Account, Self::KeyInfo, Self::Stream];
 
     /// The group that a verb draws on.
     #[must_use]

@@ -249,8 +249,10 @@ impl OrderPath {
     fn control(&mut self, control: Control, now: Now) {
         match control {
             Control::ClockMeasured { venue, offset_ns, .. } => {
-                let accepted =
-                    self.signers.get_mut(venue.index()).is_some_and(|signer| signer.set_clock_offset(offset_ns).is_ok());
+                let accepted = self
+                    .signers
+                    .get_mut(venue.index())
+                    .is_some_and(|signer| signer.set_clock_offset(offset_ns).is_ok());
                 let told = if accepted { control } else { Control::ClockLost(venue) };
                 self.core.control(told, now, &mut self.outside);
             }

@@ -391,7 +391,8 @@ impl Core {
             .live()
             .filter(|order| {
                 let here = self.instrument(order.instrument).is_some_and(|instrument| instrument.venue == venue);
-                let believed = matches!(order.state, OrderState::Acked | OrderState::PartlyFilled | OrderState::Unknown);
+                let believed =
+                    matches!(order.state, OrderState::Acked | OrderState::PartlyFilled | OrderState::Unknown);
                 here && believed && order.created < started && !seen.contains(&order.id)
             })
             .map(|order| order.id)
@@ -413,12 +414,8 @@ impl Core {
         if let Some(state) = self.venues.get_mut(venue.index()) {
             state.reconciled = stream_live;
         }
-        let body = EventBody::Reconciled {
-            venue,
-            open_orders,
-            missed_fills: run.missed_fills,
-            differences: run.differences,
-        };
+        let body =
+            EventBody::Reconciled { venue, open_orders, missed_fills: run.missed_fills, differences: run.differences };
         self.publish(body, now, out);
     }
 
@@ -443,7 +440,14 @@ impl Core {
         }
     }
 
-    fn could_not_ask(&mut self, venue: VenueId, waiting: &Waiting, cause: CouldNotAsk, now: Now, out: &mut dyn Effects) {
+    fn could_not_ask(
+        &mut self,
+        venue: VenueId,
+        waiting: &Waiting,
+        cause: CouldNotAsk,
+        now: Now,
+        out: &mut dyn Effects,
+    ) {
         self.publish(EventBody::AskFailed { venue, verb: waiting.intent.verb(), cause }, now, out);
         self.asking.again(waiting.asker, now.mono);
         if let CouldNotAsk::Venue(error) = cause
@@ -594,7 +598,13 @@ impl Core {
         }
     }
 
-    fn open_page(&mut self, venue: VenueId, page: &[OrderUpdate], now: Now, out: &mut dyn Effects) -> Vec<ClientOrderId> {
+    fn open_page(
+        &mut self,
+        venue: VenueId,
+        page: &[OrderUpdate],
+        now: Now,
+        out: &mut dyn Effects,
+    ) -> Vec<ClientOrderId> {
         page.iter().filter_map(|update| self.order_update(venue, update, now, out)).collect()
     }
 

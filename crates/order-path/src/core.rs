@@ -9,8 +9,8 @@ use crate::table::{OrderTable, SeenTrades};
 use crate::types::{Effects, Now, Setup, SignJob, SignOutcome, Timing, VenueSetup};
 use arrayvec::ArrayString;
 use domain::{
-    CancelState, ClientOrderId, Instrument, InstrumentId, InstrumentVersion, MonoNanos, Order,
-    OrderChange, OrderState, Qty, Sequence, StrategyTag, UnixNanos, VenueId,
+    CancelState, ClientOrderId, Instrument, InstrumentId, InstrumentVersion, MonoNanos, Order, OrderChange, OrderState,
+    Qty, Sequence, StrategyTag, UnixNanos, VenueId,
 };
 use messages::{
     BookFaultKind, Control, DifferenceKind, EndpointGroup, EventBody, HaltReason, KeyDuty, Note, OrderEvent,
@@ -467,7 +467,14 @@ impl Core {
         }
     }
 
-    fn place_signed(&mut self, id: ClientOrderId, job: &SignJob, outcome: SignOutcome, now: Now, out: &mut dyn Effects) {
+    fn place_signed(
+        &mut self,
+        id: ClientOrderId,
+        job: &SignJob,
+        outcome: SignOutcome,
+        now: Now,
+        out: &mut dyn Effects,
+    ) {
         let Some(before) = self.table.get(&id).copied() else { return };
         let mut order = before;
         let reason = match outcome {
@@ -550,11 +557,18 @@ impl Core {
         }
         if applied == domain::Applied::Contradiction {
             let venue = self.instrument(before.instrument).map_or(VenueId(0), |instrument| instrument.venue);
-            let kind = if matches!(change, OrderChange::Fill(_)) { DifferenceKind::Fill } else { DifferenceKind::OrderState };
+            let kind =
+                if matches!(change, OrderChange::Fill(_)) { DifferenceKind::Fill } else { DifferenceKind::OrderState };
             self.difference(venue, Some(id), kind, now, out);
-            let thought_absent = matches!(before.state, OrderState::NotSent | OrderState::Refused | OrderState::Rejected);
+            let thought_absent =
+                matches!(before.state, OrderState::NotSent | OrderState::Refused | OrderState::Rejected);
             if thought_absent || kind == DifferenceKind::Fill {
-                self.halt(HaltReason::Reconciliation, note("the venue contradicts what is known of an order"), now, out);
+                self.halt(
+                    HaltReason::Reconciliation,
+                    note("the venue contradicts what is known of an order"),
+                    now,
+                    out,
+                );
             }
         }
         applied

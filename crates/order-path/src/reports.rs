@@ -100,9 +100,10 @@ impl Core {
         }
         if error.class == VenueErrorClass::Fatal {
             let reason = match error.reason {
-                VenueReason::KeyUnknown | VenueReason::Signature | VenueReason::Passphrase | VenueReason::Permission => {
-                    HaltReason::KeyRejected
-                }
+                VenueReason::KeyUnknown
+                | VenueReason::Signature
+                | VenueReason::Passphrase
+                | VenueReason::Permission => HaltReason::KeyRejected,
                 _ => HaltReason::VenueFatal,
             };
             self.halt(reason, note(&error.text), now, out);
@@ -133,8 +134,7 @@ impl Core {
             self.halt(HaltReason::Reconciliation, note("a quantity does not fit the instrument"), now, out);
             return Some(id);
         };
-        let seen =
-            OrderChange::Seen { venue_order_id: update.venue_order_id, status: update.status, filled };
+        let seen = OrderChange::Seen { venue_order_id: update.venue_order_id, status: update.status, filled };
         self.change(id, seen, now.mono, None, now, out);
         if let Some(order) = self.table.get(&id)
             && order.filled > order.filled_by_fills
@@ -145,7 +145,14 @@ impl Core {
     }
 
     /// Takes in an own order that no record knows (a power cut may lose the last records).
-    fn adopt(&mut self, venue: VenueId, id: ClientOrderId, update: &OrderUpdate, now: Now, out: &mut dyn Effects) -> bool {
+    fn adopt(
+        &mut self,
+        venue: VenueId,
+        id: ClientOrderId,
+        update: &OrderUpdate,
+        now: Now,
+        out: &mut dyn Effects,
+    ) -> bool {
         if matches!(update.status, domain::VenueOrderStatus::Cancelled | domain::VenueOrderStatus::Rejected)
             && update.filled.mantissa == 0
         {
@@ -153,7 +160,8 @@ impl Core {
         }
         let Some(instrument) = self.instrument_by_symbol(venue, &update.symbol) else { return false };
         let version = instrument.version;
-        let (Ok(qty), Some(Ok(price))) = (version.qty(update.qty), update.price.map(|price| version.price(price))) else {
+        let (Ok(qty), Some(Ok(price))) = (version.qty(update.qty), update.price.map(|price| version.price(price)))
+        else {
             self.difference(venue, Some(id), DifferenceKind::Number, now, out);
             return false;
         };
@@ -184,7 +192,14 @@ impl Core {
         true
     }
 
-    fn foreign_order(&mut self, venue: VenueId, update: &OrderUpdate, ours_elsewhere: bool, now: Now, out: &mut dyn Effects) {
+    fn foreign_order(
+        &mut self,
+        venue: VenueId,
+        update: &OrderUpdate,
+        ours_elsewhere: bool,
+        now: Now,
+        out: &mut dyn Effects,
+    ) {
         if self.foreign.contains(&update.venue_order_id) {
             return;
         }
@@ -192,14 +207,10 @@ impl Core {
             self.foreign.pop_front();
         }
         self.foreign.push_back(update.venue_order_id);
-        let body = EventBody::ForeignOrder {
-            venue,
-            venue_order_id: update.venue_order_id,
-            other_instance: ours_elsewhere,
-        };
+        let body =
+            EventBody::ForeignOrder { venue, venue_order_id: update.venue_order_id, other_instance: ours_elsewhere };
         self.publish(body, now, out);
-        let resting =
-            matches!(update.status, domain::VenueOrderStatus::Live | domain::VenueOrderStatus::PartlyFilled);
+        let resting = matches!(update.status, domain::VenueOrderStatus::Live | domain::VenueOrderStatus::PartlyFilled);
         if ours_elsewhere && resting && self.hold_on_other_instance {
             self.halt(HaltReason::ForeignInstance, note("another instance's order rests on this account"), now, out);
         }
@@ -208,9 +219,7 @@ impl Core {
     /// Counts a fill once. `false` when its order is not known (yet): it is kept for a while.
     pub(crate) fn fill(&mut self, venue: VenueId, report: &FillReport, now: Now, out: &mut dyn Effects) -> bool {
         let by_text = report.client_id.and_then(|text| text.parse::<ClientOrderId>().ok());
-        let id = by_text
-            .filter(|id| self.table.get(id).is_some())
-            .or_else(|| self.table.id_of(&report.venue_order_id));
+        let id = by_text.filter(|id| self.table.get(id).is_some()).or_else(|| self.table.id_of(&report.venue_order_id));
         let Some(id) = id else {
             if !self.foreign.contains(&report.venue_order_id) {
                 if self.stash.len() >= Self::stash_max() {

@@ -1,6 +1,6 @@
 //! What goes into and comes out of the core: moments, effects, requests to be signed, set-up.
 
-use domain::{Epoch, Instrument, InstanceTag, MonoNanos, StrategyTag, UnixNanos, VenueId};
+use domain::{Epoch, InstanceTag, Instrument, MonoNanos, StrategyTag, UnixNanos, VenueId};
 use messages::{EndpointGroup, HaltReason, Note, OrderEvent, SignIntent, SignRefusal, TopUsed};
 use risk_guard::{Limits, StrategyLimits};
 use signing::Route;

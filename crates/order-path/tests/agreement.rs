@@ -90,8 +90,7 @@ impl Venue {
 
     fn accept(&mut self, id: ClientOrderId, side: Side, price: Scaled, qty: i64, now: UnixNanos) -> VenueOrderId {
         let venue_id = self.id();
-        let order =
-            VenueOrder { venue_id, side, price, qty, filled: 0, status: VenueOrderStatus::Live, created: now };
+        let order = VenueOrder { venue_id, side, price, qty, filled: 0, status: VenueOrderStatus::Live, created: now };
         assert!(self.orders.insert(id, order).is_none(), "an order is placed once");
         self.push(id);
         venue_id
@@ -136,9 +135,8 @@ impl Venue {
     }
 
     fn answer(&self, intent: &SignIntent) -> QueryAnswer {
-        let resting = |order: &VenueOrder| {
-            matches!(order.status, VenueOrderStatus::Live | VenueOrderStatus::PartlyFilled)
-        };
+        let resting =
+            |order: &VenueOrder| matches!(order.status, VenueOrderStatus::Live | VenueOrderStatus::PartlyFilled);
         match intent {
             SignIntent::QueryOrder { id, .. } => {
                 QueryAnswer::Order(self.orders.get(id).map(|order| Self::update(*id, order)))
@@ -154,10 +152,7 @@ impl Venue {
             SignIntent::Fills { .. } => {
                 QueryAnswer::Fills { page: self.fills.iter().rev().copied().collect(), more: false }
             }
-            _ => QueryAnswer::Balances(vec![
-                balance("USDT", "1000000"),
-                balance("BTC", "1000"),
-            ]),
+            _ => QueryAnswer::Balances(vec![balance("USDT", "1000000"), balance("BTC", "1000")]),
         }
     }
 }
@@ -242,8 +237,7 @@ impl World {
         let mut out = Recorder::default();
         let mut core = Core::new(setup(1), now);
         core.start(now, &mut out);
-        let mut world =
-            Self { core, venue: Venue::default(), out, now, line_up: false, queries: Vec::new(), step: 0 };
+        let mut world = Self { core, venue: Venue::default(), out, now, line_up: false, queries: Vec::new(), step: 0 };
         world.come_up();
         world
     }
@@ -267,8 +261,7 @@ impl World {
     fn pass(&mut self, time: Duration) {
         let ns = u64::try_from(time.as_nanos()).expect("it fits");
         self.now = Now { mono: self.now.mono.after(time), unix: UnixNanos(self.now.unix.0 + ns) };
-        let measured =
-            Control::ClockMeasured { venue: VENUE, offset_ns: 0, uncertainty_ns: 1_000, at: self.now.mono };
+        let measured = Control::ClockMeasured { venue: VENUE, offset_ns: 0, uncertainty_ns: 1_000, at: self.now.mono };
         let top = TopUsed { bid: Price(59_999_000_000), ask: Price(60_001_000_000), received: self.now.mono };
         let (now, out) = (self.now, &mut self.out);
         self.core.control(measured, now, out);
@@ -352,7 +345,8 @@ impl World {
                         self.report(ReportBody::Accepted { id, verb: Verb::Cancel, venue_order_id, at: now.mono });
                     }
                     _ => {
-                        let error = VenueError { reason: VenueReason::OrderNotFound, ..error(VenueErrorClass::Refused) };
+                        let error =
+                            VenueError { reason: VenueReason::OrderNotFound, ..error(VenueErrorClass::Refused) };
                         self.report(ReportBody::Failed { id, verb: Verb::Cancel, error });
                     }
                 }
@@ -419,7 +413,8 @@ impl World {
             assert!(self.venue.orders.contains_key(&order.id), "{} rests nowhere", order.id);
         }
         assert_eq!(self.core.exposure().unknown_orders(), 0);
-        let sum: i64 = self.venue.fills.iter().map(|f| if f.side == Side::Buy { f.qty.mantissa } else { -f.qty.mantissa }).sum();
+        let sum: i64 =
+            self.venue.fills.iter().map(|f| if f.side == Side::Buy { f.qty.mantissa } else { -f.qty.mantissa }).sum();
         assert_eq!(self.core.exposure().position(STRATEGY, InstrumentId(0)).qty.0, scaled(sum).decimal());
         assert!(self.out.halts.is_empty(), "nothing here justifies a halt: {:?}", self.out.halts);
         let counted = self.out.events.iter().filter(|e| matches!(e.body, EventBody::Filled { .. })).count();
@@ -544,7 +539,7 @@ proptest! {
 #[test]
 fn the_faults_above_really_meet_orders_fills_and_unknowns() {
     use proptest::strategy::ValueTree as _;
-    use proptest::test_runner::{Config, TestRng, TestRunner, RngAlgorithm};
+    use proptest::test_runner::{Config, RngAlgorithm, TestRng, TestRunner};
     let rng = TestRng::from_seed(RngAlgorithm::ChaCha, &[7; 32]);
     let mut runner = TestRunner::new_with_rng(Config::default(), rng);
     let (mut orders, mut fills, mut unknown) = (0, 0, 0);
@@ -559,7 +554,6 @@ fn the_faults_above_really_meet_orders_fills_and_unknowns() {
     }
     assert!(orders > 150 && fills > 50 && unknown > 50, "{orders} orders, {fills} fills, {unknown} unknown");
 }
-
 
 #[test]
 fn an_order_that_never_arrived_is_given_up_only_after_two_rounds_of_not_found() {

@@ -85,13 +85,8 @@ impl Seal {
     /// # Errors
     /// [`SignRefusal::Malformed`] when a part does not fit.
     pub fn new(verb: Verb, method: Method, target: &[u8]) -> Result<Self, SignRefusal> {
-        let mut request = SignedRequest {
-            verb,
-            method,
-            target: ArrayVec::new(),
-            headers: ArrayVec::new(),
-            body: ArrayVec::new(),
-        };
+        let mut request =
+            SignedRequest { verb, method, target: ArrayVec::new(), headers: ArrayVec::new(), body: ArrayVec::new() };
         request.target.try_extend_from_slice(target).map_err(|_| SignRefusal::Malformed)?;
         Ok(Self { request })
     }

@@ -19,6 +19,8 @@ pub struct FloodOutcome {
     pub pinned: bool,
     /// Orders measured, half of them in the flood.
     pub orders: u64,
+    /// Orders that were refused since the feed's thread lost its core while it wrote the top of book.
+    pub refused_busy: u64,
     /// Frames decoded in each second of the flood.
     pub frames_per_second: u64,
     /// p99 in the flood over p99 in the quiet, from all phases.
@@ -56,6 +58,7 @@ const PAIRS: usize = 2;
 struct Phase {
     samples: Samples,
     frames: u64,
+    busy: u64,
     took: Duration,
 }
 
@@ -66,7 +69,8 @@ pub(super) fn flood(
 ) -> Result<FloodOutcome, BenchError> {
     Session::with(Seats { wait, cores }, |session| {
         let (mut quiet, mut flooded) = (Samples::new()?, Samples::new()?);
-        let (mut frames, mut took, mut pair_ratios) = (0, Duration::ZERO, Vec::with_capacity(PAIRS));
+        let (mut frames, mut refused_busy, mut took) = (0, 0, Duration::ZERO);
+        let mut pair_ratios = Vec::with_capacity(PAIRS);
         for _ in 0..PAIRS {
             let calm = phase(session, false, orders_per_phase)?;
             let busy = phase(session, true, orders_per_phase)?;
@@ -74,6 +78,7 @@ pub(super) fn flood(
             quiet.absorb(&calm.samples);
             flooded.absorb(&busy.samples);
             frames += busy.frames;
+            refused_busy += calm.busy + busy.busy;
             took += busy.took;
         }
         let (quiet, flooded) = (quiet.figures(), flooded.figures());
@@ -82,6 +87,7 @@ pub(super) fn flood(
             wait: if wait == WaitPolicy::Spin { "spin" } else { "block" },
             pinned: cores.is_some(),
             orders: quiet.count + flooded.count,
+            refused_busy,
             frames_per_second: frames.saturating_mul(1_000_000) / micros,
             ratio: round(flooded.p99_ns / quiet.p99_ns.max(1.0)),
             pair_ratios,
@@ -96,7 +102,7 @@ fn phase(session: &mut Session, flooded: bool, orders: u32) -> Result<Phase, Ben
     session.confirm_clock()?;
     let begun = SystemClock.mono();
     let (mut next_frame, mut next_order) = (begun, begun.after(ORDER_EVERY));
-    let (mut frames, mut posted, mut open, mut counts) = (0_u64, 0_u32, false, false);
+    let (mut frames, mut busy, mut posted, mut open, mut counts) = (0_u64, 0_u64, 0_u32, false, false);
     while posted < orders || open {
         let seen = session.look()?;
         if let Some(hops) = seen.hops
@@ -104,7 +110,8 @@ fn phase(session: &mut Session, flooded: bool, orders: u32) -> Result<Phase, Ben
         {
             samples.record(hops.signed.since(hops.decided), 1);
         }
-        open &= seen.ended == 0;
+        open &= seen.ended + seen.busy == 0;
+        busy += u64::from(seen.busy);
         let mut now = SystemClock.mono();
         if flooded && now >= next_frame {
             session.desk.take_frame(session.clock.mono())?;
@@ -130,5 +137,5 @@ fn phase(session: &mut Session, flooded: bool, orders: u32) -> Result<Phase, Ben
         }
         session.give_way();
     }
-    Ok(Phase { samples, frames, took: SystemClock.mono().since(begun) })
+    Ok(Phase { samples, frames, busy, took: SystemClock.mono().since(begun) })
 }

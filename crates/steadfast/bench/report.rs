@@ -178,7 +178,7 @@ impl BenchReport {
         for outcome in [&self.flood.spin, &self.flood.block] {
             let _ = writeln!(
                 text,
-                "flood, {}{}: p99 {} quiet, {} at {} frames/s, ratio {} (pairs {}), {} orders",
+                "flood, {}{}: p99 {} quiet, {} at {} frames/s, ratio {} (pairs {}), {} orders, {} refused: book busy",
                 outcome.wait,
                 if outcome.pinned { ", pinned" } else { "" },
                 time(outcome.quiet.p99_ns),
@@ -187,6 +187,7 @@ impl BenchReport {
                 outcome.ratio,
                 outcome.pair_ratios.iter().map(f64::to_string).collect::<Vec<_>>().join(", "),
                 outcome.orders,
+                outcome.refused_busy,
             );
         }
         let _ = match self.allocations_per_order {
@@ -276,6 +277,7 @@ mod tests {
             wait,
             pinned: true,
             orders: 100_000,
+            refused_busy: 0,
             frames_per_second: 100_000,
             ratio: flood_ratio,
             pair_ratios: vec![flood_ratio, flood_ratio],

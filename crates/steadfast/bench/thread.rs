@@ -38,8 +38,9 @@ pub(super) struct Seats {
 /// What has come from the order path since the last look.
 #[derive(Default)]
 pub(super) struct Seen {
-    pub(super) placed: u32,
     pub(super) ended: u32,
+    /// Orders refused since the top of book was being written.
+    pub(super) busy: u32,
     pub(super) hops: Option<Hops>,
 }
 
@@ -117,11 +118,9 @@ impl Session {
         let mut seen = Seen::default();
         while let Some(news) = self.venue.news()? {
             match news {
-                News::Placed(hops) => {
-                    seen.placed += 1;
-                    seen.hops = Some(hops);
-                }
+                News::Placed(hops) => seen.hops = Some(hops),
                 News::Ended => seen.ended += 1,
+                News::Busy => seen.busy += 1,
                 News::Other => {}
             }
         }
@@ -144,22 +143,23 @@ impl Session {
             let caused = self.clock.mono();
             self.desk.take_frame(caused)?;
             let counts = self.post(caused)?;
-            let hops = self.until_ended()?;
-            if counts {
+            if let Some(hops) = self.until_ended()?
+                && counts
+            {
                 samples.record(hops.signed.since(hops.caused), 1);
             }
         }
         Ok(samples)
     }
 
-    /// Looks until the order has been signed and has ended.
-    fn until_ended(&mut self) -> Result<Hops, BenchError> {
+    /// Looks until the order has been signed and has ended; `None`: it was refused since the book was busy.
+    fn until_ended(&mut self) -> Result<Option<Hops>, BenchError> {
         let begun = SystemClock.mono();
         let mut hops = None;
         loop {
             let seen = self.look()?;
             hops = seen.hops.or(hops);
-            if let (Some(hops), 1..) = (hops, seen.ended) {
+            if seen.ended + seen.busy > 0 {
                 return Ok(hops);
             }
             self.give_way();

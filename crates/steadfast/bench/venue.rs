@@ -11,8 +11,8 @@ use domain::{
 };
 use hot_actor::OutboxReceiver;
 use messages::{
-    BalanceReport, ClientIdText, EventBody, OrderEvent, OrderIntent, OrderUpdate, PlaceOrder, QueryAnswer, ReportBody,
-    SignIntent, VenueReport, Verb,
+    BalanceReport, ClientIdText, EventBody, OrderEvent, OrderIntent, OrderUpdate, PlaceOrder, QueryAnswer,
+    RefuseReason, ReportBody, SignIntent, VenueReport, Verb,
 };
 use rust_decimal::Decimal;
 use signing::{Outbound, Route};
@@ -38,6 +38,8 @@ pub(super) enum News {
     Placed(Hops),
     /// An order has ended.
     Ended,
+    /// An order was refused since the feed's thread lost its core while it wrote the top of book.
+    Busy,
     /// Nothing that matters.
     Other,
 }
@@ -91,6 +93,7 @@ impl Venue {
                 News::Placed(Hops { caused, decided, checked, signed })
             }
             EventBody::Order { order: Order { state: OrderState::Cancelled, .. }, .. } => News::Ended,
+            EventBody::Refused { reason: RefuseReason::BookBusy, .. } => News::Busy,
             EventBody::Refused { reason, .. } => return Err(BenchError::Refused(reason)),
             EventBody::Trading { halt: Some(reason), .. } => return Err(BenchError::Halted(reason)),
             _ => News::Other,

@@ -3,7 +3,8 @@
 use crate::cli::{CheckArgs, Global};
 use crate::report::{Exit, Trouble};
 use crate::term;
-use settings::{LoadRequest, Loaded, Problems};
+use settings::{KeyPath, LoadRequest, Loaded, Problems};
+use strategy::KindSetup;
 
 /// `steadfast check`
 ///
@@ -14,12 +15,16 @@ pub fn run(global: &Global, args: &CheckArgs) -> Result<(), Trouble> {
     if global.json {
         let problems = match &result {
             Ok(_) => Vec::new(),
-            Err(problems) => problems.0.iter().map(|problem| {
-                serde_json::json!({
-                    "file": problem.file, "line": problem.line, "column": problem.column,
-                    "path": problem.path.to_string(), "message": problem.message, "help": problem.help,
+            Err(problems) => problems
+                .0
+                .iter()
+                .map(|problem| {
+                    serde_json::json!({
+                        "file": problem.file, "line": problem.line, "column": problem.column,
+                        "path": problem.path.to_string(), "message": problem.message, "help": problem.help,
+                    })
                 })
-            }).collect(),
+                .collect(),
         };
         term::data(&serde_json::json!({ "ok": problems.is_empty(), "problems": problems }).to_string());
     }
@@ -28,7 +33,9 @@ pub fn run(global: &Global, args: &CheckArgs) -> Result<(), Trouble> {
         let strategies = loaded.settings.strategy.values().filter(|strategy| strategy.enabled).count();
         term::data(&format!(
             "settings ok: mode {}, {} venue account(s), {} strategy(ies) enabled",
-            loaded.settings.mode.word(), loaded.settings.venue.len(), strategies
+            loaded.settings.mode.word(),
+            loaded.settings.venue.len(),
+            strategies
         ));
     }
     Ok(())
@@ -43,8 +50,22 @@ pub fn load(global: &Global, set: &[String]) -> Result<Loaded, Problems> {
     if let Some(dir) = &global.data_dir {
         set.push(format!("process.data_dir={}", dir.display()));
     }
-    let loaded = settings::load(&LoadRequest { config_dir: global.config.clone(), env: std::env::vars().collect(), set })?;
-    Ok(loaded)
+    let loaded =
+        settings::load(&LoadRequest { config_dir: global.config.clone(), env: std::env::vars().collect(), set })?;
+    let mut problems = Vec::new();
+    for (id, strategy) in &loaded.settings.strategy {
+        let place = |key: &str| KeyPath::of(["strategy", id.as_str(), key]);
+        let setup = KindSetup { orders_per_second: 1 };
+        match strategy::kind(&strategy.kind, &place("kind")) {
+            Ok(kind) => {
+                if let Err(wrong) = kind.build(setup, &strategy.params.value(), &place("params")) {
+                    problems.extend(wrong.0);
+                }
+            }
+            Err(problem) => problems.push(problem),
+        }
+    }
+    if problems.is_empty() { Ok(loaded) } else { Err(loaded.located(Problems(problems))) }
 }
 
 /// What a person reads about problems of the settings.

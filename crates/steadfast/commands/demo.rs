@@ -61,7 +61,7 @@ pub fn run(global: &Global, args: &DemoArgs) -> Result<(), Trouble> {
         socket: None,
         metrics: metrics_page::install()?,
         alerts: None,
-        locate: Box::new(|path, message, help| settings::Problem::at(path, message, help)),
+        locate: Box::new(settings::Problem::at),
         show_probes: !global.quiet && !global.json,
     };
     let mut view = View::new(global);
@@ -118,9 +118,11 @@ impl Drop for Root {
 fn listen(args: &DemoArgs) -> Result<TcpListener, Trouble> {
     const USUAL: u16 = 7_447;
     match args.listen {
-        Some(address) if !address.ip().is_loopback() => Err(Trouble::new(Exit::Settings, format!("the dashboard cannot listen on {address}"))
-            .why("other machines could reach it, and there is no TLS yet")
-            .fix("use a loopback address, such as 127.0.0.1:7447")),
+        Some(address) if !address.ip().is_loopback() => {
+            Err(Trouble::new(Exit::Settings, format!("the dashboard cannot listen on {address}"))
+                .why("other machines could reach it, and there is no TLS yet")
+                .fix("use a loopback address, such as 127.0.0.1:7447"))
+        }
         Some(address) => commands::run::bind(address),
         None => match TcpListener::bind((Ipv4Addr::LOCALHOST, USUAL)) {
             Ok(listener) => Ok(listener),
@@ -139,7 +141,8 @@ fn link(dir: &Path, key: &ApiKeyMaterial, clock: &SystemClock) -> Result<Custody
     let mut bytes = [0_u8; 24];
     getrandom::fill(&mut bytes).map_err(|_| Trouble::new(Exit::Failure, "the machine gives no randomness"))?;
     let words = zeroize::Zeroizing::new(hex::encode(bytes));
-    let passphrase = Passphrase::from_text(&words).map_err(|error| Trouble::new(Exit::Key, "no passphrase").why(causes(&error)))?;
+    let passphrase =
+        Passphrase::from_text(&words).map_err(|error| Trouble::new(Exit::Key, "no passphrase").why(causes(&error)))?;
     let wrong = |error: order_signer::CustodyError| commands::keys::custody_trouble(&error);
     let mut custody = Custody::create(dir, &passphrase, KdfParams::FLOOR, clock.unix()).map_err(wrong)?;
     let locked = |text: &str| {
@@ -278,7 +281,11 @@ fn line(shared: &Shared, passed: Duration) -> String {
     let health = ready.first().map_or("trading", |reason| reason.as_str());
     format!(
         "{:>4} s  {health:<16} equity {:>12.2} {}  orders {orders:>5}  fills {fills:>4}  open {:>3}  fees {:.4}",
-        passed.as_secs(), snapshot.equity.0, shared.names.quote, snapshot.open_orders.len(), snapshot.fees.0
+        passed.as_secs(),
+        snapshot.equity.0,
+        shared.names.quote,
+        snapshot.open_orders.len(),
+        snapshot.fees.0
     )
 }
 
@@ -291,7 +298,10 @@ fn block(shared: &Shared, passed: Duration) -> Vec<String> {
         let text = match status {
             messages::BookStatus::Valid(view) => {
                 let price = |levels: &[messages::ViewLevel]| {
-                    levels.first().map_or_else(|| "-".to_owned(), |level| instrument.version.price_decimal(level.price).to_string())
+                    levels.first().map_or_else(
+                        || "-".to_owned(),
+                        |level| instrument.version.price_decimal(level.price).to_string(),
+                    )
                 };
                 format!("bid {}  ask {}", price(&view.bids), price(&view.asks))
             }
@@ -352,16 +362,25 @@ fn summary(global: &Global, shared: &Shared, journal: &Path, moved: Decimal) -> 
         return Ok(());
     }
     term::data("");
-    term::data(&format!("orders {orders}, fills {fills} ({makers} as maker), refused {refused}, unknown {unknown} (ever: {})", state.unknown_seen));
+    term::data(&format!(
+        "orders {orders}, fills {fills} ({makers} as maker), refused {refused}, unknown {unknown} (ever: {})",
+        state.unknown_seen
+    ));
     term::data(&format!("equity {:.4} {}, fees {:.6}", snapshot.equity.0, shared.names.quote, snapshot.fees.0));
     term::data(&format!(
         "position {SYMBOL}: exchange {}, fills {}, journal {}: {}",
-        moved.normalize(), from_fills.normalize(), from_journal.normalize(), if agrees { "agree" } else { "DIFFER" }
+        moved.normalize(),
+        from_fills.normalize(),
+        from_journal.normalize(),
+        if agrees { "agree" } else { "DIFFER" }
     ));
     for (stretch, histogram) in &state.hops {
         term::data(&format!(
             "  {:<13} {:>6} times, p50 {:>10.1} us, p99 {:>10.1} us",
-            stretch.as_str(), histogram.len(), micros(histogram.value_at_quantile(0.5)), micros(histogram.value_at_quantile(0.99))
+            stretch.as_str(),
+            histogram.len(),
+            micros(histogram.value_at_quantile(0.5)),
+            micros(histogram.value_at_quantile(0.99))
         ));
     }
     term::data(&format!("journal ok: {} records", stored.last));

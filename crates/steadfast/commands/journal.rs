@@ -11,15 +11,24 @@ use std::path::{Path, PathBuf};
 /// # Errors
 /// [`Trouble`] that names the first record that does not fit.
 pub fn verify(global: &Global) -> Result<(), Trouble> {
-    let path = global.data_dir.clone().unwrap_or_else(|| PathBuf::from("data")).join("journal.db");
+    let path = data_dir(global).join("journal.db");
     let stored = verified(&path)?;
     if global.json {
-        let line = serde_json::json!({ "journal": path, "records": stored.last, "head": stored.head.hex(), "ok": true });
+        let line =
+            serde_json::json!({ "journal": path, "records": stored.last, "head": stored.head.hex(), "ok": true });
         term::data(&line.to_string());
     } else {
         term::data(&format!("journal ok: {} records, head {}", stored.last, stored.head.hex()));
     }
     Ok(())
+}
+
+/// The data directory of the flags, else of the settings, else the default.
+fn data_dir(global: &Global) -> PathBuf {
+    global.data_dir.clone().unwrap_or_else(|| {
+        let settings = super::check::load(global, &[]).map(|loaded| loaded.settings).unwrap_or_default();
+        settings.data_dir().to_path_buf()
+    })
 }
 
 /// Verifies a journal, in words.

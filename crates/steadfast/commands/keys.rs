@@ -149,7 +149,11 @@ fn list(global: &Global) -> Result<(), Trouble> {
             role_word(record.role).to_owned(),
             record.state.as_str().to_owned(),
             if rights.is_empty() { "not read yet".to_owned() } else { rights.join(", ") },
-            if record.bound_addresses == 0 { "no".to_owned() } else { format!("{} address(es)", record.bound_addresses) },
+            if record.bound_addresses == 0 {
+                "no".to_owned()
+            } else {
+                format!("{} address(es)", record.bound_addresses)
+            },
             format!("{} d", place.clock.unix().0.saturating_sub(record.created.0) / DAY_NS),
             date(record.rotation_due()),
         ]);
@@ -162,7 +166,8 @@ const DAY_NS: u64 = 86_400 * 1_000_000_000;
 
 fn date(at: domain::UnixNanos) -> String {
     let seconds = i64::try_from(at.0 / 1_000_000_000).unwrap_or(i64::MAX);
-    jiff::Timestamp::from_second(seconds).map_or_else(|_| "never".to_owned(), |time| time.strftime("%Y-%m-%d").to_string())
+    jiff::Timestamp::from_second(seconds)
+        .map_or_else(|_| "never".to_owned(), |time| time.strftime("%Y-%m-%d").to_string())
 }
 
 fn as_json(record: &KeyRecord) -> serde_json::Value {
@@ -184,13 +189,20 @@ fn account_of(settings: &Settings, alias: &str, args: &KeysAddArgs) -> Result<(S
     let (name, account) = settings.venue.iter().find(|(_, venue)| venue.key == alias).ok_or_else(|| {
         let known: Vec<&str> = settings.venue.values().map(|venue| venue.key.as_str()).collect();
         Trouble::new(Exit::Settings, format!("no venue account of the settings uses a key named `{alias}`"))
-            .why(if known.is_empty() { "there is no venue account".to_owned() } else { format!("they use: {}", known.join(", ")) })
+            .why(if known.is_empty() {
+                "there is no venue account".to_owned()
+            } else {
+                format!("they use: {}", known.join(", "))
+            })
             .fix(format!("set key = \"{alias}\" in config/venues/bitget.toml, or use one of those names"))
     })?;
     if args.demo && account.environment != settings::Environment::Demo {
-        return Err(Trouble::new(Exit::Key, format!("`{alias}` is said to be a demo key, but the account `{name}` is not a demo account"))
-            .why(format!("its environment is \"{}\"", account.environment.word()))
-            .fix("leave out --demo, or set environment = \"demo\" in config/venues/bitget.toml"));
+        return Err(Trouble::new(
+            Exit::Key,
+            format!("`{alias}` is said to be a demo key, but the account `{name}` is not a demo account"),
+        )
+        .why(format!("its environment is \"{}\"", account.environment.word()))
+        .fix("leave out --demo, or set environment = \"demo\" in config/venues/bitget.toml"));
     }
     Ok((name.clone(), plan::venue(name, account)))
 }
@@ -253,7 +265,8 @@ fn choose_wallets(global: &Global, args: &KeysAddArgs) -> Result<Vec<String>, Tr
         wallets.push("spot".to_owned());
     }
     match wallets.iter().find(|wallet| !KNOWN.contains(&wallet.as_str())) {
-        Some(unknown) => Err(Trouble::new(Exit::Failure, format!("unknown wallet `{unknown}`")).fix("known: spot, margin, futures, funding")),
+        Some(unknown) => Err(Trouble::new(Exit::Failure, format!("unknown wallet `{unknown}`"))
+            .fix("known: spot, margin, futures, funding")),
         None => Ok(wallets),
     }
 }
@@ -275,16 +288,29 @@ struct Verified {
 }
 
 /// Wires order path, signer and gateway for one account, without feed or strategies, and verifies its key.
-fn verify(global: &Global, place: &Place, custody: Custody, venue: VenuePlan, alias: KeyAlias) -> Result<Verified, Trouble> {
+fn verify(
+    global: &Global,
+    place: &Place,
+    custody: Custody,
+    venue: VenuePlan,
+    alias: KeyAlias,
+) -> Result<Verified, Trouble> {
     net::install_tls_provider();
     actix_rt::System::new().block_on(verify_on(global, place, custody, venue, alias))
 }
 
-async fn verify_on(global: &Global, place: &Place, custody: Custody, venue: VenuePlan, alias: KeyAlias) -> Result<Verified, Trouble> {
+async fn verify_on(
+    global: &Global,
+    place: &Place,
+    custody: Custody,
+    venue: VenuePlan,
+    alias: KeyAlias,
+) -> Result<Verified, Trouble> {
     let (news_sender, mut news) = tokio::sync::mpsc::channel::<CareNews>(64);
     let station = station(place, &custody, &venue, alias, &news_sender)?;
     let lines = std::rc::Rc::new(std::cell::RefCell::new(Vec::new()));
-    let (seen, asks, controls) = (std::rc::Rc::clone(&lines), station.lanes().queries.clone(), station.lanes().urgent.clone());
+    let (seen, asks, controls) =
+        (std::rc::Rc::clone(&lines), station.lanes().queries.clone(), station.lanes().urgent.clone());
     let shows = !global.json && !global.quiet;
     let wires = CareWires {
         ask: Box::new(move |query: SignQuery| asks.try_post(query).is_ok()),
@@ -299,7 +325,8 @@ async fn verify_on(global: &Global, place: &Place, custody: Custody, venue: Venu
         moved: Box::new(|_, _, _| {}),
     };
     let keys = [KeyOf { venue: VENUE, alias, allow_unbound: venue.ip_binding != IpBinding::Required }];
-    let mut caretaker = Caretaker::start(custody, &keys, wires, Arc::clone(&place.clock)).map_err(|error| custody_trouble(&error))?;
+    let mut caretaker =
+        Caretaker::start(custody, &keys, wires, Arc::clone(&place.clock)).map_err(|error| custody_trouble(&error))?;
     if !caretaker.verifying(VENUE) && caretaker.state(VENUE).is_some_and(|state| state != KeyState::Active) {
         let state = caretaker.state(VENUE).unwrap_or(KeyState::Linked);
         station.stop(Duration::from_secs(2)).await;
@@ -328,7 +355,12 @@ async fn verify_on(global: &Global, place: &Place, custody: Custody, venue: Venu
     drop(caretaker);
     let lines = lines.borrow().clone();
     if failed && state == KeyState::Active {
-        return Ok(Verified { alias, state: KeyState::Verifying, reason: "the last verification failed".to_owned(), lines });
+        return Ok(Verified {
+            alias,
+            state: KeyState::Verifying,
+            reason: "the last verification failed".to_owned(),
+            lines,
+        });
     }
     Ok(Verified { alias, state, reason, lines })
 }
@@ -378,7 +410,9 @@ fn station(
         send_by: place.settings.order_path.send_by,
         on_tally: Box::new(|_| {}),
         ears: Ears {
-            verify: Arc::new(move |venue, query, answer| drop(answers.try_send(CareNews::Answer(venue, query, answer)))),
+            verify: Arc::new(move |venue, query, answer| {
+                drop(answers.try_send(CareNews::Answer(venue, query, answer)))
+            }),
             login_failed: Arc::new(|_, _| {}),
             control: Arc::new(move |control| {
                 let heard = match control {
@@ -402,7 +436,9 @@ fn station(
 /// [`Trouble`]: nothing may be signed.
 pub fn epoch(dir: &Path) -> Result<order_signer::Identity, Trouble> {
     EpochStore::open(dir).map(|store| store.identity()).map_err(|error| {
-        Trouble::new(Exit::Failure, "no epoch to sign under").why(causes(&error)).fix("check the disk and the custody directory's permissions")
+        Trouble::new(Exit::Failure, "no epoch to sign under")
+            .why(causes(&error))
+            .fix("check the disk and the custody directory's permissions")
     })
 }
 
@@ -443,14 +479,14 @@ fn finish(global: &Global, verified: &Verified) -> Result<(), Trouble> {
 pub fn custody_trouble(error: &CustodyError) -> Trouble {
     let trouble = Trouble::new(Exit::Key, "the key cannot be used").why(causes(error));
     match error {
-        CustodyError::NoSuchKey { alias } => {
-            Trouble::new(Exit::Key, format!("there is no key `{alias}` in the vault")).fix(format!("steadfast keys add {alias} --venue bitget"))
-        }
-        CustodyError::AliasTaken { alias } => {
-            Trouble::new(Exit::Key, format!("there is a key `{alias}` already")).fix("link the new key under another name")
-        }
+        CustodyError::NoSuchKey { alias } => Trouble::new(Exit::Key, format!("there is no key `{alias}` in the vault"))
+            .fix(format!("steadfast keys add {alias} --venue bitget")),
+        CustodyError::AliasTaken { alias } => Trouble::new(Exit::Key, format!("there is a key `{alias}` already"))
+            .fix("link the new key under another name"),
         CustodyError::KnownKey { .. } => trouble.fix("use the key under its name, or create a new one on the exchange"),
-        CustodyError::OtherActive { active } => trouble.fix(format!("the account's key `{active}` is Active; a second one waits for rotation")),
+        CustodyError::OtherActive { active } => {
+            trouble.fix(format!("the account's key `{active}` is Active; a second one waits for rotation"))
+        }
         _ => trouble,
     }
 }

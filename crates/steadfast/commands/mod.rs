@@ -1,6 +1,8 @@
 //! The commands, one file each.
 
+pub mod bench;
 pub mod check;
+pub mod client;
 pub mod demo;
 pub mod init;
 pub mod journal;
@@ -9,8 +11,10 @@ pub mod run;
 pub mod sim;
 pub mod tape;
 
-use crate::cli::{Cli, Command, JournalCommand, TapeCommand};
+use crate::cli::{Cli, Command, Global, JournalCommand, TapeCommand};
 use crate::report::Trouble;
+use client::Target;
+use std::path::PathBuf;
 
 /// Runs the command that the command line names.
 ///
@@ -23,10 +27,29 @@ pub fn dispatch(cli: &Cli) -> Result<(), Trouble> {
         Command::Run(args) => run::run(global, args),
         Command::Check(args) => check::run(global, args),
         Command::Init(args) => init::run(global, args),
-        Command::Sim(args) => sim::run(global, args),
-        Command::Tape(TapeCommand::Import(args)) => tape::import(global, args),
         Command::Keys(command) => keys::run(global, command),
+        Command::Status(args) => client::status(global, args, &target(global)),
+        Command::Pause(args) => client::pause(global, args, &target(global)),
+        Command::Resume(args) => client::resume(global, args, &target(global)),
+        Command::Halt(args) => client::halt(global, args, &target(global)),
+        Command::Unhalt(args) => client::unhalt(global, args, &target(global)),
+        Command::Sim(args) => sim::run(global, args),
+        Command::Bench(args) => bench::run(global, args),
+        Command::Tape(TapeCommand::Import(args)) => tape::import(global, args),
         Command::Journal(JournalCommand::Verify) => journal::verify(global),
-        _ => Err(Trouble::new(crate::report::Exit::Failure, "not wired yet")),
     }
+}
+
+/// The daemon to talk to: as the flags say, else as the settings say, else the defaults. Settings that cannot be
+/// read must not keep a person from halting.
+fn target(global: &Global) -> Target {
+    let settings = check::load(global, &[]).map(|loaded| loaded.settings).unwrap_or_default();
+    let data_dir = global.data_dir.clone().unwrap_or_else(|| settings.data_dir().to_path_buf());
+    let token = match (&global.token_file, &global.data_dir) {
+        (Some(path), _) => path.clone(),
+        (None, Some(dir)) => dir.join("control.token"),
+        (None, None) => settings.token_file(),
+    };
+    let endpoint = global.endpoint.clone().unwrap_or_else(|| format!("http://{}", settings.control.listen));
+    Target { endpoint, token, data_dir: PathBuf::from(&data_dir) }
 }

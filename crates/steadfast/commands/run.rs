@@ -55,7 +55,8 @@ pub fn run(global: &Global, args: &RunArgs) -> Result<(), Trouble> {
                 let _ = sd_notify::notify(&[NotifyState::Ready]);
             }
             let reasons: Vec<&str> = shared.not_ready().into_iter().map(messages::NotReadyReason::as_str).collect();
-            let status = if reasons.is_empty() { "trading".to_owned() } else { format!("not ready: {}", reasons.join(", ")) };
+            let status =
+                if reasons.is_empty() { "trading".to_owned() } else { format!("not ready: {}", reasons.join(", ")) };
             let _ = sd_notify::notify(&[NotifyState::Status(&status)]);
         };
         let died = running.drive(|| stop.is_set(), watchdog).await;
@@ -79,7 +80,10 @@ pub fn finish(global: &Global, end: &End) -> Result<(), Trouble> {
             Ok(())
         }
         End::Orderly { left } => {
-            term::say(global, &format!("stopped; {left} orders still rest at the exchange and are taken up at the next start"));
+            term::say(
+                global,
+                &format!("stopped; {left} orders still rest at the exchange and are taken up at the next start"),
+            );
             Ok(())
         }
         End::Died(part, lines) => Err(Trouble::new(Exit::Failure, format!("{part} died; everything was cancelled"))
@@ -117,7 +121,9 @@ pub fn bind(address: SocketAddr) -> Result<TcpListener, Trouble> {
 fn notifier(settings: &Settings) -> Result<Option<Alerts>, Trouble> {
     let mut channels = Vec::new();
     for channel in &settings.notify.channel {
-        let wrong = |error: &dyn std::error::Error| Trouble::new(Exit::Settings, "a notification channel cannot be used").why(causes(error));
+        let wrong = |error: &dyn std::error::Error| {
+            Trouble::new(Exit::Settings, "a notification channel cannot be used").why(causes(error))
+        };
         let url = match (&channel.url, &channel.url_file) {
             (Some(url), _) => WebhookUrl::inline(url).map_err(|error| wrong(&error))?,
             (None, Some(path)) => WebhookUrl::from_file(path.as_ref()).map_err(|error| wrong(&error))?,
@@ -127,7 +133,9 @@ fn notifier(settings: &Settings) -> Result<Option<Alerts>, Trouble> {
             .events
             .0
             .iter()
-            .filter_map(|(event, switch)| Event::from_word(event.word()).map(|event| (event, *switch == settings::Switch::On)))
+            .filter_map(|(event, switch)| {
+                Event::from_word(event.word()).map(|event| (event, *switch == settings::Switch::On))
+            })
             .collect::<BTreeMap<_, _>>();
         let min_severity = match channel.min_severity {
             settings::Severity::Info => alerts::Severity::Info,

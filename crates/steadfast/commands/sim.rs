@@ -37,7 +37,9 @@ pub fn start(config: SimConfig) -> Result<RunningSim, Trouble> {
         let trouble = Trouble::new(Exit::Failure, "the embedded exchange cannot start").why(causes(&error));
         match error {
             SimError::Listen { .. } => trouble.fix("choose another port with --listen, or stop what uses this one"),
-            SimError::Tape { .. } => trouble.fix("make a tape with `steadfast tape import FILE --from hftbacktest --out FILE`"),
+            SimError::Tape { .. } => {
+                trouble.fix("make a tape with `steadfast tape import FILE --from hftbacktest --out FILE`")
+            }
             _ => trouble,
         }
     })

@@ -16,13 +16,13 @@ pub fn import(global: &Global, args: &TapeImportArgs) -> Result<(), Trouble> {
             .fix("known: hftbacktest (Binance spot: lines of `<receive ns> <raw JSON>`, plain or gzip)"));
     }
     let name = args.file.display();
-    let input = File::open(&args.file).map_err(|error| {
-        Trouble::new(Exit::NotFound, format!("cannot open the recording {name}")).why(error)
-    })?;
+    let input = File::open(&args.file)
+        .map_err(|error| Trouble::new(Exit::NotFound, format!("cannot open the recording {name}")).why(error))?;
     let symbol = match &args.symbol {
-        Some(text) => Some(domain::Symbol::from(text).map_err(|_| {
-            Trouble::new(Exit::Failure, format!("`{text}` is longer than any symbol"))
-        })?),
+        Some(text) => Some(
+            domain::Symbol::from(text)
+                .map_err(|_| Trouble::new(Exit::Failure, format!("`{text}` is longer than any symbol")))?,
+        ),
         None => None,
     };
     let shows = !global.quiet && std::io::stderr().is_terminal();
@@ -41,8 +41,8 @@ pub fn import(global: &Global, args: &TapeImportArgs) -> Result<(), Trouble> {
     };
     let mut events = tape::import::hftbacktest(input, symbol, progress).map_err(|error| unreadable(&error))?;
     let partial = args.out.with_extension("partial");
-    let mut writer = tape::TapeWriter::create(&partial, &format!("hftbacktest {name}"))
-        .map_err(|error| cannot_write(&error))?;
+    let mut writer =
+        tape::TapeWriter::create(&partial, &format!("hftbacktest {name}")).map_err(|error| cannot_write(&error))?;
     for event in events.by_ref() {
         let event = event.map_err(|error| {
             let _ = std::fs::remove_file(&partial);
@@ -68,7 +68,12 @@ pub fn import(global: &Global, args: &TapeImportArgs) -> Result<(), Trouble> {
     } else {
         term::data(&format!(
             "{}: {} events from {} lines ({} depth updates, {} trades, {} book tickers)",
-            args.out.display(), stats.events, stats.lines, stats.depth_updates, stats.trades, stats.book_tickers
+            args.out.display(),
+            stats.events,
+            stats.lines,
+            stats.depth_updates,
+            stats.trades,
+            stats.book_tickers
         ));
         term::say(global, &format!("next: steadfast demo --tape {}", args.out.display()));
     }

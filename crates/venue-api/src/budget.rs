@@ -87,7 +87,9 @@ impl RateBudget {
     /// [`BudgetDenied`] with the time to wait; nothing was taken.
     pub fn take(&mut self, group: EndpointGroup, now: MonoNanos) -> Result<(), BudgetDenied> {
         self.clock.0.store(now.0, Ordering::Relaxed);
-        let Some(state) = self.groups.get(group as usize) else { return Err(BudgetDenied::Empty(Duration::from_secs(1))) };
+        let Some(state) = self.groups.get(group as usize) else {
+            return Err(BudgetDenied::Empty(Duration::from_secs(1)));
+        };
         if state.banned_until > now {
             return Err(BudgetDenied::Banned(state.banned_until.since(now)));
         }
