@@ -1,10 +1,13 @@
 //! Who talks to whom. Nothing else in the program knows it.
 
+mod market;
+mod running;
+
 use crate::backend::Desk;
 use crate::caretaker::{CareNews, CareWires, Caretaker, KeyOf};
 use crate::data_dir::DataDir;
 use crate::emergency::{Emergency, EmergencyVenue};
-use crate::observer::{Observer, ObserverHandle, StrategySeat};
+use crate::observer::{Observer, ObserverHandle};
 use crate::plan::{Plan, StrategyPlan, VenuePlan};
 use crate::registry::{KnownInstrument, Registry};
 use crate::report::{Exit, Trouble, causes};
@@ -18,12 +21,12 @@ use control_plane::ControlPlane;
 use domain::{Clock, Instrument, InstrumentId, StrategyTag, Symbol, VenueId};
 use hot_actor::{HotConfig, Lane};
 use journal::{Health, Journal, JournalHandle};
-use keeper::{Keeper, KeeperObserver, MailboxBound, Outlet, Policy, Rebuild, RestartLimit};
-use key_manager::KeyCare;
-use market_feed::{BookSource, FeedConfig, FeedInstrument, FeedSettings, MarketFeed, TopBoard, tops};
-use messages::{Control, HaltReason, KeyAlias, MarketEvent, MarketEventKind, OrderIntent, RefuseReason, SignQuery};
+use keeper::{Keeper, KeeperObserver, MailboxBound};
+use market::Market;
+use market_feed::{TopBoard, tops};
+use messages::{Control, KeyAlias, RefuseReason, SignQuery};
 use metrics_exporter_prometheus::PrometheusHandle;
-use net::{HttpClient, HttpConfig, Ping, WsConfig};
+use net::{HttpClient, HttpConfig};
 use order_gateway::{LinkConfig, WireLog, WireLogBounds, fetch_instruments};
 use order_path::{Core, EventRing, Now, Setup, Urgent, VenueSetup};
 use order_signer::{Custody, Identity};
@@ -35,7 +38,6 @@ use std::collections::BTreeMap;
 use std::net::TcpListener;
 use std::sync::{Arc, Mutex, OnceLock};
 use std::time::Duration;
-use strategy::{CommandPort, Hosted, KindSetup, StrategyActor, StrategyHost, market_policy};
 use venue_api::ListedInstrument;
 
 /// Order events that may wait for the strategies of one venue.
@@ -612,181 +614,6 @@ fn row(venue: VenueId, record: &order_signer::KeyRecord) -> KeyRow {
     }
 }
 
-/// The feed and the strategies of one venue, on one arbiter.
-struct Market<'a> {
-    id: VenueId,
-    venue: &'a VenuePlan,
-    instruments: &'a [Instrument],
-    tags: &'a [(StrategyTag, StrategyPlan)],
-    plan: &'a Plan,
-}
-
-impl Market<'_> {
-    fn start(
-        &self,
-        arbiter: &Arbiter,
-        keeper: &Keeper,
-        writers: Arc<Mutex<market_feed::TopWriters>>,
-        station: &Station,
-        shared: &Arc<Shared>,
-        died: &std::sync::mpsc::SyncSender<&'static str>,
-    ) -> Result<StrategySeat, Trouble> {
-        let own: Vec<(StrategyTag, StrategyPlan)> =
-            self.tags.iter().filter(|(_, strategy)| strategy.venue == self.venue.name).cloned().collect();
-        // Built once here, so that wrong parameters are told before anything trades.
-        self.host(&own, station)?;
-        let strategies = keeper.mailbox::<StrategyActor>("strategy", STRATEGY_BOUND);
-        let market = strategies.outlet::<MarketEvent>(market_policy(self.instruments.len()));
-        let seat = StrategySeat {
-            venue: self.id,
-            tags: own.iter().map(|(tag, _)| *tag).collect(),
-            start: strategies.outlet(Policy::Never),
-            events: strategies.outlet(Policy::Never),
-        };
-        let factory = self.factory(own, station)?;
-        let escalate = escalation(died, "strategy", station.lanes().urgent.clone());
-        // A strategy host is not rebuilt: its strategies would have lost what happened in between.
-        keeper.supervise_on(&arbiter.handle(), &strategies, factory, Rebuild::Never, escalate);
-        self.feed(arbiter, keeper, writers, market, shared, died, station);
-        Ok(seat)
-    }
-
-    fn host(&self, own: &[(StrategyTag, StrategyPlan)], station: &Station) -> Result<StrategyHost, Trouble> {
-        let rate = self.plan.limits.max_orders_per_second;
-        let share = rate / u32::try_from(own.len().max(1)).unwrap_or(1);
-        let port: Arc<dyn CommandPort> = Arc::new(Port { lanes: station.lanes().clone() });
-        let mut hosted = Vec::new();
-        for (tag, strategy) in own {
-            let place = KeyPath::of(["strategy", strategy.id.as_str(), "params"]);
-            let wrong = |problems: settings::Problems| commands::check::trouble(&problems);
-            let kind = strategy::kind(&strategy.kind, &KeyPath::of(["strategy", strategy.id.as_str(), "kind"]))
-                .map_err(|problem| wrong(settings::Problems(vec![problem])))?;
-            let built =
-                kind.build(KindSetup { orders_per_second: share.max(1) }, &strategy.params, &place).map_err(wrong)?;
-            let instrument = self.instruments.iter().find(|instrument| instrument.symbol.as_str() == strategy.symbol);
-            let Some(instrument) = instrument else {
-                return Err(Trouble::new(
-                    Exit::Settings,
-                    format!("strategy `{}` trades {}, which its account does not follow", strategy.id, strategy.symbol),
-                )
-                .fix("add it to the account's instruments in config/venues/"));
-            };
-            hosted.push(Hosted {
-                tag: *tag,
-                name: strategy.id.clone(),
-                kind: kind.name,
-                instrument: instrument.clone(),
-                strategy: built,
-            });
-        }
-        Ok(StrategyHost::new(hosted, port, Arc::new(SystemClock)))
-    }
-
-    /// Makes the one host; it was built before, so it cannot fail here.
-    fn factory(
-        &self,
-        own: Vec<(StrategyTag, StrategyPlan)>,
-        station: &Station,
-    ) -> Result<impl FnMut() -> StrategyActor + Send + 'static, Trouble> {
-        let mut ready = Some(self.host(&own, station)?);
-        let lanes = station.lanes().clone();
-        Ok(move || {
-            let empty =
-                || StrategyHost::new(Vec::new(), Arc::new(Port { lanes: lanes.clone() }), Arc::new(SystemClock));
-            StrategyActor::new(ready.take().unwrap_or_else(empty))
-        })
-    }
-
-    #[expect(clippy::too_many_arguments, reason = "the joints of one actor, each used once")]
-    fn feed(
-        &self,
-        arbiter: &Arbiter,
-        keeper: &Keeper,
-        writers: Arc<Mutex<market_feed::TopWriters>>,
-        strategies: Outlet<MarketEvent>,
-        shared: &Arc<Shared>,
-        died: &std::sync::mpsc::SyncSender<&'static str>,
-        station: &Station,
-    ) {
-        let (ping, ping_every) = self.venue.codecs.feed.ping();
-        let mut socket =
-            WsConfig::new(self.venue.ws_public.clone(), Ping::Text { ping: ping.into(), pong: "pong".into() });
-        socket.plaintext = self.venue.plaintext;
-        socket.ping_every = ping_every;
-        let config = FeedConfig {
-            venue: self.id,
-            venue_name: self.venue.name.clone(),
-            socket,
-            settings: FeedSettings { book_age_max: BOOK_AGE_MAX, ..FeedSettings::default() },
-            instruments: self
-                .instruments
-                .iter()
-                .map(|instrument| FeedInstrument {
-                    instrument: instrument.clone(),
-                    book: BookSource::Full,
-                    trades: true,
-                })
-                .collect(),
-            lifetime: FeedConfig::LIFETIME,
-        };
-        let mailbox = keeper.mailbox::<MarketFeed>("market-feed", MarketFeed::MAILBOX);
-        let (codec, own, shared) = (Arc::clone(&self.venue.codecs.feed), mailbox.clone(), Arc::clone(shared));
-        let venue = self.id;
-        let factory = move || {
-            let (strategies, seen, live) = (strategies.clone(), Arc::clone(&shared), Arc::clone(&shared));
-            MarketFeed::new(
-                config.clone(),
-                Arc::clone(&codec),
-                Arc::new(SystemClock),
-                &own,
-                Arc::clone(&writers),
-                Box::new(move |event: MarketEvent| {
-                    if let MarketEventKind::Book(status) = &event.kind {
-                        seen.state().books.insert(event.instrument, (status.clone(), event.received));
-                    }
-                    // Conflated when the strategies are behind; a host that is gone has been escalated.
-                    let _ = strategies.post(event);
-                }),
-                Box::new(move |status| {
-                    live.state().feeds.insert(venue, status.live);
-                }),
-            )
-        };
-        let escalate = escalation(died, "market-feed", station.lanes().urgent.clone());
-        keeper.supervise_on(&arbiter.handle(), &mailbox, factory, Rebuild::Limited(RestartLimit::default()), escalate);
-    }
-}
-
-/// What happens when an actor cannot be kept alive: halt, loudly.
-fn escalation(
-    died: &std::sync::mpsc::SyncSender<&'static str>,
-    part: &'static str,
-    urgent: Lane<Urgent>,
-) -> impl FnOnce(keeper::Escalation) + Send + 'static {
-    let _ = died;
-    move |escalation| {
-        tracing::error!(actor = escalation.actor, cause = escalation.cause, "an actor failed and is not rebuilt");
-        let note = crate::backend::note(&format!("{part}: {}", escalation.cause));
-        let _ = urgent.post_wait(Urgent::Control(Control::Halt(HaltReason::ActorEscalated, note)));
-    }
-}
-
-/// Strategies' way to the order path.
-struct Port {
-    lanes: hot_actor::Lanes<order_path::OrderPath>,
-}
-
-impl CommandPort for Port {
-    fn place(&self, intent: OrderIntent) -> Result<(), RefuseReason> {
-        self.lanes.messages.try_post(intent).map_err(|_| RefuseReason::OutboxFull)
-    }
-
-    fn cancel(&self, strategy: StrategyTag, order: domain::ClientOrderId) {
-        // The lane is only full while reports pour in; the strategy asks again when nothing comes of it.
-        let _ = self.lanes.urgent.try_post(Urgent::Control(Control::Cancel { strategy, order }));
-    }
-}
-
 /// Actor lives, into metrics and the shared state.
 struct Watch(Arc<Shared>);
 
@@ -823,110 +650,5 @@ fn publish_constants(plan: &Plan) {
     telemetry::vault_unlocked().set(1.0);
     for actor in ["order-path", "order-gateway", "order-signer", "key-manager", "portfolio", "journal"] {
         telemetry::actor_up(actor).set(1.0);
-    }
-}
-
-impl Running {
-    /// Keeps the program going until `wanted` is true or a part of the money path dies. `each` is called about
-    /// four times a second.
-    pub async fn drive(&mut self, wanted: impl Fn() -> bool, mut each: impl FnMut(&Shared)) -> Option<&'static str> {
-        let mut tick = tokio::time::interval(KeyCare::tick_every());
-        tick.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
-        while !wanted() {
-            tokio::select! {
-                Some(heard) = self.news.recv() => {
-                    if let CareNews::Clock { offset_ns, .. } = heard {
-                        self.emergency.set_clock_offset(offset_ns);
-                    }
-                    self.caretaker.hear(heard);
-                }
-                _ = tick.tick() => {
-                    self.caretaker.tick();
-                    self.watch();
-                    each(&self.shared);
-                    if let Ok(part) = self.deaths.try_recv() {
-                        return Some(part);
-                    }
-                    if !self.journal.is_running() {
-                        return Some("journal");
-                    }
-                }
-            }
-        }
-        None
-    }
-
-    fn watch(&self) {
-        for reading in self.keeper.readings() {
-            #[expect(clippy::cast_precision_loss, reason = "a gauge of a few thousand at most")]
-            {
-                telemetry::mailbox_depth(reading.actor).set(reading.depth as f64);
-                telemetry::mailbox_capacity(reading.actor).set(reading.messages_max as f64);
-            }
-            telemetry::messages_dropped_total(reading.actor, "conflated").absolute(reading.conflated_total);
-        }
-        let urgent = &self.station.lanes().urgent;
-        #[expect(clippy::cast_precision_loss, reason = "a gauge of a few thousand at most")]
-        {
-            telemetry::mailbox_depth("order-path").set(urgent.depth() as f64);
-            telemetry::mailbox_capacity("order-path").set(urgent.room() as f64);
-        }
-    }
-
-    /// Stops in order: no new intents, cancels (if the settings say so), drains the gateway, flushes the journal.
-    pub async fn stop(mut self, why: &str) -> End {
-        self.shared.state().stopping = true;
-        let begun = self.shared.clock.mono();
-        self.station.control(Control::Shutdown { cancel: self.plan.cancel_on_shutdown });
-        let patience = self.plan.shutdown_timeout;
-        let mut left = self.station.live_orders().unwrap_or(0);
-        while self.plan.cancel_on_shutdown && left > 0 && self.shared.clock.mono().since(begun) < patience {
-            tokio::select! {
-                Some(heard) = self.news.recv() => self.caretaker.hear(heard),
-                () = tokio::time::sleep(Duration::from_millis(20)) => {}
-            }
-            left = self.station.live_orders().unwrap_or(0);
-        }
-        for arbiter in &self.arbiters {
-            arbiter.stop();
-        }
-        self.station.stop(Duration::from_secs(2)).await;
-        self.observer.stop();
-        let _ = self.journal.stop();
-        if let Some(alerts) = &self.alerts {
-            alerts.tell(&Alert::new(
-                Event::Stopped,
-                format!("steadfast stopped: {why}; {left} orders rest"),
-                "start it again to go on trading",
-            ));
-            let _ = alerts.flush(Duration::from_secs(3));
-        }
-        drop(self.control.take());
-        End::Orderly { left }
-    }
-
-    /// A part of the money path has died: cancel through the emergency thread, flush, end.
-    pub async fn abandon(mut self, part: &'static str) -> End {
-        self.shared.state().stopping = true;
-        let lines = self.emergency.cancel_everything(Duration::from_secs(20));
-        for line in &lines {
-            tracing::error!(line, "emergency");
-        }
-        if let Some(alerts) = &self.alerts {
-            alerts.tell(&Alert::new(
-                Event::ActorEscalated,
-                format!("{part} died; {}", lines.join("; ")),
-                "look at the log; it is restarted by the service manager",
-            ));
-            let _ = alerts.flush(Duration::from_secs(3));
-        }
-        for arbiter in &self.arbiters {
-            arbiter.stop();
-        }
-        self.station.stop(Duration::from_secs(1)).await;
-        self.observer.stop();
-        let _ = self.journal.stop();
-        drop(self.control.take());
-        End::Died(part, lines)
     }
 }

@@ -134,8 +134,7 @@ impl BenchReport {
         if let Some(allocations) = allocations_per_order {
             targets.push(Target::new("0 allocations for each order".to_owned(), allocations, 0.0));
         }
-        let text = format!("flood ratio (spin) <= {FLOOD_RATIO_MAX}");
-        targets.push(Target::new(text, flood.spin.ratio, FLOOD_RATIO_MAX));
+        targets.push(flood_target(&flood));
         Self {
             machine,
             method: METHOD,
@@ -222,6 +221,15 @@ impl BenchReport {
     }
 }
 
+/// A feed that decoded much less than it should have was no flood, whatever the ratio.
+fn flood_target(flood: &Flood) -> Target {
+    let wanted = flood.frames_per_second_wanted;
+    let text = format!("flood ratio (spin) <= {FLOOD_RATIO_MAX} at {wanted} frames/s");
+    let target = Target::new(text, flood.spin.ratio, FLOOD_RATIO_MAX);
+    let flooded = flood.spin.frames_per_second >= wanted - wanted / 20;
+    Target { met: target.met && flooded, ..target }
+}
+
 fn row(measured: &Measured, c: f64) -> Row {
     let Figures { p50_ns, p99_ns, .. } = measured.figures;
     let targets = measured.wanted.iter().map(|wanted| match *wanted {
@@ -300,6 +308,14 @@ mod tests {
         let met = |report: &BenchReport| report.all_targets().map(|(_, target)| target.met).collect::<Vec<_>>();
         assert_eq!(met(&report(1.5, Some(0.0), 318)), [true, true, true, true]);
         assert_eq!(met(&report(1.51, Some(0.001), 418)), [false, false, false, false]);
+    }
+
+    #[test]
+    fn a_feed_that_decoded_too_little_was_no_flood() {
+        let mut flood = report(1.0, None, 300).flood;
+        assert!(flood_target(&flood).met);
+        flood.spin.frames_per_second = 94_999;
+        assert!(!flood_target(&flood).met);
     }
 
     #[test]
