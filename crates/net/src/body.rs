@@ -44,6 +44,9 @@ impl BodyWatch {
     }
 }
 
+/// Called once, on the sender's thread, when the first byte is handed to the socket. It must not wait long.
+pub type FirstByte = Arc<dyn Fn(MonoNanos) + Send + Sync>;
+
 /// The body was withdrawn before it was read.
 #[derive(Debug, thiserror::Error)]
 #[error("the request was withdrawn before its first byte")]
@@ -54,11 +57,17 @@ pub(crate) struct WatchedBody {
     watch: Arc<BodyWatch>,
     clock: Arc<dyn Clock>,
     send_by: Option<MonoNanos>,
+    on_first_byte: Option<FirstByte>,
 }
 
 impl WatchedBody {
     pub(crate) fn new(bytes: Bytes, watch: Arc<BodyWatch>, clock: Arc<dyn Clock>, send_by: Option<MonoNanos>) -> Self {
-        Self { bytes: Some(bytes), watch, clock, send_by }
+        Self { bytes: Some(bytes), watch, clock, send_by, on_first_byte: None }
+    }
+
+    pub(crate) fn telling(mut self, on_first_byte: Option<FirstByte>) -> Self {
+        self.on_first_byte = on_first_byte;
+        self
     }
 }
 
@@ -72,7 +81,13 @@ impl Body for WatchedBody {
         if self.send_by.is_some_and(|send_by| now >= send_by) {
             self.watch.withdraw();
         }
-        if self.watch.take(now) { Poll::Ready(Some(Ok(Frame::data(bytes)))) } else { Poll::Ready(Some(Err(Withdrawn))) }
+        if !self.watch.take(now) {
+            return Poll::Ready(Some(Err(Withdrawn)));
+        }
+        if let Some(tell) = self.on_first_byte.take() {
+            tell(now);
+        }
+        Poll::Ready(Some(Ok(Frame::data(bytes))))
     }
 
     fn is_end_stream(&self) -> bool {
@@ -119,6 +134,24 @@ mod tests {
         assert_eq!(first_frame(&mut body).unwrap().unwrap(), Bytes::from_static(b"{}"));
         assert!(!watch.withdraw());
         assert_eq!(watch.taken_at(), Some(MonoNanos(50)));
+    }
+
+    #[test]
+    fn first_byte_is_told_once_and_never_for_a_withdrawn_body() {
+        let told = Arc::new(AtomicU64::new(0));
+        let count = Arc::clone(&told);
+        let tell: FirstByte = Arc::new(move |at| {
+            count.fetch_add(at.0, Ordering::SeqCst);
+        });
+        let (sent, _) = body(None);
+        let mut sent = sent.telling(Some(Arc::clone(&tell)));
+        assert!(first_frame(&mut sent).unwrap().is_ok());
+        assert!(first_frame(&mut sent).is_none());
+        assert_eq!(told.load(Ordering::SeqCst), 50);
+        let (late, _) = body(Some(MonoNanos(50)));
+        let mut late = late.telling(Some(tell));
+        assert!(first_frame(&mut late).unwrap().is_err());
+        assert_eq!(told.load(Ordering::SeqCst), 50);
     }
 
     #[test]

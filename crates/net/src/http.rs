@@ -1,7 +1,7 @@
 //! One HTTP request, sent once, with a truthful account of what became of it.
 
 use crate::address::{AddressError, Plaintext, check_address};
-use crate::body::{BodyWatch, WatchedBody};
+use crate::body::{BodyWatch, FirstByte, WatchedBody};
 use crate::tls;
 use bytes::{Bytes, BytesMut};
 use domain::{Clock, MonoNanos};
@@ -195,11 +195,23 @@ impl HttpClient {
     /// request without a body has no such proof once a connection was tried for,
     /// except that connecting failed.
     pub async fn send(&self, request: HttpRequest<'_>) -> Result<HttpAnswer, HttpFailure> {
+        self.send_telling(request, None).await
+    }
+
+    /// As [`Self::send`], and tells when the first byte of the body goes to the socket.
+    ///
+    /// # Errors
+    /// As [`Self::send`].
+    pub async fn send_telling(
+        &self,
+        request: HttpRequest<'_>,
+        on_first_byte: Option<FirstByte>,
+    ) -> Result<HttpAnswer, HttpFailure> {
         let asked = self.clock.mono();
         let watch = Arc::new(BodyWatch::default());
         let has_body = !request.body.is_empty();
         let send_by = request.send_by;
-        let prepared = self.prepare(request, &watch).map_err(HttpFailure::NotSent)?;
+        let prepared = self.prepare(request, &watch, on_first_byte).map_err(HttpFailure::NotSent)?;
         let _withdrawn_if_dropped = WithdrawOnDrop(&watch);
         let answer = async {
             let response = self.client.execute(prepared).await.map_err(|error| broken(&error))?;
@@ -215,7 +227,12 @@ impl HttpClient {
         }
     }
 
-    fn prepare(&self, request: HttpRequest<'_>, watch: &Arc<BodyWatch>) -> Result<reqwest::Request, Cause> {
+    fn prepare(
+        &self,
+        request: HttpRequest<'_>,
+        watch: &Arc<BodyWatch>,
+        on_first_byte: Option<FirstByte>,
+    ) -> Result<reqwest::Request, Cause> {
         let url = check_address(request.url, "https", "http", self.config.plaintext)?;
         let method = match request.method {
             HttpMethod::Get => reqwest::Method::GET,
@@ -226,7 +243,8 @@ impl HttpClient {
         let mut prepared = reqwest::Request::new(method, url);
         *prepared.headers_mut() = header_map(request.headers)?;
         if !request.body.is_empty() {
-            let body = WatchedBody::new(request.body, Arc::clone(watch), Arc::clone(&self.clock), request.send_by);
+            let body = WatchedBody::new(request.body, Arc::clone(watch), Arc::clone(&self.clock), request.send_by)
+                .telling(on_first_byte);
             *prepared.body_mut() = Some(reqwest::Body::wrap(body));
         }
         Ok(prepared)

@@ -18,6 +18,7 @@ mod ws_session;
 
 pub use address::{AddressError, Plaintext, check_address};
 pub use back_off::{BackOff, BackOffSettings};
+pub use body::FirstByte;
 pub use http::{
     AnswerHeaders, Cause, HttpAnswer, HttpClient, HttpConfig, HttpFailure, HttpMethod, HttpRequest, HttpSetupError,
     Timings,

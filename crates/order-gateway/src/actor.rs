@@ -13,11 +13,16 @@ use futures_util::StreamExt;
 use futures_util::future::LocalBoxFuture;
 use futures_util::stream::FuturesUnordered;
 use hot_actor::{OutboxReceiver, Wake};
-use messages::{Control, EndpointGroup, QueryAnswer, QueryId, QueryPurpose, SignQuery, VenueError, VenueReport, Verb};
-use net::{AddressError, HttpAnswer, HttpClient, HttpConfig, HttpFailure, HttpMethod, HttpRequest, Plaintext};
+use messages::{
+    Control, EndpointGroup, QueryAnswer, QueryId, QueryPurpose, ReportBody, SignQuery, VenueError, VenueReport, Verb,
+};
+use net::{
+    AddressError, FirstByte, HttpAnswer, HttpClient, HttpConfig, HttpFailure, HttpMethod, HttpRequest, Plaintext,
+};
 use signing::{Outbound, Route};
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 use telemetry::{Actor, Hop};
 use tokio::sync::{Notify, mpsc, watch};
@@ -171,6 +176,8 @@ struct Flown {
     venue: VenueId,
     ticket: Ticket,
     result: Result<HttpAnswer, HttpFailure>,
+    /// The first byte was told when it went.
+    sent_told: bool,
 }
 
 /// The last place before the wire. Everything that leaves for a venue's signed endpoints passes here.
@@ -401,14 +408,27 @@ impl<D: Departure> Engine<D> {
         let venue = departure.venue();
         let Some(link) = self.links.get(&venue) else { return false };
         let (http, url) = (link.http.clone(), format!("{}{}", link.config.rest, departure.target()));
+        let told = Arc::new(AtomicBool::new(false));
+        let on_first_byte = self.first_byte(venue, &ticket, &told);
         self.flying.push(Box::pin(async move {
-            let result = fly(&http, method, &url, &departure).await;
+            let result = fly(&http, method, &url, &departure, on_first_byte).await;
             if !ticket.intent.verb().only_asks() {
                 pass(FailPoint::AfterSocket);
             }
-            Flown { venue, ticket, result }
+            Flown { venue, ticket, result, sent_told: told.load(Ordering::SeqCst) }
         }));
         true
+    }
+
+    /// Tells the order path that an order's or cancel's first byte goes to the socket, at that moment.
+    fn first_byte(&self, venue: VenueId, ticket: &Ticket, told: &Arc<AtomicBool>) -> Option<FirstByte> {
+        let Route::Order(id) = ticket.route else { return None };
+        let verb = ticket.intent.verb();
+        let (report, clock, told) = (Arc::clone(&self.outlets.report), Arc::clone(&self.clock), Arc::clone(told));
+        Some(Arc::new(move |at| {
+            told.store(true, Ordering::SeqCst);
+            report(VenueReport { venue, received: clock.unix(), body: ReportBody::Sent { id, verb, at } });
+        }))
     }
 
     /// Whether the request may leave: its record is written, or it needs none.
@@ -437,7 +457,7 @@ impl<D: Departure> Engine<D> {
     }
 
     fn came_back(&mut self, flown: &Flown) {
-        let Flown { venue, ticket, result } = flown;
+        let Flown { venue, ticket, result, sent_told } = flown;
         let Some(link) = self.links.get_mut(venue) else { return };
         link.dispatch.finished(&ticket.intent);
         let verb = ticket.intent.verb();
@@ -448,11 +468,14 @@ impl<D: Departure> Engine<D> {
                 failed(ticket, failure, self.clock.mono())
             }
         };
+        if *sent_told {
+            told.retain(|one| !matches!(one, Told::Report(ReportBody::Sent { .. })));
+        }
         if let Ok(answer) = result
             && let Some((group, wait)) = link.waits.look(verb, answer.status, answer.headers.get("retry-after"))
         {
             tracing::warn!(venue = %link.config.name, group = group.as_str(), wait_ms = wait.as_millis() as u64, "limited by the venue");
-            told.push(Told::Report(messages::ReportBody::RateLimited { group, wait }));
+            told.push(Told::Report(ReportBody::RateLimited { group, wait }));
         }
         export(&link.config.name, ticket, result);
         if !verb.only_asks() {
@@ -478,12 +501,13 @@ async fn fly<D: Departure>(
     method: HttpMethod,
     url: &str,
     departure: &D,
+    on_first_byte: Option<FirstByte>,
 ) -> Result<HttpAnswer, HttpFailure> {
     let headers = departure.headers();
     let body = net::Bytes::copy_from_slice(departure.body());
     // Without a body there is no proof that it has not left, so the answer is waited for.
     let send_by = (!body.is_empty()).then_some(departure.send_by());
-    http.send(HttpRequest { method, url, headers: &headers, body, send_by }).await
+    http.send_telling(HttpRequest { method, url, headers: &headers, body, send_by }, on_first_byte).await
 }
 
 /// Completes when one of the helpers has ended, which none should; says whether it panicked.

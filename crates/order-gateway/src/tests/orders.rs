@@ -144,12 +144,15 @@ fn cancel_leaves_only_after_the_answer_to_its_own_place() {
         rig.push(cancel(rig.clock.as_ref(), 1));
         rig.push(place(rig.clock.as_ref(), 2));
         venue.has_seen("/place/2").await;
-        assert!(place_verb_sent(&rig.report().await, 2));
+        // Both first bytes are told when they go, not when their answers come.
+        let first_bytes = [rig.report().await, rig.report().await];
+        for sequence in [1, 2] {
+            assert!(first_bytes.iter().any(|report| place_verb_sent(report, sequence)));
+        }
         assert!(matches!(rig.report().await, ReportBody::Accepted { verb: Verb::Place, .. }));
         assert!(!venue.targets().contains(&"/cancel/1".to_owned()));
         go.notify_one();
         venue.has_seen("/cancel/1").await;
-        assert!(place_verb_sent(&rig.report().await, 1));
         assert!(matches!(rig.report().await, ReportBody::Accepted { verb: Verb::Place, .. }));
         assert!(matches!(rig.report().await, ReportBody::Sent { verb: Verb::Cancel, .. }));
         assert!(matches!(rig.report().await, ReportBody::Accepted { verb: Verb::Cancel, .. }));
@@ -168,7 +171,12 @@ fn waiting_order_is_given_back_when_its_time_passes_and_not_when_a_connection_ge
         let mut seventh = place(rig.clock.as_ref(), 7);
         seventh.send_by = rig.clock.mono().after(Duration::from_millis(100));
         rig.push(seventh);
-        assert_eq!(rig.report().await, ReportBody::NotSent { id: id(7), verb: Verb::Place });
+        let mut told = rig.report().await;
+        while matches!(told, ReportBody::Sent { .. }) {
+            assert!(!place_verb_sent(&told, 7));
+            told = rig.report().await;
+        }
+        assert_eq!(told, ReportBody::NotSent { id: id(7), verb: Verb::Place });
         assert!(!venue.targets().contains(&"/place/7".to_owned()));
     });
 }
