@@ -3,13 +3,15 @@
 use clap::Parser as _;
 use std::process::ExitCode;
 use steadfast::cli::Cli;
-use steadfast::commands;
+use steadfast::{commands, term};
 
 fn main() -> ExitCode {
+    // Everything this program writes is for its owner alone.
+    rustix::process::umask(rustix::fs::Mode::from_raw_mode(0o077));
     match commands::dispatch(&Cli::parse()) {
         Ok(()) => ExitCode::SUCCESS,
         Err(trouble) => {
-            eprintln!("{trouble}");
+            term::tell(&trouble.to_string());
             trouble.code()
         }
     }

@@ -2,7 +2,7 @@
 //!
 //! It is behind a bounded ring and may be slow; the order path never waits for it.
 
-use crate::shared::{OrderRow, Shared, Stretch};
+use crate::shared::{Shared, Stretch};
 use alerts::{Alert, Alerts, Event};
 use crossbeam_channel::{Receiver, TryRecvError};
 use domain::{ClientOrderId, MonoNanos, OrderState, StrategyTag, UnixNanos, VenueId};
@@ -12,6 +12,7 @@ use order_path::Urgent;
 use portfolio::PortfolioMetrics;
 use rust_decimal::prelude::ToPrimitive as _;
 use std::collections::{BTreeMap, BTreeSet};
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::{JoinHandle, Thread};
@@ -90,6 +91,8 @@ pub struct Observer {
     pub alerts: Option<Alerts>,
     /// The account's name in the metrics.
     pub account: String,
+    /// The data directory, for the space that is left.
+    pub data_dir: PathBuf,
 }
 
 struct Running {
@@ -159,26 +162,12 @@ impl Running {
         let shared = Arc::clone(&self.parts.shared);
         let mut state = shared.state();
         state.portfolio.apply(event);
+        state.orders.apply(event);
         match &event.body {
-            EventBody::Placed { order, .. } => state.add_row(OrderRow { seq: event.seq, order: *order, note: None }),
-            EventBody::Order { order, error, .. } => {
-                let note = error.map(|error| format!("{} {}", error.code, error.text));
-                match state.row(&order.id) {
-                    Some(row) => {
-                        row.order = *order;
-                        row.note = note.or_else(|| row.note.take());
-                    }
-                    None => state.add_row(OrderRow { seq: event.seq, order: *order, note }),
-                }
-                if order.state == OrderState::Unknown {
-                    state.unknown_seen = state.unknown_seen.saturating_add(1);
-                }
-            }
-            EventBody::Filled { fill, state: after, filled, .. } => {
-                if let Some(row) = state.row(&fill.order) {
-                    row.order.state = *after;
-                    row.order.filled = *filled;
-                }
+            EventBody::Order { order, from, .. }
+                if order.state == OrderState::Unknown && *from != OrderState::Unknown =>
+            {
+                state.unknown_seen = state.unknown_seen.saturating_add(1);
             }
             EventBody::Refused { .. } => state.refused = state.refused.saturating_add(1),
             EventBody::Trading { state: trading, halt, note } => {
@@ -357,6 +346,9 @@ impl Running {
     /// Hands an event to the strategies that it concerns, unless their start already contained it.
     fn tell_strategies(&self, event: &OrderEvent) {
         let Some(tag) = strategy_of(&event.body, &self.parts.shared) else { return };
+        if self.parts.shared.state().stopping {
+            return; // strategies have ended before anything else
+        }
         if self.deliver_from.get(&tag).is_none_or(|from| event.seq < *from) {
             return;
         }
@@ -399,6 +391,10 @@ impl Running {
             let is = if not_ready.contains(reason) { 1.0 } else { 0.0 };
             telemetry::not_ready_reason(reason.as_str()).set(is);
         }
+        if let Ok(disk) = rustix::fs::statvfs(&self.parts.data_dir) {
+            #[expect(clippy::cast_precision_loss, reason = "a gauge of bytes")]
+            telemetry::disk_free_bytes().set(disk.f_bavail.saturating_mul(disk.f_frsize) as f64);
+        }
         let tops: Vec<_> = shared
             .names
             .instruments
@@ -430,9 +426,7 @@ fn strategy_of(body: &EventBody, shared: &Shared) -> Option<StrategyTag> {
         EventBody::Placed { order, .. } | EventBody::Order { order, .. } => Some(order.strategy),
         EventBody::Refused { strategy, .. } => Some(*strategy),
         EventBody::Filled { fill, .. } => Some(fill.strategy),
-        EventBody::CancelSent { id, .. } | EventBody::CancelRefused { id, .. } => {
-            shared.state().row(id).map(|row| row.order.strategy)
-        }
+        EventBody::CancelSent { id, .. } | EventBody::CancelRefused { id, .. } => shared.state().orders.strategy(id),
         _ => None,
     }
 }

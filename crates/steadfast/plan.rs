@@ -73,8 +73,12 @@ pub struct Plan {
     pub send_by: Duration,
     /// Between two rounds of asking for an unknown order.
     pub index_delay: Duration,
-    /// Whether orders of another instance hold the start.
-    pub hold_on_other_instance: bool,
+    /// Whether orders of others hold trading; those of another instance of this program always do.
+    pub hold_on_foreign: bool,
+    /// Whether a halt survives a restart.
+    pub persist_halt: bool,
+    /// Resting orders are cancelled when a venue's private stream has been down for so long.
+    pub cancel_on_disconnect_after: Duration,
     /// Whether resting orders are cancelled at the end.
     pub cancel_on_shutdown: bool,
     /// How long an orderly stop may take.
@@ -161,6 +165,8 @@ pub fn from_settings(settings: &Settings) -> Plan {
             params: strategy.params.value(),
             limits: StrategyLimits {
                 max_position: strategy.limits.max_position.map(domain::Amount),
+                max_position_notional: strategy.limits.max_position_notional.map(domain::Amount),
+                max_order_notional: strategy.limits.max_order_notional.map(domain::Amount),
                 max_daily_loss: strategy.limits.max_daily_loss.map(domain::Amount),
                 max_open_orders: strategy.limits.max_open_orders,
             },
@@ -175,7 +181,9 @@ pub fn from_settings(settings: &Settings) -> Plan {
         core: settings.order_path.pin.then_some(cores.saturating_sub(1)),
         send_by: settings.order_path.send_by,
         index_delay: settings.order_path.index_delay,
-        hold_on_other_instance: settings.order_path.foreign_orders == settings::ForeignOrders::Hold,
+        hold_on_foreign: settings.order_path.foreign_orders == settings::ForeignOrders::Hold,
+        persist_halt: settings.risk.kill_switch.persist,
+        cancel_on_disconnect_after: settings.risk.kill_switch.cancel_on_disconnect_after,
         cancel_on_shutdown: settings.process.on_shutdown == OnShutdown::Cancel,
         shutdown_timeout: settings.process.shutdown_timeout,
         listen: settings.control.listen,

@@ -8,6 +8,8 @@ use std::process::ExitCode;
 pub enum Exit {
     /// Something failed.
     Failure = 1,
+    /// The command line asks for something that does not exist, as the argument parser's own errors do.
+    Usage = 2,
     /// The settings are invalid.
     Settings = 3,
     /// No daemon answers.
@@ -56,6 +58,12 @@ impl Trouble {
     pub fn fix(mut self, fix: impl Into<String>) -> Self {
         self.fix = Some(fix.into());
         self
+    }
+
+    /// Adds what to do, where nobody has said it yet.
+    #[must_use]
+    pub fn or_fix(self, fix: impl Into<String>) -> Self {
+        if self.fix.is_some() { self } else { self.fix(fix) }
     }
 
     /// The process's exit code.

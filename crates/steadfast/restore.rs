@@ -120,9 +120,6 @@ pub fn wire_orders(
     let mut taken = 0_u32;
     for record in records.records {
         let (Some(id), Some(wire)) = (record.id, record.order) else { continue };
-        if core.order(&id).is_some() {
-            continue;
-        }
         let Some(instrument) = instruments.iter().find(|i| i.venue == record.venue && i.symbol == record.symbol) else {
             continue;
         };
@@ -132,7 +129,7 @@ pub fn wire_orders(
             .copied()
             .unwrap_or(instrument.version);
         let (Ok(price), Ok(qty)) = (version.price(wire.price), version.qty(wire.qty)) else { continue };
-        core.restore_wire_order(Order {
+        let is_news = core.restore_wire_order(Order {
             id,
             strategy: record.strategy,
             reference: 0,
@@ -149,7 +146,7 @@ pub fn wire_orders(
             venue_order_id: None,
             created: record.at,
         });
-        taken = taken.saturating_add(1);
+        taken = taken.saturating_add(u32::from(is_news));
     }
     Ok(taken)
 }

@@ -4,7 +4,7 @@
 use domain::{Clock, Instrument, InstrumentId, MonoNanos, Order, StrategyTag, UnixNanos, VenueId};
 use hdrhistogram::Histogram;
 use market_feed::TopBoard;
-use messages::{BookStatus, HaltReason, NotReadyReason, Note, TradingState};
+use messages::{BookStatus, EventBody, HaltReason, NotReadyReason, Note, OrderEvent, TradingState};
 use portfolio::Portfolio;
 use rust_decimal::Decimal;
 use std::collections::{BTreeMap, VecDeque};
@@ -105,6 +105,68 @@ pub struct OrderRow {
     pub note: Option<String>,
 }
 
+/// The latest orders, as the control interface lists them: of this life and of earlier ones.
+#[derive(Debug, Clone)]
+pub struct OrderList {
+    rows: VecDeque<OrderRow>,
+}
+
+impl Default for OrderList {
+    fn default() -> Self {
+        Self { rows: VecDeque::with_capacity(ORDERS_MAX) }
+    }
+}
+
+impl OrderList {
+    /// Takes in an event, be it journalled or new.
+    pub fn apply(&mut self, event: &OrderEvent) {
+        match &event.body {
+            EventBody::Placed { order, .. } => self.add(OrderRow { seq: event.seq, order: *order, note: None }),
+            EventBody::Order { order, error, .. } => {
+                let note = error.map(|error| format!("{} {}", error.code, error.text));
+                match self.row(&order.id) {
+                    Some(row) => {
+                        row.order = *order;
+                        row.note = note.or_else(|| row.note.take());
+                    }
+                    None => self.add(OrderRow { seq: event.seq, order: *order, note }),
+                }
+            }
+            EventBody::Filled { fill, state, filled, .. } => {
+                if let Some(row) = self.row(&fill.order) {
+                    row.order.state = *state;
+                    row.order.filled = *filled;
+                }
+            }
+            _ => {}
+        }
+    }
+
+    /// The rows, oldest first.
+    pub fn iter(&self) -> impl DoubleEndedIterator<Item = &OrderRow> {
+        self.rows.iter()
+    }
+
+    /// The strategy of an order that is still listed.
+    #[must_use]
+    pub fn strategy(&self, id: &domain::ClientOrderId) -> Option<StrategyTag> {
+        self.rows.iter().rev().find(|row| row.order.id == *id).map(|row| row.order.strategy)
+    }
+
+    fn row(&mut self, id: &domain::ClientOrderId) -> Option<&mut OrderRow> {
+        self.rows.iter_mut().rev().find(|row| row.order.id == *id)
+    }
+
+    /// Adds a row; when the list is full the oldest that has ended goes, so that what rests stays listed.
+    fn add(&mut self, row: OrderRow) {
+        if self.rows.len() >= ORDERS_MAX {
+            let oldest = self.rows.iter().position(|row| row.order.state.is_terminal()).unwrap_or(0);
+            self.rows.remove(oldest);
+        }
+        self.rows.push_back(row);
+    }
+}
+
 /// One key as it may be shown.
 #[derive(Debug, Clone)]
 pub struct KeyRow {
@@ -154,8 +216,8 @@ pub struct State {
     pub books: BTreeMap<InstrumentId, (BookStatus, MonoNanos)>,
     /// How long each stretch took.
     pub hops: BTreeMap<Stretch, Histogram<u64>>,
-    /// Latest orders, oldest first.
-    pub orders: VecDeque<OrderRow>,
+    /// Latest orders.
+    pub orders: OrderList,
     /// Equity over time, oldest first.
     pub equity: VecDeque<(u64, Decimal)>,
     /// Orders refused by us.
@@ -212,7 +274,7 @@ impl Shared {
             stopping: false,
             books: BTreeMap::new(),
             hops: BTreeMap::new(),
-            orders: VecDeque::with_capacity(ORDERS_MAX),
+            orders: OrderList::default(),
             equity: VecDeque::with_capacity(EQUITY_MAX),
             refused: 0,
             unknown_seen: 0,
@@ -293,18 +355,5 @@ impl State {
             self.equity.extend(kept);
         }
         self.equity.push_back((time_ms, equity));
-    }
-
-    /// The row of an order, if it is still listed.
-    pub fn row(&mut self, id: &domain::ClientOrderId) -> Option<&mut OrderRow> {
-        self.orders.iter_mut().rev().find(|row| row.order.id == *id)
-    }
-
-    /// Adds a row, dropping the oldest when the list is full.
-    pub fn add_row(&mut self, row: OrderRow) {
-        if self.orders.len() >= ORDERS_MAX {
-            self.orders.pop_front();
-        }
-        self.orders.push_back(row);
     }
 }

@@ -14,11 +14,24 @@ pub fn data(line: &str) {
     }
 }
 
+/// Writes a line of data to standard output, for programs that have more to do when nobody reads it any more:
+/// `false` says that the pipe is closed.
+#[must_use]
+pub fn offer(line: &str) -> bool {
+    let mut out = std::io::stdout().lock();
+    writeln!(out, "{line}").and_then(|()| out.flush()).is_ok()
+}
+
 /// Writes a line of messages to standard error, unless `--quiet`.
 pub fn say(global: &Global, line: &str) {
     if !global.quiet {
-        let _ = writeln!(std::io::stderr().lock(), "{line}");
+        tell(line);
     }
+}
+
+/// Writes a line to standard error. That nobody reads it is no reason to fail.
+pub fn tell(line: &str) {
+    let _ = writeln!(std::io::stderr().lock(), "{line}");
 }
 
 /// Whether colours may be used on standard output.
@@ -27,17 +40,21 @@ pub fn colours(global: &Global) -> bool {
     !global.no_color && std::env::var_os("NO_COLOR").is_none() && std::io::stdout().is_terminal()
 }
 
-/// Asks for a secret without showing it.
+/// Whether a person can be asked: a terminal is there and `--no-input` is not.
+#[must_use]
+pub fn can_ask(global: &Global) -> bool {
+    !global.no_input && std::io::stdin().is_terminal()
+}
+
+/// Asks for a secret without showing it. `instead` says how it can be given without a terminal.
 ///
 /// # Errors
-/// [`Trouble`] without a terminal or with `--no-input`: says which flag takes its place.
-pub fn ask_secret(global: &Global, prompt: &str) -> Result<zeroize::Zeroizing<String>, Trouble> {
-    if global.no_input || !std::io::stdin().is_terminal() {
-        return Err(Trouble::new(Exit::Key, format!("cannot ask for {}", prompt.trim_end_matches([':', ' '])))
+/// [`Trouble`] without a terminal or with `--no-input`.
+pub fn ask_secret(global: &Global, prompt: &str, instead: &str) -> Result<zeroize::Zeroizing<String>, Trouble> {
+    if !can_ask(global) {
+        return Err(Trouble::new(Exit::Key, format!("cannot ask for the {}", prompt.trim_end_matches([':', ' '])))
             .why(if global.no_input { "--no-input forbids it" } else { "standard input is not a terminal" })
-            .fix(
-                "give the key by --stdin or --from-file, and the vault's passphrase by [vault] unlock = \"file:PATH\"",
-            ));
+            .fix(instead));
     }
     rpassword::prompt_password(prompt)
         .map(zeroize::Zeroizing::new)

@@ -14,6 +14,9 @@ use zeroize::Zeroizing;
 
 /// Longest passphrase file.
 const LEN_MAX: u64 = 4_096;
+/// How the passphrase gets here without a terminal.
+const UNATTENDED: &str =
+    "put it into a file of mode 0600 and set [vault] unlock = \"file:PATH\" in config/steadfast.toml";
 
 /// Opens the vault of a custody directory with the passphrase from its configured source.
 ///
@@ -35,7 +38,7 @@ pub fn open(global: &Global, dir: &Path, unlock: &Unlock) -> Result<Custody, Tro
         }
         Err(error) => {
             failures.count(&error);
-            Err(vault_trouble(dir, &error))
+            Err(vault_trouble(dir, unlock, &error))
         }
     }
 }
@@ -51,16 +54,20 @@ pub fn create(
     cost: KdfParams,
     now: UnixNanos,
 ) -> Result<Custody, Trouble> {
-    term::say(
-        global,
-        &format!(
-            "a new vault is made in {}; choose its passphrase: at least 15 characters,\nsix words are good. It cannot be recovered.",
-            dir.display()
-        ),
-    );
-    let first = text(global, unlock, "new passphrase: ")?;
-    if *unlock == Unlock::Prompt {
-        let second = term::ask_secret(global, "the same again: ")?;
+    let asks = *unlock == Unlock::Prompt && term::can_ask(global);
+    if asks {
+        term::say(
+            global,
+            &format!(
+                "a new vault is made in {}; choose its passphrase: at least {} characters,\nsix words are good. It cannot be recovered.",
+                dir.display(),
+                Passphrase::CHARACTERS_MIN
+            ),
+        );
+    }
+    let first = text(global, unlock, "new passphrase of the vault: ")?;
+    if asks {
+        let second = term::ask_secret(global, "the same again: ", UNATTENDED)?;
         if *first != *second {
             return Err(
                 Trouble::new(Exit::Key, "the two passphrases differ").fix("run the command again; nothing was stored")
@@ -68,7 +75,11 @@ pub fn create(
         }
     }
     let passphrase = to_passphrase(&first)?;
-    Custody::create(dir, &passphrase, cost, now).map_err(|error| vault_trouble(dir, &error))
+    let custody = Custody::create(dir, &passphrase, cost, now).map_err(|error| vault_trouble(dir, unlock, &error))?;
+    if !asks {
+        term::say(global, &format!("made a new vault in {}; its passphrase is {}", dir.display(), source(unlock)));
+    }
+    Ok(custody)
 }
 
 fn passphrase(global: &Global, unlock: &Unlock, prompt: &str) -> Result<Passphrase, Trouble> {
@@ -82,7 +93,7 @@ fn to_passphrase(text: &str) -> Result<Passphrase, Trouble> {
 
 fn text(global: &Global, unlock: &Unlock, prompt: &str) -> Result<Zeroizing<String>, Trouble> {
     match unlock {
-        Unlock::Prompt => term::ask_secret(global, prompt),
+        Unlock::Prompt => term::ask_secret(global, prompt, UNATTENDED),
         Unlock::File(path) => read_secret_file(path),
         Unlock::Credential(name) => {
             let dir = std::env::var_os("CREDENTIALS_DIRECTORY").map(PathBuf::from).ok_or_else(|| {
@@ -90,7 +101,8 @@ fn text(global: &Global, unlock: &Unlock, prompt: &str) -> Result<Zeroizing<Stri
                     .why("CREDENTIALS_DIRECTORY is not set: the service manager gave no credentials")
                     .fix(format!("add LoadCredentialEncrypted={name}: to the unit, or set [vault] unlock = \"prompt\""))
             })?;
-            read_secret_file(&dir.join(name))
+            // The service manager may grant by an access list, which shows as a group's right to read.
+            read_secret(&dir.join(name), 0o037)
         }
     }
 }
@@ -100,10 +112,18 @@ fn text(global: &Global, unlock: &Unlock, prompt: &str) -> Result<Zeroizing<Stri
 /// # Errors
 /// [`Trouble`] when the file is missing, open to others, or too long.
 pub fn read_secret_file(path: &Path) -> Result<Zeroizing<String>, Trouble> {
+    read_secret(path, 0o077)
+}
+
+fn read_secret(path: &Path, forbidden: u32) -> Result<Zeroizing<String>, Trouble> {
     let name = path.display();
-    let cannot = |error: std::io::Error| Trouble::new(Exit::Key, format!("cannot read {name}")).why(error);
+    let cannot = |error: std::io::Error| {
+        Trouble::new(Exit::Key, format!("cannot read {name}"))
+            .why(error)
+            .fix("make the file, with mode 0600, or name another")
+    };
     let meta = std::fs::metadata(path).map_err(cannot)?;
-    if meta.mode() & 0o077 != 0 {
+    if meta.mode() & forbidden != 0 {
         return Err(Trouble::new(Exit::Key, format!("{name} is open to others"))
             .why(format!("its mode is {:04o}", meta.mode() & 0o7777))
             .fix(format!("chmod 600 {name}")));
@@ -118,20 +138,41 @@ pub fn read_secret_file(path: &Path) -> Result<Zeroizing<String>, Trouble> {
     Ok(text)
 }
 
+/// Where the passphrase comes from, for people.
+fn source(unlock: &Unlock) -> String {
+    match unlock {
+        Unlock::Prompt => "the one that was typed".to_owned(),
+        Unlock::File(path) => format!("the one in {}", path.display()),
+        Unlock::Credential(name) => format!("the credential `{name}`"),
+    }
+}
+
 /// What a person reads about a vault that does not open.
 #[must_use]
-pub fn vault_trouble(dir: &Path, error: &CustodyError) -> Trouble {
+pub fn vault_trouble(dir: &Path, unlock: &Unlock, error: &CustodyError) -> Trouble {
     use vault::VaultError as V;
     let name = Custody::vault_path(dir);
     let name = name.display();
     let base = Trouble::new(Exit::Key, format!("the vault {name} cannot be used")).why(causes(error));
     let CustodyError::Vault(vault) = error else { return base };
     match vault {
-        V::CannotUnlock => base.fix(
-            "type it again; a forgotten passphrase cannot be recovered: link the keys anew in another data directory",
-        ),
+        V::CannotUnlock => Trouble::new(Exit::Key, format!("the passphrase does not open the vault {name}"))
+            .why(format!("{} is not its passphrase, or the vault is damaged", source(unlock)))
+            .fix(format!(
+                "{}; a forgotten passphrase cannot be recovered:\nlink the keys anew in another data directory",
+                match unlock {
+                    Unlock::Prompt => "type it again".to_owned(),
+                    Unlock::File(path) => format!("correct {}", path.display()),
+                    Unlock::Credential(name) => format!("correct the credential `{name}`"),
+                }
+            )),
+        V::PassphraseTooShort { .. } => Trouble::new(Exit::Key, "the new vault's passphrase is too short")
+            .why(causes(error))
+            .fix("choose a longer one, six words are good; nothing was stored"),
         V::UnsafeFile { .. } => base.fix(format!("chmod 600 {name} && chmod 700 {}", dir.display())),
-        _ => base,
+        V::Io { .. } => Trouble { exit: Exit::Failure, ..base }
+            .fix("check the disk's room and the directory's permissions; the vault is as it was"),
+        _ => base.fix("restore the custody directory from a backup; the file is left as it is"),
     }
 }
 

@@ -2,6 +2,7 @@
 
 mod market;
 mod running;
+mod wire;
 
 use crate::backend::Desk;
 use crate::caretaker::{CareNews, CareWires, Caretaker, KeyOf};
@@ -11,7 +12,7 @@ use crate::observer::{Observer, ObserverHandle};
 use crate::plan::{Plan, StrategyPlan, VenuePlan};
 use crate::registry::{KnownInstrument, Registry};
 use crate::report::{Exit, Trouble, causes};
-use crate::shared::{KeyRow, Names, Shared};
+use crate::shared::{KeyRow, Names, OrderList, Shared};
 use crate::station::{Ears, EmptySeat, InlineSeat, Parts, Station};
 use crate::{commands, restore};
 use actix_rt::Arbiter;
@@ -44,6 +45,10 @@ use venue_api::ListedInstrument;
 const STRATEGY_BOUND: MailboxBound = MailboxBound { messages_max: 1_024, reserve: 8_192 };
 /// A book without any message for so long cannot be read; the risk guard's own limit is shorter.
 const BOOK_AGE_MAX: Duration = Duration::from_secs(5);
+/// A book without any message for so long is asked for again: the connection may be open and dead.
+const BOOK_SILENCE_MAX: Duration = Duration::from_secs(12);
+/// A subscription that nobody acknowledges for so long is asked for again, then on a new connection.
+const ACK_WAIT_MAX: Duration = Duration::from_secs(4);
 /// News that may wait for the main loop.
 const NEWS_MAX: usize = 256;
 
@@ -146,9 +151,11 @@ pub async fn start(start: Start) -> Result<Running, Trouble> {
     let setup = setup(&plan, &registry, &venues, &tags, &listed, identity, halted.as_ref());
     let mut core = Core::new(setup, Now { mono: clock.mono(), unix: clock.unix() });
     let mut portfolio = Portfolio::new(&listed.instruments, &names.strategies);
+    let mut orders = OrderList::default();
     let journal = Journal::open(&start.dir.journal(), |event| {
         core.restore(event);
         portfolio.apply(event);
+        orders.apply(event);
     })
     .map_err(|error| commands::journal::trouble(&start.dir.journal(), &error))?;
     telemetry::journal_chain_ok().set(1.0);
@@ -175,10 +182,10 @@ pub async fn start(start: Start) -> Result<Running, Trouble> {
         ("metrics".to_owned(), format!("http://{address}/metrics")),
     ]);
     let shared = Arc::new(Shared::new(names, plan.mode, board.clone(), Arc::clone(&clock), addresses, portfolio));
-    if let Some(halt) = &halted {
+    {
         let mut state = shared.state();
-        state.trading = messages::TradingState::Halted;
-        state.halt = Some(halt.reason);
+        (state.trading, state.halt) = core.trading();
+        state.orders = orders;
     }
 
     let (journal_ring, journal_events) = EventRing::new();
@@ -195,11 +202,12 @@ pub async fn start(start: Start) -> Result<Running, Trouble> {
                 wakers.iter().for_each(|wake| wake());
             }
         }),
-        halt_store: halt_store(halt_flag, Arc::clone(&clock)),
-        recorder: Box::new(
+        halt_store: halt_store(halt_flag, plan.persist_halt, Arc::clone(&clock)),
+        recorder: Box::new(wire::Trimmed::new(
             WireLog::open(&start.dir.wire(), WireLogBounds::default())
                 .map_err(|error| Trouble::new(Exit::Failure, "the wire log cannot be opened").why(causes(&error)))?,
-        ),
+            Arc::clone(&shared),
+        )),
         links: links(&venues, &listed),
         config: HotConfig {
             wait: plan.wait,
@@ -235,6 +243,7 @@ pub async fn start(start: Start) -> Result<Running, Trouble> {
         urgent: urgent.clone(),
         alerts: start.alerts.clone(),
         account: plan.venues.first().map_or_else(|| "none".to_owned(), |venue| venue.name.clone()),
+        data_dir: start.dir.root().to_path_buf(),
     }
     .start()
     .map_err(|error| Trouble::new(Exit::Failure, "no thread for the observer").why(error))?;
@@ -367,7 +376,8 @@ fn setup(
         venues
             .iter()
             .find(|(id, _)| id.index() == index)
-            .map(|(_, venue)| venue.codecs.capabilities.budgets.to_vec())
+            .map(|(_, venue)| venue.codecs.capabilities.budgets.iter().map(|(group, rate)| (*group, own_rate(*rate))))
+            .map(Iterator::collect)
             .unwrap_or_default()
     };
     let mut strategies: Vec<_> = (1..)
@@ -389,9 +399,16 @@ fn setup(
         account: plan.venues.first().map_or_else(|| "none".to_owned(), |venue| venue.name.clone()),
         limits: plan.limits.clone(),
         index_delay: plan.index_delay,
-        hold_on_other_instance: true,
+        cancel_on_disconnect_after: plan.cancel_on_disconnect_after,
+        hold_on_foreign: plan.hold_on_foreign,
         halted: halted.map(|halt| halt.reason),
     }
+}
+
+/// What is used of a venue's rate. Requests that were spaced here may arrive bunched there: without a margin the venue
+/// refuses what this program's own budget had granted.
+fn own_rate(venue: u32) -> u32 {
+    venue.saturating_mul(4).checked_div(5).unwrap_or(venue).max(1)
 }
 
 fn seats(
@@ -429,9 +446,10 @@ impl order_path::Board for BoardReader {
     }
 }
 
-fn halt_store(flag: HaltFlag, clock: Arc<dyn Clock>) -> order_path::HaltStore {
+fn halt_store(flag: HaltFlag, persist: bool, clock: Arc<dyn Clock>) -> order_path::HaltStore {
     Box::new(move |halt| {
         let stored = match halt {
+            Some(_) if !persist => Ok(()),
             Some((reason, note)) => flag.set(&HaltRecord { reason, note: note.to_string(), at: clock.unix() }),
             None => flag.lift(),
         };

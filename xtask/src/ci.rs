@@ -34,7 +34,7 @@ const STEPS: &[Step] = &[
     Step { name: "fmt", what: "every file is formatted", run: fmt },
     Step { name: "reference", what: "pages made from declarations are up to date", run: reference::step },
     Step { name: "clippy", what: "no warning anywhere", run: clippy },
-    Step { name: "fail-points", what: "the build with fail points has no warning", run: fail_points },
+    Step { name: "fail-points", what: "no warning with fail points, and one kill -9 at each", run: fail_points },
     Step { name: "bans", what: "every ban of clippy.toml is reported where it is broken", run: bans::step },
     Step { name: "deny", what: "licences, bans and sources of all dependencies", run: deny::step },
     Step { name: "test", what: "every test of every member", run: test },
@@ -113,6 +113,8 @@ fn fail_points() -> Result<Outcome> {
         "-D",
         "warnings",
     ]))?;
+    run(cargo().args(["test", "--locked", "--features", "fail-points", "--test", "long_kill9"]))?;
+    run(cargo().args(["test", "--locked", "--package", "order-gateway", "--features", "fail-points", "fail_points"]))?;
     Ok(Outcome::passed())
 }
 

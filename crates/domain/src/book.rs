@@ -40,6 +40,7 @@ impl Level {
     /// # Errors
     /// [`NumberError::TooPrecise`] when a number has more non-zero decimals than the book;
     /// [`NumberError::Range`] when one does not fit, the price is not positive or the quantity is negative.
+    #[inline]
     pub fn from_scaled(price: Scaled, qty: Scaled, price_decimals: u8, qty_decimals: u8) -> Result<Self, NumberError> {
         let level = Self {
             price: Price(price.rescaled(price_decimals)?),

@@ -101,15 +101,23 @@ pub enum IdError {
 
 const DIGITS: &[u8; 36] = b"0123456789abcdefghijklmnopqrstuvwxyz";
 
-fn digit_value(byte: u8) -> Option<u128> {
-    match byte {
-        b'0'..=b'9' => Some(u128::from(byte - b'0')),
-        b'a'..=b'z' => Some(u128::from(byte - b'a') + 10),
-        _ => None,
-    }
+/// Digits of (epoch, sequence) in a client order id; written and read in two halves that fit 64 bits each.
+const NUMBER_DIGITS: usize = 14;
+/// Base-36 digits of one half.
+const HALF_DIGITS: usize = NUMBER_DIGITS / 2;
+/// 36^7: one more than the largest half.
+const HALF: u64 = 36_u64.pow(7);
+
+fn is_digit(byte: u8) -> bool {
+    matches!(byte, b'0'..=b'9' | b'a'..=b'z')
 }
 
-fn write_base36(mut value: u128, out: &mut [u8]) {
+/// The value of a digit; of a byte that is none, some number below 256.
+const fn digit_value(byte: u8) -> u8 {
+    if byte <= b'9' { byte.wrapping_sub(b'0') } else { byte.wrapping_sub(b'a' - 10) }
+}
+
+fn write_base36(mut value: u64, out: &mut [u8]) {
     for slot in out.iter_mut().rev() {
         let digit = usize::try_from(value % 36).unwrap_or(0);
         *slot = DIGITS.get(digit).copied().unwrap_or(b'0');
@@ -117,12 +125,25 @@ fn write_base36(mut value: u128, out: &mut [u8]) {
     }
 }
 
+fn read_base36(digits: &[u8]) -> u64 {
+    digits.iter().fold(0, |sum: u64, byte| sum.wrapping_mul(36).wrapping_add(u64::from(digit_value(*byte))))
+}
+
+/// (epoch, sequence) as quotient and rest of their 72-bit number by 36^7, without arithmetic in 128 bits.
+const fn to_halves(epoch: u32, sequence: u64) -> (u64, u64) {
+    const QUOTIENT: u64 = (1 << 48) / HALF;
+    const REST: u64 = (1 << 48) % HALF;
+    // 24 bits times less than 37 bits, and 48 bits: below 2^62.
+    let rests = epoch as u64 * REST + sequence;
+    (epoch as u64 * QUOTIENT + rests / HALF, rests % HALF)
+}
+
 impl InstanceTag {
     /// The tag with the three digits of `number` (0 to 46 655); larger numbers wrap.
     #[must_use]
     pub fn from_number(number: u16) -> Self {
         let mut tag = *b"s000";
-        write_base36(u128::from(number) % 46_656, tag.get_mut(1..).unwrap_or(&mut []));
+        write_base36(u64::from(number) % 46_656, tag.get_mut(1..).unwrap_or(&mut []));
         Self(tag)
     }
 
@@ -139,7 +160,7 @@ impl FromStr for InstanceTag {
     fn from_str(text: &str) -> Result<Self, IdError> {
         let bytes: [u8; 4] =
             text.as_bytes().try_into().map_err(|_| IdError::Length { expected: 4, found: text.len() })?;
-        if bytes.first() != Some(&b's') || bytes.iter().any(|b| digit_value(*b).is_none()) {
+        if bytes.first() != Some(&b's') || !bytes.iter().all(|byte| is_digit(*byte)) {
             return Err(IdError::Alphabet);
         }
         Ok(Self(bytes))
@@ -193,11 +214,13 @@ impl ClientOrderId {
     /// The id of order `sequence` of `epoch` under `tag`.
     #[must_use]
     pub fn new(tag: InstanceTag, epoch: Epoch, sequence: Sequence) -> Self {
+        let (high, low) = to_halves(epoch.0, sequence.0);
         let mut bytes = [b'0'; Self::LEN];
-        if let Some((head, tail)) = bytes.split_at_mut_checked(4) {
-            head.copy_from_slice(&tag.0);
-            write_base36((u128::from(epoch.0) << 48) | u128::from(sequence.0), tail);
-        }
+        let [a, b, c, d, number @ ..] = &mut bytes;
+        [*a, *b, *c, *d] = tag.0;
+        let (head, tail) = number.split_at_mut(HALF_DIGITS);
+        write_base36(high, head);
+        write_base36(low, tail);
         Self(bytes)
     }
 
@@ -207,6 +230,12 @@ impl ClientOrderId {
         std::str::from_utf8(&self.0).unwrap_or("")
     }
 
+    /// The 18 characters, all ASCII.
+    #[must_use]
+    pub const fn as_bytes(&self) -> &[u8; Self::LEN] {
+        &self.0
+    }
+
     /// The tag of the data directory that made this id.
     #[must_use]
     pub fn tag(&self) -> InstanceTag {
@@ -214,20 +243,32 @@ impl ClientOrderId {
         InstanceTag([a, b, c, d])
     }
 
-    fn number(&self) -> u128 {
-        self.0.iter().skip(4).fold(0, |sum, byte| sum * 36 + digit_value(*byte).unwrap_or(0))
+    /// The 72-bit number of epoch and sequence; larger than that for digits that no id has.
+    fn bits(&self) -> u128 {
+        let [_, _, _, _, number @ ..] = &self.0;
+        let (head, tail) = number.split_at(HALF_DIGITS);
+        u128::from(read_base36(head)) * u128::from(HALF) + u128::from(read_base36(tail))
+    }
+
+    /// The epoch in which this id was made, and the sequence within it.
+    #[must_use]
+    pub fn number(&self) -> (Epoch, Sequence) {
+        let bits = self.bits();
+        let epoch = u32::try_from((bits >> 48) & u128::from(Epoch::MAX)).unwrap_or(0);
+        let sequence = u64::try_from(bits & u128::from(Sequence::MAX)).unwrap_or(0);
+        (Epoch(epoch), Sequence(sequence))
     }
 
     /// The epoch in which this id was made.
     #[must_use]
     pub fn epoch(&self) -> Epoch {
-        Epoch(u32::try_from((self.number() >> 48) & u128::from(Epoch::MAX)).unwrap_or(0))
+        self.number().0
     }
 
     /// The sequence within its epoch.
     #[must_use]
     pub fn sequence(&self) -> Sequence {
-        Sequence(u64::try_from(self.number() & u128::from(Sequence::MAX)).unwrap_or(0))
+        self.number().1
     }
 
     /// Whether a venue's text has the form of this program's ids, whatever the instance.
@@ -243,12 +284,12 @@ impl FromStr for ClientOrderId {
     fn from_str(text: &str) -> Result<Self, IdError> {
         let bytes: [u8; Self::LEN] =
             text.as_bytes().try_into().map_err(|_| IdError::Length { expected: Self::LEN, found: text.len() })?;
-        if bytes.first() != Some(&b's') || bytes.iter().any(|b| digit_value(*b).is_none()) {
+        if bytes.first() != Some(&b's') || !bytes.iter().all(|byte| is_digit(*byte)) {
             return Err(IdError::Alphabet);
         }
         let id = Self(bytes);
         let max = (1_u128 << 72) - 1;
-        if id.number() > max {
+        if id.bits() > max {
             return Err(IdError::Range { number: u64::MAX, max: u64::MAX });
         }
         Ok(id)
@@ -297,6 +338,24 @@ mod tests {
             prop_assert_eq!(id.epoch().get(), epoch);
             prop_assert_eq!(id.sequence().get(), sequence);
             prop_assert_eq!(id.as_str().parse::<ClientOrderId>().unwrap(), id);
+        }
+    }
+
+    #[test]
+    fn digits_are_those_of_the_number_in_base_36() {
+        let tag = InstanceTag::from_number(7);
+        for (epoch, sequence) in
+            [(0, 0), (0, 35), (1, 0), (3, 77), (Epoch::MAX, 0), (0, Sequence::MAX), (Epoch::MAX, Sequence::MAX)]
+        {
+            let id = ClientOrderId::new(tag, Epoch::new(epoch).unwrap(), Sequence::new(sequence).unwrap());
+            let mut number = (u128::from(epoch) << 48) | u128::from(sequence);
+            let mut text = Vec::new();
+            for _ in 0..NUMBER_DIGITS {
+                text.push(DIGITS[usize::try_from(number % 36).unwrap()]);
+                number /= 36;
+            }
+            text.reverse();
+            assert_eq!(id.as_str().as_bytes(), [tag.as_str().as_bytes(), &text].concat(), "{epoch} {sequence}");
         }
     }
 

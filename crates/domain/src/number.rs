@@ -118,7 +118,11 @@ impl Scaled {
     ///
     /// # Errors
     /// [`NumberError::TooPrecise`] when digits would be lost, [`NumberError::Range`] when it does not fit.
+    #[inline]
     pub fn rescaled(self, decimals: u8) -> Result<i64, NumberError> {
+        if self.decimals == decimals {
+            return Ok(self.mantissa);
+        }
         if self.decimals <= decimals {
             let factor = pow10(decimals - self.decimals).ok_or(NumberError::Range)?;
             return self.mantissa.checked_mul(factor).ok_or(NumberError::Range);

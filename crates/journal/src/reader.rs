@@ -67,7 +67,15 @@ impl JournalReader {
     ///
     /// # Errors
     /// [`JournalError`]: the first record that is missing, unreadable or does not fit the chain.
-    pub fn replay(&self, mut take: impl FnMut(&OrderEvent)) -> Result<Stored, JournalError> {
+    pub fn replay(&self, take: impl FnMut(&OrderEvent)) -> Result<Stored, JournalError> {
+        // One moment for records and head: the writer may be at work.
+        let moment = self.db.unchecked_transaction()?;
+        let stored = self.walk(take);
+        moment.finish()?;
+        stored
+    }
+
+    fn walk(&self, mut take: impl FnMut(&OrderEvent)) -> Result<Stored, JournalError> {
         let mut statement = self.db.prepare("SELECT seq, at, body, hash FROM events ORDER BY seq")?;
         let mut rows = statement.query([])?;
         let mut stored = Stored { last: 0, head: Chain::START, at: UnixNanos(0) };

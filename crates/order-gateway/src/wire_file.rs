@@ -43,7 +43,7 @@ pub struct WireLogBounds {
 
 impl Default for WireLogBounds {
     fn default() -> Self {
-        Self { segment_bytes_max: 64 * 1024 * 1024, bytes_max: 1024 * 1024 * 1024 }
+        Self { segment_bytes_max: 4 * 1024 * 1024, bytes_max: 1024 * 1024 * 1024 }
     }
 }
 
@@ -100,6 +100,20 @@ impl WireLog {
     /// # Errors
     /// [`WireLogError::Io`]; what could be deleted is deleted.
     pub fn delete_through(&mut self, journalled: u64) -> Result<usize, WireLogError> {
+        self.delete_while(|last| last.is_none_or(|last| last.seq <= journalled))
+    }
+
+    /// Deletes closed segments all of whose records were written before `time`, which the journal must have passed.
+    /// Says how many segments were deleted.
+    ///
+    /// # Errors
+    /// [`WireLogError::Io`]; what could be deleted is deleted.
+    pub fn delete_before(&mut self, time: UnixNanos) -> Result<usize, WireLogError> {
+        self.delete_while(|last| last.is_none_or(|last| last.at < time))
+    }
+
+    /// Deletes closed segments, the oldest first, while their last record may go.
+    fn delete_while(&mut self, may_go: impl Fn(Option<WireRecord>) -> bool) -> Result<usize, WireLogError> {
         let mut deleted = 0;
         let open = self.current.is_some().then(|| self.next_segment.saturating_sub(1));
         for (number, path) in segments(&self.dir)? {
@@ -108,8 +122,8 @@ impl WireLog {
             }
             let bytes = fs::read(&path).map_err(WireLogError::io(&path))?;
             let (chunks, _) = bytes.as_chunks::<RECORD_LEN>();
-            let last = chunks.iter().rev().find_map(WireRecord::decode).map_or(0, |record| record.seq);
-            if last > journalled {
+            let last = chunks.iter().rev().find_map(WireRecord::decode);
+            if !may_go(last) {
                 break;
             }
             fs::remove_file(&path).map_err(WireLogError::io(&path))?;
@@ -386,6 +400,20 @@ mod tests {
         assert_eq!(log.delete_through(99).unwrap(), 1, "the open one stays");
         assert_eq!(read_all(home.path()).unwrap().records.iter().map(|r| r.seq).collect::<Vec<_>>(), [5]);
         assert_eq!(log.append(place_record(6)).unwrap(), 6);
+    }
+
+    #[test]
+    fn segments_that_ended_before_a_time_are_deleted_and_the_open_one_stays() {
+        let home = tempfile::tempdir().unwrap();
+        let bounds = WireLogBounds { segment_bytes_max: 3 * RECORD_LEN as u64, ..WireLogBounds::default() };
+        let mut log = WireLog::open(home.path(), bounds).unwrap();
+        for second in 1..=7_u64 {
+            log.append(WireRecord { at: UnixNanos(second * 1_000_000_000), ..place_record(second) }).unwrap();
+        }
+        assert_eq!(log.delete_before(UnixNanos(4_000_000_000)).unwrap(), 1, "two records fit a segment");
+        assert_eq!(log.delete_before(UnixNanos(100_000_000_000)).unwrap(), 2);
+        let left: Vec<u64> = read_all(home.path()).unwrap().records.iter().map(|record| record.seq).collect();
+        assert_eq!(left, [7], "the open segment stays whatever its age");
     }
 
     #[test]

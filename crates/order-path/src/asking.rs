@@ -104,6 +104,12 @@ pub(crate) struct Asking {
     cancels: Vec<(ClientOrderId, MonoNanos)>,
     fills_due: Vec<(VenueId, MonoNanos)>,
     last_run: Vec<(VenueId, MonoNanos)>,
+    /// All fills up to then have been asked for and counted.
+    fills_known: Vec<(VenueId, UnixNanos)>,
+    /// The newest own order that the journal knew at the start: it knows all before it, ended ones included.
+    journalled: Option<ClientOrderId>,
+    /// The newest own order on any record at the start.
+    recorded: Option<ClientOrderId>,
 }
 
 impl Asking {
@@ -117,6 +123,9 @@ impl Asking {
             cancels: Vec::with_capacity(256),
             fills_due: Vec::with_capacity(4),
             last_run: Vec::with_capacity(4),
+            fills_known: Vec::with_capacity(4),
+            journalled: None,
+            recorded: None,
         }
     }
 
@@ -186,6 +195,32 @@ impl Asking {
         }
     }
 
+    pub(crate) fn fills_are_known(&mut self, venue: VenueId, to: UnixNanos) {
+        self.fills_known.retain(|(known, _)| *known != venue);
+        self.fills_known.push((venue, to));
+    }
+
+    /// The journal knows this order. Ids are given in order and journalled in order.
+    pub(crate) fn note_journalled(&mut self, id: ClientOrderId) {
+        self.journalled = self.journalled.max(Some(id));
+        self.note_recorded(id);
+    }
+
+    /// The wire log knows this order.
+    pub(crate) fn note_recorded(&mut self, id: ClientOrderId) {
+        self.recorded = self.recorded.max(Some(id));
+    }
+
+    /// Whether the journal has told all there is to this order, even if it has ended too long ago to be remembered.
+    pub(crate) fn is_journalled(&self, id: ClientOrderId) -> bool {
+        reaches(self.journalled, id)
+    }
+
+    /// Whether some record knew this order at the start.
+    pub(crate) fn was_recorded(&self, id: ClientOrderId) -> bool {
+        reaches(self.recorded, id)
+    }
+
     /// How many orders are being asked about.
     pub(crate) fn probing(&self) -> usize {
         self.probes.len()
@@ -210,7 +245,11 @@ impl Core {
             .min();
         let last_fill = self.last_fill.get(venue.index()).copied().filter(|time| time.0 > 0);
         let missing = self.table.ended_with_missing_fills().map(|order| order.created).min();
-        let since = [last_fill, oldest_live, missing].into_iter().flatten().min().unwrap_or(now.unix);
+        let known = self.asking.fills_known.iter().find(|(known, _)| *known == venue).map(|(_, to)| *to);
+        let since = match known {
+            Some(known) => missing.map_or(known, |missing| missing.min(known)),
+            None => [last_fill, oldest_live, missing].into_iter().flatten().min().unwrap_or(now.unix),
+        };
         self.asking.runs.push(Run {
             venue,
             stage: if fills_only { Stage::Fills(0) } else { Stage::OpenOrders(0) },
@@ -404,6 +443,7 @@ impl Core {
     fn finish(&mut self, venue: VenueId, now: Now, out: &mut dyn Effects) {
         let Some(index) = self.asking.runs.iter().position(|run| run.venue == venue) else { return };
         let run = self.asking.runs.swap_remove(index);
+        self.asking.fills_are_known(venue, run.started);
         if run.fills_only {
             return;
         }
@@ -631,6 +671,10 @@ impl Core {
     pub fn orders_being_asked(&self) -> usize {
         self.asking.probing()
     }
+}
+
+fn reaches(mark: Option<ClientOrderId>, id: ClientOrderId) -> bool {
+    mark.is_some_and(|mark| mark.tag() == id.tag() && id <= mark)
 }
 
 /// Whether an order still has a question that only the venue can answer.

@@ -38,6 +38,8 @@ pub(crate) struct VenueState {
     pub(crate) budget: RateBudget,
     pub(crate) duty: KeyDuty,
     pub(crate) stream_live: bool,
+    /// When its private stream went down, until what rests has been cancelled for that.
+    stream_lost: Option<MonoNanos>,
     pub(crate) reconciled: bool,
     clock: Option<(MonoNanos, u64)>,
     clock_lost: bool,
@@ -63,7 +65,7 @@ pub struct Core {
     pub(crate) stash: VecDeque<(VenueId, messages::FillReport)>,
     pub(crate) foreign: VecDeque<domain::VenueOrderId>,
     pub(crate) jobs: VecDeque<Job>,
-    pub(crate) hold_on_other_instance: bool,
+    pub(crate) hold_on_foreign: bool,
     trading: TradingState,
     halt: Option<HaltReason>,
     journal_ok: bool,
@@ -74,6 +76,7 @@ pub struct Core {
     next_order: u64,
     silences: u32,
     max_uncertainty: Duration,
+    cancel_on_disconnect_after: Duration,
     pub(crate) has_history: Vec<StrategyTag>,
     pub(crate) latest_fills: VecDeque<domain::Fill>,
     /// Venue time of the latest fill counted, for each venue.
@@ -109,6 +112,7 @@ impl Core {
                 setup: venue,
                 duty: KeyDuty::None,
                 stream_live: false,
+                stream_lost: None,
                 reconciled: false,
                 clock: None,
                 clock_lost: false,
@@ -126,7 +130,7 @@ impl Core {
             stash: VecDeque::with_capacity(STASH_MAX + 1),
             foreign: VecDeque::with_capacity(FOREIGN_MAX + 1),
             jobs: VecDeque::with_capacity(JOBS_MAX),
-            hold_on_other_instance: setup.hold_on_other_instance,
+            hold_on_foreign: setup.hold_on_foreign,
             trading: if setup.halted.is_some() { TradingState::Halted } else { TradingState::Active },
             halt: setup.halted,
             journal_ok: true,
@@ -136,6 +140,7 @@ impl Core {
             next_order: 1,
             silences: 0,
             max_uncertainty,
+            cancel_on_disconnect_after: setup.cancel_on_disconnect_after,
             has_history: Vec::new(),
             latest_fills: VecDeque::with_capacity(messages::Restored::FILLS_MAX + 1),
             last_fill,
@@ -666,6 +671,7 @@ impl Core {
 
     fn private_stream(&mut self, venue: VenueId, live: bool, now: Now) {
         if let Some(state) = self.venues.get_mut(venue.index()) {
+            state.stream_lost = if live { None } else { state.stream_lost.or(Some(now.mono)) };
             state.stream_live = live;
             if !live {
                 // Fills may go unseen from here on: nothing new until they have been asked for.
@@ -712,7 +718,30 @@ impl Core {
         if self.trading == TradingState::Halted || self.stopping == Some(true) {
             self.cancel_leftovers();
         }
+        self.cancel_behind_lost_streams(now);
         self.ask_what_is_due(now, out);
+    }
+
+    /// Nobody sees the fills of what rests while a private stream is down: after a while it is cancelled.
+    fn cancel_behind_lost_streams(&mut self, now: Now) {
+        for index in 0..self.venues.len() {
+            let patience = self.cancel_on_disconnect_after;
+            let Some(state) = self.venues.get_mut(index) else { continue };
+            if state.stream_lost.is_none_or(|lost| now.mono.since(lost) < patience) {
+                continue;
+            }
+            state.stream_lost = None;
+            for id in self.table.live_ids() {
+                let here = self
+                    .table
+                    .get(&id)
+                    .and_then(|order| self.instrument(order.instrument))
+                    .is_some_and(|instrument| instrument.venue.index() == index);
+                if here {
+                    self.queue(Job::Cancel(id));
+                }
+            }
+        }
     }
 
     /// A halt's or shutdown's cancels that failed are made again until nothing rests.

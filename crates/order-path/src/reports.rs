@@ -153,9 +153,10 @@ impl Core {
         now: Now,
         out: &mut dyn Effects,
     ) -> bool {
-        if matches!(update.status, domain::VenueOrderStatus::Cancelled | domain::VenueOrderStatus::Rejected)
-            && update.filled.mantissa == 0
-        {
+        let rests = matches!(update.status, domain::VenueOrderStatus::Live | domain::VenueOrderStatus::PartlyFilled);
+        let issued_now = self.venues.get(venue.index()).is_some_and(|state| state.setup.epoch == id.epoch());
+        if !rests && (update.filled.mantissa == 0 || issued_now || self.asking.was_recorded(id)) {
+            // It moved nothing, or it was known, was counted, and has ended too long ago to be remembered.
             return false;
         }
         let Some(instrument) = self.instrument_by_symbol(venue, &update.symbol) else { return false };
@@ -211,8 +212,13 @@ impl Core {
             EventBody::ForeignOrder { venue, venue_order_id: update.venue_order_id, other_instance: ours_elsewhere };
         self.publish(body, now, out);
         let resting = matches!(update.status, domain::VenueOrderStatus::Live | domain::VenueOrderStatus::PartlyFilled);
-        if ours_elsewhere && resting && self.hold_on_other_instance {
-            self.halt(HaltReason::ForeignInstance, note("another instance's order rests on this account"), now, out);
+        if resting && (ours_elsewhere || self.hold_on_foreign) {
+            self.halt(
+                HaltReason::ForeignInstance,
+                note("an order that is not this instance's rests on this account"),
+                now,
+                out,
+            );
         }
     }
 

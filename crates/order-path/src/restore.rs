@@ -14,7 +14,11 @@ impl Core {
         self.set_next_event(event.seq.saturating_add(1));
         match &event.body {
             EventBody::Instrument(version) => self.add_version(*version),
-            EventBody::Placed { order, .. } | EventBody::Order { order, .. } => self.restore_order(*order),
+            EventBody::Placed { order, .. } | EventBody::Order { order, .. } => {
+                self.asking.note_journalled(order.id);
+                self.restore_order(*order);
+            }
+            EventBody::Reconciled { venue, .. } => self.asking.fills_are_known(*venue, event.at),
             EventBody::Filled { fill, .. } => self.restore_fill(fill),
             EventBody::Trading { state, .. } if self.trading().0 != TradingState::Halted => {
                 // A halt is remembered by its flag alone, so that lifting it cannot be undone by a replay.
@@ -55,15 +59,20 @@ impl Core {
         }
     }
 
-    /// Takes in a recorded place request that the journal may not know: it left, or may have left.
-    pub fn restore_wire_order(&mut self, order: WireOrder) {
-        if self.table.get(&order.id).is_some() {
-            return;
+    /// Takes in a recorded place request that the journal may not know: it left, or may have left. `false`: the
+    /// journal knows the order, be it that it ended long ago and is remembered no more. Comes after every
+    /// [`Core::restore`].
+    pub fn restore_wire_order(&mut self, order: WireOrder) -> bool {
+        self.asking.note_recorded(order.id);
+        if self.asking.is_journalled(order.id) || self.table.get(&order.id).is_some() {
+            return false;
         }
         let order = Order { state: OrderState::Unknown, cancel: CancelState::None, ..order };
-        if self.table.insert(order) {
+        let taken = self.table.insert(order);
+        if taken {
             self.exposure.on_order(None, &order);
         }
+        taken
     }
 
     /// Ends the rebuilding: whatever had been signed or sent without an answer is unknown until the venue says

@@ -5,16 +5,42 @@
 
 use domain::{ClientOrderId, Order, VenueOrderId, VenueTradeId};
 use std::collections::{HashMap, HashSet, VecDeque};
-use std::hash::{BuildHasherDefault, DefaultHasher};
+use std::hash::{BuildHasherDefault, DefaultHasher, Hasher};
 
+/// For texts of the venue, which it could choose so that they collide.
 type Fixed = BuildHasherDefault<DefaultHasher>;
+/// For our own ids.
+type OwnIds = BuildHasherDefault<OwnIdHasher>;
+
+/// Hashes an id of ours by its last digits, which count the orders up.
+#[derive(Debug, Default)]
+pub(crate) struct OwnIdHasher(u64);
+
+impl Hasher for OwnIdHasher {
+    fn write(&mut self, bytes: &[u8]) {
+        if let Some(tail) = bytes.last_chunk::<8>() {
+            self.0 ^= u64::from_le_bytes(*tail);
+            return;
+        }
+        for byte in bytes {
+            self.0 = self.0.rotate_left(8) ^ u64::from(*byte);
+        }
+    }
+
+    fn finish(&self) -> u64 {
+        // Both halves of the product: every digit reaches the high and the low bits.
+        const ODD: u128 = 0x9E37_79B9_7F4A_7C15;
+        let product = u128::from(self.0) * ODD;
+        u64::try_from((product >> 64) ^ (product & u128::from(u64::MAX))).unwrap_or(0)
+    }
+}
 
 /// Orders by id, with the venue's ids beside.
 #[derive(Debug)]
 pub(crate) struct OrderTable {
     slots: Vec<Option<Order>>,
     free: Vec<usize>,
-    by_id: HashMap<ClientOrderId, usize, Fixed>,
+    by_id: HashMap<ClientOrderId, usize, OwnIds>,
     by_venue_id: HashMap<VenueOrderId, usize, Fixed>,
     ended: VecDeque<usize>,
 }
@@ -30,7 +56,7 @@ impl OrderTable {
         Self {
             slots: vec![None; room],
             free: (0..room).rev().collect(),
-            by_id: HashMap::with_capacity_and_hasher(room, Fixed::default()),
+            by_id: HashMap::with_capacity_and_hasher(room, OwnIds::default()),
             by_venue_id: HashMap::with_capacity_and_hasher(room, Fixed::default()),
             ended: VecDeque::with_capacity(Self::ENDED_MAX + 1),
         }
@@ -75,9 +101,12 @@ impl OrderTable {
     pub(crate) fn put(&mut self, order: Order) {
         let Some(slot) = self.by_id.get(&order.id).copied() else { return };
         let Some(place) = self.slots.get_mut(slot) else { return };
-        let was_live = place.is_some_and(|before| !before.state.is_terminal());
+        let was_live = place.as_ref().is_some_and(|before| !before.state.is_terminal());
+        let known_as = place.as_ref().and_then(|before| before.venue_order_id);
         *place = Some(order);
-        if let Some(venue_id) = order.venue_order_id {
+        if let Some(venue_id) = order.venue_order_id
+            && known_as != Some(venue_id)
+        {
             self.by_venue_id.insert(venue_id, slot);
         }
         if was_live && order.state.is_terminal() {
@@ -151,5 +180,29 @@ impl SeenTrades {
             self.set.remove(&oldest);
         }
         true
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use domain::{Epoch, InstanceTag, Sequence};
+    use std::hash::BuildHasher as _;
+
+    #[test]
+    fn ids_that_follow_each_other_spread_over_all_buckets() {
+        const BUCKETS: usize = 4_096;
+        let mut low = vec![0_u32; BUCKETS];
+        let mut high = [0_u32; 128];
+        let build = OwnIds::default();
+        for number in 1..=4 * 4_096 {
+            let (epoch, sequence) = (Epoch::new(7).unwrap(), Sequence::new(number).unwrap());
+            let hash = build.hash_one(ClientOrderId::new(InstanceTag::from_number(9), epoch, sequence));
+            low[usize::try_from(hash).unwrap() % BUCKETS] += 1;
+            high[usize::try_from(hash >> 57).unwrap()] += 1;
+        }
+        // Four to a bucket on average; what chance would do stays far below these bounds.
+        assert!(low.iter().max() < Some(&24) && low.iter().filter(|count| **count == 0).count() < BUCKETS / 8);
+        assert!(high.iter().all(|count| (32..512).contains(count)), "{high:?}");
     }
 }

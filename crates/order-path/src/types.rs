@@ -88,10 +88,12 @@ pub struct Setup {
     pub account: String,
     /// Account limits.
     pub limits: Limits,
+    /// Resting orders are cancelled when a venue's private stream has been down for so long.
+    pub cancel_on_disconnect_after: Duration,
     /// How long a venue's index may lag behind its matching engine.
     pub index_delay: Duration,
-    /// Whether orders of other instances of this program hold the start.
-    pub hold_on_other_instance: bool,
+    /// Whether orders that nobody's tag marks hold trading; those of other instances of this program always do.
+    pub hold_on_foreign: bool,
     /// The halt found at start, if any.
     pub halted: Option<HaltReason>,
 }

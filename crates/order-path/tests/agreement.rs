@@ -226,7 +226,8 @@ fn setup(epoch: u32) -> Setup {
         account: "test".to_owned(),
         limits,
         index_delay: Duration::from_secs(5),
-        hold_on_other_instance: true,
+        cancel_on_disconnect_after: Duration::from_secs(10),
+        hold_on_foreign: true,
         halted: None,
     }
 }
@@ -569,6 +570,23 @@ fn an_order_that_never_arrived_is_given_up_only_after_two_rounds_of_not_found() 
     assert_eq!(world.core.exposure().unknown_orders(), 1, "one round does not prove absence");
     world.settle();
     assert_eq!(world.core.exposure().unknown_orders(), 0);
+    world.agrees();
+}
+
+#[test]
+fn resting_orders_are_cancelled_when_the_private_stream_stays_down() {
+    let mut world = World::new();
+    world.place(Side::Buy, 5, 10, 10);
+    world.line(false);
+    world.pass(Duration::from_secs(9));
+    world.jobs(&mut || 10);
+    let rests = |world: &World| world.venue.orders.values().filter(|o| o.status == VenueOrderStatus::Live).count();
+    assert_eq!(rests(&world), 1, "a short cut costs nothing");
+    world.pass(Duration::from_secs(2));
+    world.jobs(&mut || 10);
+    assert_eq!(rests(&world), 0, "nobody would see its fills");
+    world.line(true);
+    world.settle();
     world.agrees();
 }
 

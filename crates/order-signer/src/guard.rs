@@ -79,10 +79,10 @@ impl IdGuard {
         if order.id.tag() != self.identity.tag {
             return Err(IdDoubt::ForeignTag);
         }
-        if order.id.epoch() != self.identity.epoch {
+        let (epoch, sequence) = order.id.number();
+        if epoch != self.identity.epoch {
             return Err(IdDoubt::OtherEpoch);
         }
-        let sequence = order.id.sequence();
         if self.watermark.is_none_or(|watermark| sequence > watermark) {
             self.watermark = Some(sequence);
             self.remember(Signed { order: *order, first: now, again: 0 });

@@ -5,20 +5,17 @@
 
 use crate::guard::{IdGuard, Identity};
 use crate::offset::AcceptedOffset;
+use crate::paths::ClearedPaths;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD as BASE64;
 use domain::{Clock, UnixNanos};
 use messages::{KeyDuty, SignIntent, SignRefusal, Verb};
 use secrets::{MemoryLevel, SecretBytes, SigningKey};
-use signing::{Isolation, MemoryKind, Seal, SignedRequest, SignerHello, SignerPort};
+use signing::{Blanks, Isolation, MemoryKind, Seal, SignedRequest, SignerHello, SignerPort, StandingHeaders};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU8, AtomicU64, Ordering};
 use venue_api::{Credentials, Draft, Method, SignatureEncoding, SigningCodec};
 use zeroize::Zeroize as _;
-
-/// Parts of a path that move money or manage keys. No codec builds them; this is the second look.
-const DENIED_PATH_PARTS: [&[u8]; 7] =
-    [b"withdraw", b"transfer", b"sub-account", b"subaccount", b"apikey", b"api-key", b"/user/"];
 
 /// What one account's signer has done, for metrics.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -105,6 +102,13 @@ impl LoadedKey {
         let mac = SigningKey::new(secret).map_err(|_| SignRefusal::NoKey)?;
         Ok(Self { mac, key, passphrase })
     }
+
+    fn credentials(&self) -> Result<Credentials<'_>, SignRefusal> {
+        Ok(Credentials {
+            key: self.key.expose_text().ok_or(SignRefusal::NoKey)?,
+            passphrase: self.passphrase.expose_text().ok_or(SignRefusal::NoKey)?,
+        })
+    }
 }
 
 /// Signs for one account on the caller's thread.
@@ -119,7 +123,33 @@ pub struct InlineSigner {
     /// A log-in is a bearer right; false where orders could be entered over it.
     may_log_in: bool,
     draft: Box<Draft>,
+    blanks: Blanks,
+    standing: Standing,
+    cleared: ClearedPaths,
     shared: SignerHandle,
+}
+
+/// The headers that stay the same, for each method; what could not be written is refused when it is needed.
+struct Standing([Result<StandingHeaders, SignRefusal>; 3]);
+
+impl Standing {
+    fn new(key: &LoadedKey, codec: &dyn SigningCodec) -> Self {
+        Self([Method::Get, Method::Post, Method::Delete].map(|method| {
+            let credentials = key.credentials()?;
+            StandingHeaders::new(|headers| codec.standing_headers(method, credentials, headers))
+        }))
+    }
+
+    fn of(&self, method: Method) -> Result<Option<&StandingHeaders>, SignRefusal> {
+        let [get, post, delete] = &self.0;
+        let lines = match method {
+            Method::Get => get,
+            Method::Post => post,
+            Method::Delete => delete,
+            Method::Frame => return Ok(None),
+        };
+        lines.as_ref().map(Some).map_err(|refusal| *refusal)
+    }
 }
 
 /// Length of a signature as text, in bytes: 64 hexadecimal digits; base64 needs 44.
@@ -145,6 +175,9 @@ impl InlineSigner {
         }));
         shared.set_duty(duty);
         Self {
+            standing: Standing::new(&key, &*codec),
+            cleared: ClearedPaths::default(),
+            blanks: Blanks::new(),
             key,
             codec,
             clock,
@@ -216,18 +249,18 @@ impl InlineSigner {
     fn build(&mut self, intent: &SignIntent, at: UnixNanos) -> Result<SignedRequest, SignRefusal> {
         self.draft.clear();
         self.codec.draft(intent, at, &mut self.draft)?;
-        if is_denied(&self.draft.target) || self.draft.prehash.is_empty() {
+        let verb = intent.verb();
+        if self.draft.prehash.is_empty() || !self.cleared.allows(verb, &self.draft.target) {
             return Err(SignRefusal::Unsupported);
         }
         let mac = self.key.mac.sign(&[self.draft.prehash.as_slice()]);
         let mut text = [0_u8; SIGNATURE_TEXT_MAX];
         let signature = write_signature(self.codec.encoding(), &mac, &mut text)?;
-        let mut seal = Seal::new(intent.verb(), self.draft.method, &self.draft.target)?;
-        let credentials = Credentials {
-            key: self.key.key.expose_text().ok_or(SignRefusal::NoKey)?,
-            passphrase: self.key.passphrase.expose_text().ok_or(SignRefusal::NoKey)?,
-        };
-        self.codec.finish(&mut self.draft, signature, credentials, &mut seal)?;
+        let mut seal = Seal::new(&self.blanks, verb, self.draft.method, &self.draft.target)?;
+        if let Some(lines) = self.standing.of(self.draft.method)? {
+            seal.standing(lines)?;
+        }
+        self.codec.finish(&mut self.draft, signature, self.key.credentials()?, &mut seal)?;
         let signed = seal.close(&self.draft.body);
         if self.draft.method == Method::Frame {
             // A log-in frame names key and passphrase: leave no copy in the reused buffer.
@@ -300,16 +333,6 @@ pub const fn duty_allows(duty: KeyDuty, verb: Verb) -> bool {
         KeyDuty::CancelOnly => !matches!(verb, Verb::Place),
         KeyDuty::Full => true,
     }
-}
-
-fn is_denied(target: &[u8]) -> bool {
-    let path = target.split(|byte| *byte == b'?').next().unwrap_or(target);
-    (0..path.len()).any(|at| {
-        let rest = path.get(at..).unwrap_or(&[]);
-        // Most bytes begin no denied part; only those that do are compared.
-        matches!(rest.first(), Some(b'w' | b't' | b's' | b'a' | b'/'))
-            && DENIED_PATH_PARTS.iter().any(|part| rest.starts_with(part))
-    })
 }
 
 fn write_signature<'a>(

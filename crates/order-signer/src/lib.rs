@@ -16,6 +16,7 @@ mod epoch;
 mod guard;
 mod inline;
 mod offset;
+mod paths;
 mod record;
 
 pub use custody::{Custody, CustodyError, NewKey, allowed_transition, duty_at_start};

@@ -6,9 +6,9 @@
 mod window;
 
 use crate::exposure::{Exposure, View};
-use crate::fixed::{Atto, BILLION};
+use crate::fixed::{Atto, BILLION, product};
 use crate::limits::{FixedBudget, FixedLimits, Limits, LoosenRefused, StrategyLimits, on_grid};
-use domain::{InstrumentStatus, InstrumentVersion, MonoNanos, Side, StrategyTag};
+use domain::{InstrumentStatus, InstrumentVersion, MonoNanos, Qty, Side, StrategyTag};
 use messages::{HaltReason, OrderIntent, RefuseReason, TopUsed, TradingState};
 use window::{Outcomes, Pace, Recent};
 
@@ -136,7 +136,7 @@ impl RiskGuard {
             return Err(RefuseReason::Duplicate);
         }
         ownership_allows(intent.side, qty, &view)?;
-        self.budget_allows(intent, qty, &view)?;
+        self.budget_allows(intent, qty, notional, &view)?;
         balance_allows(intent.side, qty, notional, &view)?;
         self.orders.take(now);
         self.recent.remember(intent, now);
@@ -242,7 +242,7 @@ impl RiskGuard {
         }
         let doubled_mid = i128::from(top.bid.0) + i128::from(top.ask.0);
         let distance = (2 * i128::from(intent.price.price().0) - doubled_mid).abs();
-        let allowed = self.fixed.collar.checked_mul(doubled_mid).ok_or(RefuseReason::Arithmetic)?;
+        let allowed = product(self.fixed.collar, doubled_mid).ok_or(RefuseReason::Arithmetic)?;
         if distance * BILLION > allowed {
             return Err(RefuseReason::PriceCollar);
         }
@@ -263,7 +263,7 @@ impl RiskGuard {
         }
         let worst = view
             .scale
-            .value(view.position, doubled_mid)
+            .value(view.position_steps, doubled_mid)
             .and_then(|value| value.checked_add(view.open_buy_notional)?.checked_add(notional))
             .ok_or(RefuseReason::Arithmetic)?;
         if worst > self.fixed.position_notional {
@@ -275,17 +275,32 @@ impl RiskGuard {
         Ok(())
     }
 
-    fn budget_allows(&self, intent: &OrderIntent, qty: Atto, view: &View<'_>) -> Result<(), RefuseReason> {
+    fn budget_allows(
+        &self,
+        intent: &OrderIntent,
+        qty: Atto,
+        notional: Atto,
+        view: &View<'_>,
+    ) -> Result<(), RefuseReason> {
         let Some((_, budget)) = self.budgets.iter().find(|(tag, _)| *tag == intent.strategy) else { return Ok(()) };
-        if view.own.open_orders >= budget.open_orders {
+        if view.own.open_orders >= budget.open_orders || notional > budget.order_notional {
             return Err(RefuseReason::StrategyBudget);
         }
         if intent.side == Side::Sell {
             return Ok(());
         }
         let worst = view.own.position.checked_add(view.own.open_buy).and_then(|held| held.checked_add(qty));
-        let within = worst.ok_or(RefuseReason::Arithmetic)? <= budget.position
-            && view.own.day > budget.daily_loss.saturating_neg();
+        let worst = worst.ok_or(RefuseReason::Arithmetic)?;
+        if let Some(most) = budget.position_notional {
+            // Counted in whole steps, rounded up, at the price of this order.
+            let step = view.scale.qty(Qty(1)).ok_or(RefuseReason::Arithmetic)?.max(1);
+            let steps = i64::try_from(worst.saturating_add(step - 1) / step).map_err(|_| RefuseReason::Arithmetic)?;
+            let value = view.scale.notional(intent.price.price(), Qty(steps)).ok_or(RefuseReason::Arithmetic)?;
+            if value > most {
+                return Err(RefuseReason::StrategyBudget);
+            }
+        }
+        let within = worst <= budget.position && view.own.day > budget.daily_loss.saturating_neg();
         if within { Ok(()) } else { Err(RefuseReason::StrategyBudget) }
     }
 }

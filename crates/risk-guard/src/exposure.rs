@@ -9,11 +9,11 @@
 mod ledger;
 mod open;
 
-use crate::fixed::{Atto, BILLION, Scale, atto};
+use crate::fixed::{Atto, Scale, atto};
 use crate::limits::down_to_lot;
 use domain::{
-    Amount, Asset, Fill, Instrument, InstrumentId, InstrumentVersion, Notional, Order, Pnl, Qty, StrategyTag,
-    UnixNanos, VenueId,
+    Amount, Asset, Fill, Instrument, InstrumentId, InstrumentVersion, Notional, Order, OrderState, Pnl, Qty,
+    StrategyTag, UnixNanos, VenueId,
 };
 use messages::{PositionAfter, TopUsed};
 use open::OpenOrder;
@@ -80,6 +80,8 @@ struct Slot {
     lot: i64,
     /// Sum over strategies.
     position: Atto,
+    /// `position` in quantity mantissas of the current version, rounded up.
+    position_steps: i128,
     /// Doubled mid in the current price decimals; zero before the first mark.
     doubled_mid: i128,
     /// The mid, or the latest fill's price before the first mark.
@@ -125,7 +127,8 @@ impl Balance {
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct View<'a> {
     pub(crate) scale: &'a Scale,
-    pub(crate) position: Atto,
+    /// The position over all strategies in quantity mantissas, rounded up.
+    pub(crate) position_steps: i128,
     pub(crate) open_buy_notional: Atto,
     pub(crate) unknown: u32,
     pub(crate) best_buy: Option<Atto>,
@@ -159,6 +162,8 @@ pub struct Exposure {
     pnl: ProfitLoss,
     peak: Decimal,
     drawdown: Decimal,
+    /// `drawdown` in billionths.
+    drawdown_billionths: i128,
     gross: Atto,
     open_orders: u32,
     unknown_orders: u32,
@@ -190,6 +195,7 @@ impl Exposure {
             pnl: ProfitLoss::default(),
             peak: Decimal::ZERO,
             drawdown: Decimal::ZERO,
+            drawdown_billionths: 0,
             gross: 0,
             open_orders: 0,
             unknown_orders: 0,
@@ -225,6 +231,7 @@ impl Exposure {
             current: scale,
             lot: instrument.version.lot,
             position: 0,
+            position_steps: 0,
             doubled_mid: 0,
             mark: Decimal::ZERO,
             open_buy_notional: 0,
@@ -260,7 +267,9 @@ impl Exposure {
     /// Counts an order as it is now; `before` is what it was, as known to the caller. The same order again changes
     /// nothing.
     pub fn on_order(&mut self, before: Option<&Order>, after: &Order) {
-        if before == Some(after) {
+        // An order that has only been checked counts for nothing yet, and no later state goes back to it.
+        let new = before.is_none() && after.state == OrderState::Checked && after.filled <= after.filled_by_fills;
+        if new || before == Some(after) {
             return;
         }
         let done = self.recount(after);
@@ -406,8 +415,8 @@ impl Exposure {
     }
 
     /// The drawdown in billionths.
-    pub(crate) fn drawdown_billionths(&self) -> i128 {
-        atto(self.drawdown).map_or(i128::MAX, |units| units / BILLION)
+    pub(crate) const fn drawdown_billionths(&self) -> i128 {
+        self.drawdown_billionths
     }
 
     pub(crate) const fn gross_atto(&self) -> Atto {
@@ -424,9 +433,11 @@ impl Exposure {
         let row_index = self.rows.iter().position(|row| row.tag == strategy)?;
         let row = self.rows.get(row_index)?;
         let cell = self.cells.get(row_index * self.slots.len() + version.id.index())?;
+        let scale = slot.scale(version.version)?;
+        let current = slot.current.version == version.version;
         Some(View {
-            scale: slot.scale(version.version)?,
-            position: slot.position,
+            scale,
+            position_steps: if current { slot.position_steps } else { scale.steps_up(slot.position)? },
             open_buy_notional: slot.open_buy_notional,
             unknown: slot.unknown,
             best_buy: slot.best_buy,
@@ -490,6 +501,7 @@ impl Slot {
             self.doubled_mid = 0;
         }
         self.current = scale;
+        self.position_steps = scale.steps_up(self.position)?;
         if !self.scales.iter().flatten().any(|known| known.version == scale.version) {
             self.scales.rotate_right(1);
             *self.scales.first_mut()? = Some(scale);

@@ -31,11 +31,19 @@ fn power(exponent: u32) -> Option<i128> {
     POWERS.get(usize::try_from(exponent).ok()?).copied()
 }
 
+/// The product, or `None` beyond the range. Most factors fit 64 bits, where nothing can overflow.
+pub(crate) fn product(a: i128, b: i128) -> Option<i128> {
+    match (i64::try_from(a), i64::try_from(b)) {
+        (Ok(a), Ok(b)) => Some(i128::from(a) * i128::from(b)),
+        _ => a.checked_mul(b),
+    }
+}
+
 /// `number` in units of 10^-18; digits beyond are cut towards zero.
 pub(crate) fn atto(number: Decimal) -> Option<Atto> {
     let scale = number.scale();
     if scale <= ATTO_DECIMALS {
-        return number.mantissa().checked_mul(power(ATTO_DECIMALS - scale)?);
+        return product(number.mantissa(), power(ATTO_DECIMALS - scale)?);
     }
     number.mantissa().checked_div(power(scale - ATTO_DECIMALS)?)
 }
@@ -85,18 +93,18 @@ impl Scale {
 
     /// Price times quantity; rounded up where the decimals exceed 18, never down.
     pub(crate) fn notional(&self, price: Price, qty: Qty) -> Option<Atto> {
-        let product = i128::from(price.0) * i128::from(qty.0);
+        let exact = i128::from(price.0) * i128::from(qty.0);
         if self.notional_factor > 0 {
-            return product.checked_mul(self.notional_factor);
+            return product(exact, self.notional_factor);
         }
         let divisor = self.notional_factor.checked_neg()?;
-        let rest = product.checked_rem(divisor)?;
-        product.checked_div(divisor)?.checked_add(i128::from(rest > 0))
+        let rest = exact.checked_rem(divisor)?;
+        exact.checked_div(divisor)?.checked_add(i128::from(rest > 0))
     }
 
     /// A quantity as an amount; exact.
     pub(crate) fn qty(&self, qty: Qty) -> Option<Atto> {
-        i128::from(qty.0).checked_mul(self.qty_factor)
+        product(i128::from(qty.0), self.qty_factor)
     }
 
     /// An amount as a quantity, cut down to the mantissa's last digit.
@@ -104,23 +112,26 @@ impl Scale {
         i64::try_from(amount.checked_div_euclid(self.qty_factor)?).ok()
     }
 
-    /// What `amount` of base is worth at half of `doubled_mid`, in quote; rounded up away from zero.
-    pub(crate) fn value(&self, amount: Atto, doubled_mid: i128) -> Option<Atto> {
-        // The amount goes to whole quantity mantissas first, away from zero, so that the product fits.
+    /// An amount in whole quantity mantissas, rounded up: what [`Self::value`] takes, so that its product fits.
+    pub(crate) fn steps_up(&self, amount: Atto) -> Option<i128> {
         let down = amount.checked_div_euclid(self.qty_factor)?;
-        let mantissa = if down.checked_mul(self.qty_factor)? == amount { down } else { down.checked_add(1)? };
-        let product = mantissa.checked_mul(doubled_mid)?;
+        if down.checked_mul(self.qty_factor)? == amount { Some(down) } else { down.checked_add(1) }
+    }
+
+    /// What so many quantity mantissas of base are worth at half of `doubled_mid`, in quote; rounded up.
+    pub(crate) fn value(&self, steps: i128, doubled_mid: i128) -> Option<Atto> {
+        let exact = product(steps, doubled_mid)?;
         let doubled = if self.notional_factor > 0 {
-            product.checked_mul(self.notional_factor)?
+            product(exact, self.notional_factor)?
         } else {
-            product.checked_div_euclid(self.notional_factor.checked_neg()?)?.checked_add(1)?
+            exact.checked_div_euclid(self.notional_factor.checked_neg()?)?.checked_add(1)?
         };
         doubled.checked_add(1)?.checked_div(2)
     }
 
     /// A price mantissa on a scale that all versions share (18 decimals), for comparing prices across versions.
     pub(crate) fn price(&self, price: Price) -> Option<Atto> {
-        i128::from(price.0).checked_mul(self.price_factor)
+        product(i128::from(price.0), self.price_factor)
     }
 
     /// The mid of which `doubled` is twice the mantissa, as a decimal; exact.
@@ -155,6 +166,11 @@ mod tests {
         }
 
         #[test]
+        fn product_is_the_checked_one(a in any::<i128>(), b in any::<i128>(), shift in 0_u32..127) {
+            prop_assert_eq!(product(a >> shift, b >> shift), (a >> shift).checked_mul(b >> shift));
+        }
+
+        #[test]
         fn notional_beyond_eighteen_decimals_is_never_too_small(price in 1_i64..1_000_000_000, qty in 1_i64..1_000_000_000) {
             let mut version = version();
             (version.price_decimals, version.qty_decimals) = (12, 9);
@@ -167,7 +183,7 @@ mod tests {
         #[test]
         fn value_at_mid_is_rounded_up_by_less_than_a_quantity_step(amount in 0_i128..1_000_000_000_000_000_000_000, mid in 2_i128..100_000_000) {
             let scale = Scale::of(&version()).unwrap();
-            let value = scale.value(amount, mid).unwrap();
+            let value = scale.value(scale.steps_up(amount).unwrap(), mid).unwrap();
             // version(): price decimals 2, quantity decimals 6.
             let exact_times_200 = amount * mid;
             prop_assert!(value * 200 >= exact_times_200);

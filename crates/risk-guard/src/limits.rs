@@ -155,6 +155,10 @@ impl Limits {
 pub struct StrategyLimits {
     /// Largest position on its instrument if every open order filled, in base; `None`: the account's limits alone.
     pub max_position: Option<Amount>,
+    /// Largest value of that position at the order's price, in quote; `None`: the account's limits alone.
+    pub max_position_notional: Option<Amount>,
+    /// Largest value of one of its orders, in quote; `None`: the account's limit alone.
+    pub max_order_notional: Option<Amount>,
     /// Loss since 00:00 UTC from which it may only reduce, in quote; `None`: the account's limit alone.
     pub max_daily_loss: Option<Amount>,
     /// Its orders that may rest at once; `None`: the account's limit alone.
@@ -193,6 +197,8 @@ impl FixedLimits {
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct FixedBudget {
     pub(crate) position: Atto,
+    pub(crate) position_notional: Option<Atto>,
+    pub(crate) order_notional: Atto,
     pub(crate) daily_loss: Atto,
     pub(crate) open_orders: u32,
 }
@@ -201,6 +207,8 @@ impl FixedBudget {
     pub(crate) fn of(limits: &StrategyLimits) -> Self {
         Self {
             position: limits.max_position.map_or(Atto::MAX, |amount| atto_limit(amount.0)),
+            position_notional: limits.max_position_notional.map(|amount| atto_limit(amount.0)),
+            order_notional: limits.max_order_notional.map_or(Atto::MAX, |amount| atto_limit(amount.0)),
             daily_loss: limits.max_daily_loss.map_or(Atto::MAX, |amount| atto_limit(amount.0)),
             open_orders: limits.max_open_orders.unwrap_or(u32::MAX),
         }

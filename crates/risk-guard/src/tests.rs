@@ -357,6 +357,16 @@ fn a_strategys_own_budget_binds_it_and_nobody_else() {
     desk.refuses(&buy(9_990, 11), RefuseReason::StrategyBudget);
     desk.accepts(&OrderIntent { strategy: StrategyTag(2), ..buy(9_990, 11) });
     desk.accepts(&sell(10_010, 10));
+    let worth = |lots: i64| version().notional(Price(9_990), Qty(lots * 1_000)).map(|notional| Amount(notional.0));
+    let position_notional = |steps| StrategyLimits { max_position_notional: worth(steps), ..StrategyLimits::default() };
+    desk.budgets = vec![(StrategyTag(1), position_notional(25))];
+    desk.accepts(&buy(9_990, 10));
+    desk.budgets = vec![(StrategyTag(1), position_notional(24))];
+    desk.refuses(&buy(9_990, 10), RefuseReason::StrategyBudget);
+    let order_notional = |steps| StrategyLimits { max_order_notional: worth(steps), ..StrategyLimits::default() };
+    desk.budgets = vec![(StrategyTag(1), order_notional(10))];
+    desk.accepts(&buy(9_990, 10));
+    desk.refuses(&buy(9_990, 11), RefuseReason::StrategyBudget);
     desk.budgets = vec![(StrategyTag(1), StrategyLimits { max_open_orders: Some(1), ..StrategyLimits::default() })];
     desk.refuses(&buy(9_990, 10), RefuseReason::StrategyBudget);
     desk.budgets = vec![(StrategyTag(1), StrategyLimits { max_open_orders: Some(2), ..StrategyLimits::default() })];

@@ -4,25 +4,29 @@
 //! it is made through [`Seal`], which only `order-signer` may name (`tests/architecture.rs`).
 
 mod outbound;
+mod page;
 
 pub use outbound::*;
+pub use page::Blanks;
 
-use arrayvec::ArrayVec;
 use domain::{Epoch, InstanceTag};
 use messages::{SignIntent, SignRefusal, Verb};
+use page::Page;
+use secrets::SecretBytes;
 use std::fmt;
-use venue_api::{BODY_MAX, HEADERS_MAX, HeaderSink, Method, TARGET_MAX};
+use venue_api::{HEADERS_MAX, HeaderSink, Method};
+use zeroize::Zeroize as _;
 
 /// One request, ready to be sent as it is: {method, target, headers, body}.
 ///
-/// It has no `Debug` that shows bytes: headers carry the API key and passphrase.
+/// Its bytes lie in one place from the signature to the socket, however often the request is moved, and are wiped
+/// there when it is dropped. It has no `Debug` that shows bytes: headers carry the API key and passphrase.
 #[derive(Clone)]
 pub struct SignedRequest {
     verb: Verb,
     method: Method,
-    target: ArrayVec<u8, TARGET_MAX>,
-    headers: ArrayVec<u8, HEADERS_MAX>,
-    body: ArrayVec<u8, BODY_MAX>,
+    /// `None` only while it is being dropped.
+    page: Option<Box<Page>>,
 }
 
 impl fmt::Debug for SignedRequest {
@@ -33,12 +37,9 @@ impl fmt::Debug for SignedRequest {
 
 impl Drop for SignedRequest {
     fn drop(&mut self) {
-        // Headers and log-in frames carry API key and passphrase: leave no copy behind in queues.
-        self.headers.iter_mut().for_each(|byte| *byte = 0);
-        std::hint::black_box(&self.headers);
-        if self.method == Method::Frame {
-            self.body.iter_mut().for_each(|byte| *byte = 0);
-            std::hint::black_box(&self.body);
+        if let Some(page) = self.page.take() {
+            // Headers and log-in frames carry API key and passphrase: leave no copy behind in queues.
+            page.wipe_and_return(self.method == Method::Frame);
         }
     }
 }
@@ -59,18 +60,19 @@ impl SignedRequest {
     /// Path and query.
     #[must_use]
     pub fn target(&self) -> &str {
-        std::str::from_utf8(&self.target).unwrap_or("")
+        self.page.as_ref().and_then(|page| std::str::from_utf8(&page.target).ok()).unwrap_or("")
     }
 
     /// Header names and values, in the order to send.
     pub fn headers(&self) -> impl Iterator<Item = (&str, &str)> {
-        std::str::from_utf8(&self.headers).unwrap_or("").lines().filter_map(|line| line.split_once(": "))
+        let lines = self.page.as_ref().and_then(|page| std::str::from_utf8(&page.headers).ok()).unwrap_or("");
+        lines.lines().filter_map(|line| line.split_once(": "))
     }
 
     /// The exact body, or the frame's text.
     #[must_use]
     pub fn body(&self) -> &[u8] {
-        &self.body
+        self.page.as_ref().map_or(&[], |page| page.body.as_slice())
     }
 }
 
@@ -80,15 +82,24 @@ pub struct Seal {
 }
 
 impl Seal {
-    /// Begins a request whose parts the signer has just built.
+    /// Begins a request, on one of `blanks`, whose parts the signer has just built.
     ///
     /// # Errors
     /// [`SignRefusal::Malformed`] when a part does not fit.
-    pub fn new(verb: Verb, method: Method, target: &[u8]) -> Result<Self, SignRefusal> {
-        let mut request =
-            SignedRequest { verb, method, target: ArrayVec::new(), headers: ArrayVec::new(), body: ArrayVec::new() };
-        request.target.try_extend_from_slice(target).map_err(|_| SignRefusal::Malformed)?;
+    pub fn new(blanks: &Blanks, verb: Verb, method: Method, target: &[u8]) -> Result<Self, SignRefusal> {
+        let mut request = SignedRequest { verb, method, page: Some(blanks.take()) };
+        let page = request.page.as_mut().ok_or(SignRefusal::Malformed)?;
+        page.target.try_extend_from_slice(target).map_err(|_| SignRefusal::Malformed)?;
         Ok(Self { request })
+    }
+
+    /// Adds header lines that were checked when they were written.
+    ///
+    /// # Errors
+    /// [`SignRefusal::Malformed`] when they do not fit.
+    pub fn standing(&mut self, lines: &StandingHeaders) -> Result<(), SignRefusal> {
+        let page = self.request.page.as_mut().ok_or(SignRefusal::Malformed)?;
+        page.headers.try_extend_from_slice(lines.0.expose()).map_err(|_| SignRefusal::Malformed)
     }
 
     /// Sets the body and hands the request out.
@@ -96,22 +107,60 @@ impl Seal {
     /// # Errors
     /// [`SignRefusal::Malformed`] when it does not fit.
     pub fn close(mut self, body: &[u8]) -> Result<SignedRequest, SignRefusal> {
-        self.request.body.try_extend_from_slice(body).map_err(|_| SignRefusal::Malformed)?;
+        let page = self.request.page.as_mut().ok_or(SignRefusal::Malformed)?;
+        page.body.try_extend_from_slice(body).map_err(|_| SignRefusal::Malformed)?;
         Ok(self.request)
     }
 }
 
 impl HeaderSink for Seal {
     fn header(&mut self, name: &str, value: &[u8]) -> Result<(), SignRefusal> {
-        let clean = |bytes: &[u8]| bytes.iter().all(|byte| (b' '..=b'~').contains(byte));
-        if !clean(name.as_bytes()) || !clean(value) || name.contains(':') {
-            return Err(SignRefusal::Malformed);
-        }
-        for part in [name.as_bytes(), b": ", value, b"\n"] {
-            self.request.headers.try_extend_from_slice(part).map_err(|_| SignRefusal::Malformed)?;
-        }
-        Ok(())
+        let page = self.request.page.as_mut().ok_or(SignRefusal::Malformed)?;
+        write_line(&mut page.headers, name, value)
     }
+}
+
+/// Header lines that are the same in every request of one method: checked once, kept in locked memory.
+pub struct StandingHeaders(SecretBytes);
+
+impl StandingHeaders {
+    /// Takes the lines that `write` writes.
+    ///
+    /// # Errors
+    /// What `write` says; [`SignRefusal::NoKey`] when there is no memory to hold them.
+    pub fn new(write: impl FnOnce(&mut dyn HeaderSink) -> Result<(), SignRefusal>) -> Result<Self, SignRefusal> {
+        let mut lines = Lines(arrayvec::ArrayVec::new());
+        write(&mut lines)?;
+        SecretBytes::from_slice(&lines.0).map(Self).map_err(|_| SignRefusal::NoKey)
+    }
+}
+
+/// Lines on their way into locked memory; wiped where they were written.
+struct Lines(arrayvec::ArrayVec<u8, HEADERS_MAX>);
+
+impl HeaderSink for Lines {
+    fn header(&mut self, name: &str, value: &[u8]) -> Result<(), SignRefusal> {
+        write_line(&mut self.0, name, value)
+    }
+}
+
+impl Drop for Lines {
+    fn drop(&mut self) {
+        self.0.as_mut_slice().zeroize();
+    }
+}
+
+fn write_line(headers: &mut arrayvec::ArrayVec<u8, HEADERS_MAX>, name: &str, value: &[u8]) -> Result<(), SignRefusal> {
+    // Looked at to the end, so that many bytes are looked at at once.
+    let foul = |bytes: &[u8]| bytes.iter().fold(false, |foul, byte| foul | !(b' '..=b'~').contains(byte));
+    let colon = name.bytes().fold(false, |colon, byte| colon | (byte == b':'));
+    if foul(name.as_bytes()) || foul(value) || colon {
+        return Err(SignRefusal::Malformed);
+    }
+    for part in [name.as_bytes(), b": ", value, b"\n"] {
+        headers.try_extend_from_slice(part).map_err(|_| SignRefusal::Malformed)?;
+    }
+    Ok(())
 }
 
 /// What a signer says of itself when it is ready.
@@ -163,4 +212,72 @@ pub trait SignerPort: Send {
     /// # Errors
     /// [`SignRefusal`]: why there is no signature. After [`SignRefusal::Silent`] the id is burned.
     fn sign(&mut self, intent: &SignIntent) -> Result<SignedRequest, SignRefusal>;
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn seal(blanks: &Blanks) -> Seal {
+        Seal::new(blanks, Verb::Place, Method::Post, b"/target").unwrap()
+    }
+
+    #[test]
+    fn standing_lines_come_with_every_request_before_its_own() {
+        let blanks = Blanks::new();
+        let standing = StandingHeaders::new(|sink| sink.header("KEY", b"k")).unwrap();
+        for stamp in [&b"1"[..], b"2"] {
+            let mut seal = seal(&blanks);
+            seal.standing(&standing).unwrap();
+            seal.header("STAMP", stamp).unwrap();
+            let request = seal.close(b"{}").unwrap();
+            let expected = [("KEY", "k"), ("STAMP", std::str::from_utf8(stamp).unwrap())];
+            assert_eq!(request.headers().collect::<Vec<_>>(), expected);
+            assert_eq!((request.target(), request.body()), ("/target", &b"{}"[..]));
+        }
+    }
+
+    #[test]
+    fn no_line_break_control_byte_or_colon_gets_into_a_header() {
+        let blanks = Blanks::new();
+        for (name, value) in [
+            ("A", "x\ny: z"),
+            ("A", "x\r"),
+            ("A", "\u{7f}"),
+            ("A", "\t"),
+            ("A", "ü"),
+            ("A\nB", "x"),
+            ("A:B", "x"),
+            ("Ü", "x"),
+        ] {
+            assert_eq!(seal(&blanks).header(name, value.as_bytes()), Err(SignRefusal::Malformed), "{name} {value}");
+            let standing = StandingHeaders::new(|sink| sink.header(name, value.as_bytes()));
+            assert_eq!(standing.err(), Some(SignRefusal::Malformed), "{name} {value}");
+        }
+    }
+
+    #[test]
+    fn parts_beyond_their_room_are_refused() {
+        let blanks = Blanks::new();
+        assert!(Seal::new(&blanks, Verb::Place, Method::Post, &[b'x'; venue_api::TARGET_MAX + 1]).is_err());
+        assert!(seal(&blanks).close(&[b'x'; venue_api::BODY_MAX + 1]).is_err());
+        assert!(seal(&blanks).header("A", &[b'x'; HEADERS_MAX]).is_err());
+        let standing = StandingHeaders::new(|sink| sink.header("A", &[b'x'; HEADERS_MAX - 4])).unwrap();
+        let mut full = seal(&blanks);
+        full.standing(&standing).unwrap();
+        assert!(full.standing(&standing).is_err());
+    }
+
+    #[test]
+    fn a_copy_has_the_same_bytes_and_outlives_the_first() {
+        let blanks = Blanks::new();
+        let mut seal = seal(&blanks);
+        seal.header("KEY", b"k").unwrap();
+        let first = seal.close(b"body").unwrap();
+        let copy = first.clone();
+        drop(first);
+        drop(blanks);
+        assert_eq!(copy.headers().collect::<Vec<_>>(), [("KEY", "k")]);
+        assert_eq!((copy.target(), copy.body()), ("/target", &b"body"[..]));
+    }
 }

@@ -106,6 +106,9 @@ const ROUTES: [Route; 28] = [
 /// Extra time before the answer when its fill is to be seen first.
 const FILL_FIRST_DELAY: Duration = Duration::from_millis(100);
 
+/// Extra time before pushes when the answer is lost or worthless.
+const LOST_FIRST_DELAY: Duration = Duration::from_millis(100);
+
 /// Answers one REST request.
 pub(crate) async fn serve(request: HttpRequest, body: web::Bytes, shared: web::Data<Shared>) -> HttpResponse<AckBody> {
     let address = request.peer_addr().map_or(IpAddr::V4(Ipv4Addr::LOCALHOST), |peer| peer.ip());
@@ -141,6 +144,17 @@ pub(crate) async fn serve(request: HttpRequest, body: web::Bytes, shared: web::D
         tokio::time::sleep(FILL_FIRST_DELAY).await;
         return respond(200, success(&answer.data, now_ms), None);
     }
+    let lost = [FaultKind::AckLost, FaultKind::ServerErrorAfterAccept];
+    let release = if lost.iter().any(|fault| answer.faults.contains(fault)) {
+        // The push comes later than the loss, so that nobody but the one who asks learns what became of the order.
+        actix_web::rt::spawn(async move {
+            tokio::time::sleep(LOST_FIRST_DELAY).await;
+            drop(release);
+        });
+        None
+    } else {
+        release
+    };
     if answer.faults.contains(&FaultKind::AckLost)
         && let Some(socket) = request.conn_data::<Socket>()
     {

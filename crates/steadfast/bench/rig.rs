@@ -193,7 +193,8 @@ impl Rig {
             account: "bench".to_owned(),
             limits: limits(),
             index_delay: Duration::from_secs(5),
-            hold_on_other_instance: true,
+            cancel_on_disconnect_after: Duration::from_secs(10),
+            hold_on_foreign: true,
             halted: None,
         };
         let core = Core::new(setup, Now { mono: shared.mono(), unix: shared.unix() });

@@ -74,6 +74,6 @@ pub fn trouble(problems: &Problems) -> Trouble {
     let count = problems.0.len();
     let text = problems.to_string();
     let text = text.trim_end().trim_start_matches("error: ").to_owned();
-    let noun = if count == 1 { "problem" } else { "problems" };
-    Trouble::new(Exit::Settings, text).fix(format!("correct the {count} {noun}, then run `steadfast check` again"))
+    let these = if count == 1 { "it".to_owned() } else { format!("the {count} problems") };
+    Trouble::new(Exit::Settings, text).fix(format!("correct {these}, then run `steadfast check` again"))
 }

@@ -70,14 +70,18 @@ pub fn run(global: &Global, args: &DemoArgs) -> Result<(), Trouble> {
         term::say(global, &format!("dashboard: {}", running.dashboard));
         let over = || stop.is_set() || args.run_for.is_some_and(|limit| clock.mono().since(begun) >= limit);
         let shared = Arc::clone(&running.shared);
-        let died = running.drive(over, |shared| view.show(shared, clock.mono().since(begun))).await;
+        let each = |shared: &Shared| {
+            if !view.show(shared, clock.mono().since(begun)) {
+                stop.set(); // nobody reads any more
+            }
+        };
+        let died = running.drive(over, each).await;
         let end = match died {
             Some(part) => running.abandon(part).await,
             None => running.stop("the demo is over").await,
         };
         Ok::<(End, Arc<Shared>), Trouble>((end, shared))
     })?;
-    view.close();
     let moved = base_balance(&sim).saturating_sub(opening);
     sim.stop();
     summary(global, &shared, &journal, moved)?;
@@ -117,16 +121,17 @@ impl Drop for Root {
 
 fn listen(args: &DemoArgs) -> Result<TcpListener, Trouble> {
     const USUAL: u16 = 7_447;
+    const OTHERWISE: &str = "--listen 127.0.0.1:7448";
     match args.listen {
         Some(address) if !address.ip().is_loopback() => {
             Err(Trouble::new(Exit::Settings, format!("the dashboard cannot listen on {address}"))
                 .why("other machines could reach it, and there is no TLS yet")
                 .fix("use a loopback address, such as 127.0.0.1:7447"))
         }
-        Some(address) => commands::run::bind(address),
+        Some(address) => commands::run::bind(address, OTHERWISE),
         None => match TcpListener::bind((Ipv4Addr::LOCALHOST, USUAL)) {
             Ok(listener) => Ok(listener),
-            Err(_) => commands::run::bind(SocketAddr::from((Ipv4Addr::LOCALHOST, 0))),
+            Err(_) => commands::run::bind(SocketAddr::from((Ipv4Addr::LOCALHOST, 0)), OTHERWISE),
         },
     }
 }
@@ -218,7 +223,9 @@ fn plan(sim: &RunningSim, listen: SocketAddr, root: &Path) -> Plan {
         core: None,
         send_by: Duration::from_millis(500),
         index_delay: Duration::from_secs(5),
-        hold_on_other_instance: true,
+        hold_on_foreign: false,
+        persist_halt: true,
+        cancel_on_disconnect_after: Duration::from_secs(10),
         cancel_on_shutdown: true,
         shutdown_timeout: Duration::from_secs(4),
         listen,
@@ -241,10 +248,11 @@ impl View {
         Self { block, json: global.json, quiet: global.quiet, height: 0, last: None }
     }
 
-    fn show(&mut self, shared: &Shared, passed: Duration) {
+    /// Shows how it goes. `false`: standard output is closed.
+    fn show(&mut self, shared: &Shared, passed: Duration) -> bool {
         let second = passed.as_secs();
         if self.quiet || (!self.block && self.last == Some(second)) {
-            return;
+            return true;
         }
         self.last = Some(second);
         if self.block {
@@ -259,17 +267,14 @@ impl View {
                 text.push('\n');
             }
             self.height = lines.len();
-            print!("{text}");
-            let _ = std::io::Write::flush(&mut std::io::stdout());
-        } else if self.json {
-            eprintln!("{}", line(shared, passed));
-        } else {
-            term::data(&line(shared, passed));
+            text.pop();
+            return term::offer(&text);
         }
-    }
-
-    fn close(&mut self) {
-        self.height = 0;
+        if self.json {
+            term::tell(&line(shared, passed));
+            return true;
+        }
+        term::offer(&line(shared, passed))
     }
 }
 
@@ -358,16 +363,16 @@ fn summary(global: &Global, shared: &Shared, journal: &Path, moved: Decimal) -> 
             "positions": [{ "instrument": SYMBOL, "venue": text(moved), "fills": text(from_fills), "journal": text(from_journal) }],
             "hops": hops, "journal_records": stored.last, "halted": state.halt.map(messages::HaltReason::as_str),
         });
-        term::data(&line.to_string());
+        let _ = term::offer(&line.to_string());
         return Ok(());
     }
-    term::data("");
-    term::data(&format!(
+    let mut lines = vec![String::new()];
+    lines.push(format!(
         "orders {orders}, fills {fills} ({makers} as maker), refused {refused}, unknown {unknown} (ever: {})",
         state.unknown_seen
     ));
-    term::data(&format!("equity {:.4} {}, fees {:.6}", snapshot.equity.0, shared.names.quote, snapshot.fees.0));
-    term::data(&format!(
+    lines.push(format!("equity {:.4} {}, fees {:.6}", snapshot.equity.0, shared.names.quote, snapshot.fees.0));
+    lines.push(format!(
         "position {SYMBOL}: exchange {}, fills {}, journal {}: {}",
         moved.normalize(),
         from_fills.normalize(),
@@ -375,7 +380,7 @@ fn summary(global: &Global, shared: &Shared, journal: &Path, moved: Decimal) -> 
         if agrees { "agree" } else { "DIFFER" }
     ));
     for (stretch, histogram) in &state.hops {
-        term::data(&format!(
+        lines.push(format!(
             "  {:<13} {:>6} times, p50 {:>10.1} us, p99 {:>10.1} us",
             stretch.as_str(),
             histogram.len(),
@@ -383,7 +388,9 @@ fn summary(global: &Global, shared: &Shared, journal: &Path, moved: Decimal) -> 
             micros(histogram.value_at_quantile(0.99))
         ));
     }
-    term::data(&format!("journal ok: {} records", stored.last));
+    lines.push(format!("journal ok: {} records", stored.last));
+    // Nobody may be reading any more; the demo still ends in order.
+    let _ = term::offer(&lines.join("\n"));
     Ok(())
 }
 

@@ -21,19 +21,20 @@ const FILES: [(&str, &str); 6] = [
 /// [`Trouble`] when settings are there already or cannot be written.
 pub fn run(global: &Global, args: &InitArgs) -> Result<(), Trouble> {
     if args.venue != "bitget" {
-        return Err(Trouble::new(Exit::NotFound, format!("unknown venue `{}`", args.venue)).fix("known: bitget"));
+        return Err(Trouble::new(Exit::Usage, format!("unknown venue `{}`", args.venue)).fix("known: bitget"));
     }
     let wanted = match args.strategy.as_str() {
         "grid" => "strategies/btc-grid.toml",
         "market-maker" => "strategies/btc-maker.toml",
         other => {
-            return Err(Trouble::new(Exit::NotFound, format!("unknown strategy kind `{other}`"))
-                .fix("known: grid, market-maker"));
+            return Err(
+                Trouble::new(Exit::Usage, format!("unknown strategy kind `{other}`")).fix("known: grid, market-maker")
+            );
         }
     };
-    let config = args.dir.join("config");
-    if config.join("steadfast.toml").exists() {
-        return Err(Trouble::new(Exit::Failure, format!("{} holds settings already", config.display()))
+    let config = if args.dir == Path::new(".") { "config".into() } else { args.dir.join("config") };
+    if let Some((there, _)) = FILES.iter().find(|(name, _)| config.join(name).exists()) {
+        return Err(Trouble::new(Exit::Failure, format!("{} is there already", config.join(there).display()))
             .why("init never overwrites a file")
             .fix("edit them, or name another directory with --dir"));
     }
@@ -44,10 +45,11 @@ pub fn run(global: &Global, args: &InitArgs) -> Result<(), Trouble> {
         }
         let text = if args.demo { for_exchange_demo(name, text) } else { text.to_owned() };
         write(&config.join(name), &text)?;
-        written.push(format!("config/{name}"));
+        written.push(config.join(name).display().to_string());
     }
-    fs::create_dir_all(config.join("conf.d"))
-        .map_err(|error| Trouble::new(Exit::Failure, "cannot create config/conf.d").why(error))?;
+    fs::create_dir_all(config.join("conf.d")).map_err(|error| {
+        Trouble::new(Exit::Failure, format!("cannot create {}", config.join("conf.d").display())).why(error)
+    })?;
     if global.json {
         term::data(&serde_json::json!({ "written": written }).to_string());
         return Ok(());

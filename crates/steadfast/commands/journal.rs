@@ -60,6 +60,6 @@ pub fn trouble(path: &Path, error: &JournalError) -> Trouble {
         }
         _ => Trouble::new(Exit::Failure, format!("the journal {name} cannot be used"))
             .why(causes(error))
-            .fix("if the file was cut or damaged, keep it as evidence and restore the data directory from a backup"),
+            .fix("if the file was cut or damaged: keep it as evidence, restore the data directory from a backup, or start\nwith an empty one: the exchange is then asked for everything that rests there. Nothing was changed"),
     }
 }

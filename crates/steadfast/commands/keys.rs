@@ -17,13 +17,15 @@ use order_path::{Core, Now, Setup, VenueSetup};
 use order_signer::{Custody, CustodyError, EpochStore, KeyRecord, KeySecrets, NewKey};
 use secrets::SecretBytes;
 use settings::{IpBinding, Settings};
-use std::io::{BufRead as _, IsTerminal as _};
+use std::io::BufRead as _;
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 use zeroize::Zeroizing;
 
 const VENUE: VenueId = VenueId(0);
+/// How a key gets here without a terminal.
+const UNATTENDED: &str = "give key, secret and passphrase, a line each, by --stdin or --from-file FILE (mode 0600)";
 /// Longest wait for a verification, retries included.
 const VERIFY_MAX: Duration = Duration::from_secs(60);
 
@@ -50,7 +52,7 @@ fn place(global: &Global) -> Result<Place, Trouble> {
     let settings = loaded.settings;
     let dir = DataDir::open(settings.data_dir()).map_err(|trouble| {
         if trouble.what.ends_with("is in use") {
-            trouble.fix("stop the daemon first: keys can be linked beside a running daemon once sealed entry exists")
+            trouble.fix("stop the daemon first: keys cannot be linked or tested beside a running one yet")
         } else {
             trouble
         }
@@ -58,6 +60,8 @@ fn place(global: &Global) -> Result<Place, Trouble> {
     Ok(Place { settings, dir, clock: Arc::new(SystemClock) })
 }
 
+/// Links a key: tries it on the exchange from a vault of its own that goes afterwards, and stores it only when the
+/// exchange knows it and it may not do what no key here may do.
 fn add(global: &Global, args: &KeysAddArgs) -> Result<(), Trouble> {
     let place = place(global)?;
     let alias = KeyAlias::from(&args.alias).map_err(|_| {
@@ -67,48 +71,149 @@ fn add(global: &Global, args: &KeysAddArgs) -> Result<(), Trouble> {
     if args.allow_unbound {
         venue.ip_binding = IpBinding::Warn;
     }
+    let role = if args.role == Role::Trade { KeyRole::Trade } else { KeyRole::Stream };
+    let dir = place.settings.vault_dir();
+    let unlock = &place.settings.vault.unlock;
+    // A vault that is there is opened first: nobody types a key only to hear that its name is taken.
+    let opened = if Custody::exists(&dir) { Some(unlock::open(global, &dir, unlock)?) } else { None };
+    if let Some(custody) = &opened {
+        may_be_added(custody, &args.alias, &account, role)?;
+    }
     let secrets = read_secrets(global, args)?;
     let wallets = choose_wallets(global, args)?;
-    let custody_dir = place.settings.vault_dir();
-    let mut custody = if Custody::exists(&custody_dir) {
-        unlock::open(global, &custody_dir, &place.settings.vault.unlock)?
-    } else {
-        let cost = vault::KdfParams::DEFAULT;
-        unlock::create(global, &custody_dir, &place.settings.vault.unlock, cost, place.clock.unix())?
+    let mut custody = match opened {
+        Some(custody) => custody,
+        None => unlock::create(global, &dir, unlock, vault::KdfParams::DEFAULT, place.clock.unix())?,
     };
+    let known = custody.list().find(|record| record.fingerprint == secrets.fingerprint());
+    if let Some(known) = known {
+        return Err(custody_trouble(&CustodyError::KnownKey { alias: known.alias, state: known.state }));
+    }
     let environment = place.settings.venue.get(&account).map_or("sim", |venue| venue.environment.word());
     let new = NewKey {
         alias,
         venue: args.venue.clone(),
         environment: environment.to_owned(),
-        account: account.clone(),
-        role: if args.role == Role::Trade { KeyRole::Trade } else { KeyRole::Stream },
+        account,
+        role,
         wallets,
         stream_login_confirmed: true,
     };
-    let added = custody.add(new, &secrets, place.clock.unix()).map(|_| ());
-    match added {
-        Ok(()) => term::say(global, &format!("key `{alias}` linked; verifying it with the exchange")),
-        Err(CustodyError::AliasTaken { .. }) if can_be_tried_again(&custody, &args.alias) => {
-            return Err(Trouble::new(Exit::Key, format!("there is a key `{alias}` already"))
-                .why("it was linked before and is not Active")
-                .fix(format!("steadfast keys test {alias}, or link the new key under another name")));
-        }
-        Err(error) => return Err(custody_trouble(&error)),
+    term::say(global, &format!("verifying key `{alias}` with the exchange"));
+    let mut verified = try_out(global, &place, venue, &new, &secrets)?;
+    if verified.is_worth_keeping() {
+        store(&mut custody, new, &secrets, &verified, place.clock.unix()).map_err(|error| custody_trouble(&error))?;
+        verified.stored = true;
     }
     drop(secrets);
-    let verified = verify(global, &place, custody, venue, alias)?;
     finish(global, &verified)
 }
 
-fn can_be_tried_again(custody: &Custody, alias: &str) -> bool {
-    custody.show(alias).is_ok_and(|record| record.state != KeyState::Active)
+/// Whether a key of this name may come into the vault; a key that never worked gives way to it.
+fn may_be_added(custody: &Custody, alias: &str, account: &str, role: KeyRole) -> Result<(), Trouble> {
+    if let Ok(record) = custody.show(alias)
+        && record.state != KeyState::Revoked
+        && record.verified.is_some()
+    {
+        return Err(Trouble::new(Exit::Key, format!("there is a key `{alias}` already"))
+            .why(format!("it is {}", record.state.as_str()))
+            .fix(format!("steadfast keys test {alias}, or link the new key under another name")));
+    }
+    let rival = custody.list().find(|other| {
+        other.alias.as_str() != alias
+            && other.state == KeyState::Active
+            && other.account == account
+            && other.role == role
+    });
+    match rival {
+        Some(rival) => Err(Trouble::new(Exit::Key, format!("the account `{account}` has an Active key already"))
+            .why(format!("it is `{}`, and two keys of one account cannot trade at once", rival.alias))
+            .fix(format!(
+                "keep key = \"{}\" in the account's settings, or link the new key in another data directory (--data-dir)",
+                rival.alias
+            ))),
+        None => Ok(()),
+    }
+}
+
+/// Verifies a key from a vault that exists only meanwhile, under a passphrase that nobody knows.
+fn try_out(
+    global: &Global,
+    place: &Place,
+    venue: VenuePlan,
+    new: &NewKey,
+    secrets: &KeySecrets,
+) -> Result<Verified, Trouble> {
+    let scratch = Scratch::under(place.dir.root());
+    let mut bytes = Zeroizing::new([0_u8; 24]);
+    getrandom::fill(&mut *bytes).map_err(|_| Trouble::new(Exit::Failure, "the machine gives no randomness"))?;
+    let words = Zeroizing::new(hex::encode(*bytes));
+    let passphrase = vault::Passphrase::from_text(&words)
+        .map_err(|error| Trouble::new(Exit::Key, "no safe memory for a passphrase").why(causes(&error)))?;
+    let now = place.clock.unix();
+    let mut custody = Custody::create(&scratch.0, &passphrase, vault::KdfParams::FLOOR, now)
+        .map_err(|error| custody_trouble(&error))?;
+    custody.add(new.clone(), secrets, now).map_err(|error| custody_trouble(&error))?;
+    verify(global, place, &scratch.0, custody, venue, new.alias)
+}
+
+/// A directory for one trial; gone when this value is.
+struct Scratch(std::path::PathBuf);
+
+impl Scratch {
+    /// The data directory is locked, so that one name is enough; what a killed run left there goes first.
+    fn under(root: &Path) -> Self {
+        let scratch = Self(root.join("linking"));
+        let _ = std::fs::remove_dir_all(&scratch.0);
+        scratch
+    }
+}
+
+impl Drop for Scratch {
+    fn drop(&mut self) {
+        let _ = std::fs::remove_dir_all(&self.0);
+    }
+}
+
+/// Stores a key as what its trial has shown it to be.
+fn store(
+    custody: &mut Custody,
+    new: NewKey,
+    secrets: &KeySecrets,
+    verified: &Verified,
+    now: domain::UnixNanos,
+) -> Result<(), CustodyError> {
+    let alias = new.alias;
+    if custody.show(&alias).is_ok_and(|record| record.state != KeyState::Revoked) {
+        custody.set_state(&alias, KeyState::Revoked, "another key was linked under its name", now)?;
+    }
+    custody.add(new, secrets, now)?;
+    let active = verified.state == KeyState::Active;
+    if let Some(info) = &verified.info {
+        custody.learn(&alias, info, active, now)?;
+    }
+    if active {
+        custody.set_state(&alias, KeyState::Verifying, "being verified", now)?;
+        custody.set_state(&alias, KeyState::Active, &verified.reason, now)?;
+    }
+    Ok(())
+}
+
+/// What the exchange said of a key, from its record.
+fn info_of(record: &KeyRecord) -> Option<messages::KeyInfo> {
+    let account = record.venue_account.as_deref()?;
+    Some(messages::KeyInfo {
+        account: arrayvec::ArrayString::from(account).ok()?,
+        rights: record.rights.iter().copied().collect(),
+        bound_addresses: record.bound_addresses,
+        expires: record.expires,
+    })
 }
 
 fn test(global: &Global, alias: &str) -> Result<(), Trouble> {
     let place = place(global)?;
     let custody = unlock::open(global, &place.settings.vault_dir(), &place.settings.vault.unlock)?;
-    let record = custody.show(alias).map_err(|error| custody_trouble(&error))?;
+    let record = custody.show(alias).map_err(|error| Trouble { exit: Exit::NotFound, ..custody_trouble(&error) })?;
     if record.state == KeyState::Revoked {
         return Err(Trouble::new(Exit::Key, format!("key `{alias}` is revoked")).fix("link a new key"));
     }
@@ -116,8 +221,8 @@ fn test(global: &Global, alias: &str) -> Result<(), Trouble> {
     let account = place.settings.venue.get(&name).ok_or_else(|| unknown_account(&name))?;
     let venue = plan::venue(&name, account);
     let alias = record.alias;
-    let verified = verify(global, &place, custody, venue, alias)?;
-    finish(global, &verified)
+    let verified = verify(global, &place, &place.settings.vault_dir(), custody, venue, alias)?;
+    finish(global, &Verified { stored: true, ..verified })
 }
 
 fn list(global: &Global) -> Result<(), Trouble> {
@@ -184,7 +289,7 @@ fn as_json(record: &KeyRecord) -> serde_json::Value {
 /// The venue account of the settings that uses a key of this name.
 fn account_of(settings: &Settings, alias: &str, args: &KeysAddArgs) -> Result<(String, VenuePlan), Trouble> {
     if args.venue != "bitget" {
-        return Err(Trouble::new(Exit::NotFound, format!("unknown venue `{}`", args.venue)).fix("known: bitget"));
+        return Err(Trouble::new(Exit::Usage, format!("unknown venue `{}`", args.venue)).fix("known: bitget"));
     }
     let (name, account) = settings.venue.iter().find(|(_, venue)| venue.key == alias).ok_or_else(|| {
         let known: Vec<&str> = settings.venue.values().map(|venue| venue.key.as_str()).collect();
@@ -222,9 +327,9 @@ fn read_secrets(global: &Global, args: &KeysAddArgs) -> Result<KeySecrets, Troub
         three_lines(&mut text.as_bytes())?
     } else {
         (
-            term::ask_secret(global, "API key: ")?,
-            term::ask_secret(global, "secret: ")?,
-            term::ask_secret(global, "passphrase of the key: ")?,
+            term::ask_secret(global, "API key: ", UNATTENDED)?,
+            term::ask_secret(global, "secret: ", UNATTENDED)?,
+            term::ask_secret(global, "passphrase of the key: ", UNATTENDED)?,
         )
     };
     let locked = |text: &Zeroizing<String>| {
@@ -244,7 +349,8 @@ fn three_lines(input: &mut dyn std::io::BufRead) -> Result<Three, Trouble> {
             .map_err(|error| Trouble::new(Exit::Key, "the key could not be read").why(error))?;
         if line.trim().is_empty() {
             return Err(Trouble::new(Exit::Key, "the key could not be read")
-                .why("three lines are expected: API key, secret, passphrase"));
+                .why("three lines are expected: API key, secret, passphrase")
+                .fix("nothing was stored; give the three lines again"));
         }
         Ok(line)
     };
@@ -253,7 +359,7 @@ fn three_lines(input: &mut dyn std::io::BufRead) -> Result<Three, Trouble> {
 
 fn choose_wallets(global: &Global, args: &KeysAddArgs) -> Result<Vec<String>, Trouble> {
     const KNOWN: [&str; 4] = ["spot", "margin", "futures", "funding"];
-    let asks = args.wallets.is_empty() && !global.no_input && !args.stdin && std::io::stdin().is_terminal();
+    let asks = args.wallets.is_empty() && !args.stdin && args.from_file.is_none() && term::can_ask(global);
     let mut wallets = args.wallets.clone();
     if asks {
         eprint!("wallets to follow (spot, margin, futures, funding) [spot]: ");
@@ -265,7 +371,7 @@ fn choose_wallets(global: &Global, args: &KeysAddArgs) -> Result<Vec<String>, Tr
         wallets.push("spot".to_owned());
     }
     match wallets.iter().find(|wallet| !KNOWN.contains(&wallet.as_str())) {
-        Some(unknown) => Err(Trouble::new(Exit::Failure, format!("unknown wallet `{unknown}`"))
+        Some(unknown) => Err(Trouble::new(Exit::Usage, format!("unknown wallet `{unknown}`"))
             .fix("known: spot, margin, futures, funding")),
         None => Ok(wallets),
     }
@@ -285,29 +391,60 @@ struct Verified {
     state: KeyState,
     reason: String,
     lines: Vec<key_manager::ProbeLine>,
+    info: Option<messages::KeyInfo>,
+    /// Whether the key is in the vault.
+    stored: bool,
+}
+
+impl Verified {
+    /// The last thing that was not as it must be.
+    fn failed(&self) -> Option<&key_manager::ProbeLine> {
+        self.lines.iter().rev().find(|line| !line.ok)
+    }
+
+    /// Whether the values may be right: what is left to correct is elsewhere, and the exchange shows a secret only
+    /// once. A key that has been refused for its values or its rights is not kept.
+    fn is_worth_keeping(&self) -> bool {
+        use messages::ProbeFault as Fault;
+        let hopeless = [
+            Fault::Key,
+            Fault::Signature,
+            Fault::Passphrase,
+            Fault::Environment,
+            Fault::ForbiddenRight,
+            Fault::AccountMode,
+        ];
+        self.state == KeyState::Active
+            || self.state != KeyState::Quarantined
+                && self
+                    .failed()
+                    .is_some_and(|line| hopeless.into_iter().all(|fault| line.what != key_manager::what(fault)))
+    }
 }
 
 /// Wires order path, signer and gateway for one account, without feed or strategies, and verifies its key.
 fn verify(
     global: &Global,
     place: &Place,
+    dir: &Path,
     custody: Custody,
     venue: VenuePlan,
     alias: KeyAlias,
 ) -> Result<Verified, Trouble> {
     net::install_tls_provider();
-    actix_rt::System::new().block_on(verify_on(global, place, custody, venue, alias))
+    actix_rt::System::new().block_on(verify_on(global, place, dir, custody, venue, alias))
 }
 
 async fn verify_on(
     global: &Global,
     place: &Place,
+    dir: &Path,
     custody: Custody,
     venue: VenuePlan,
     alias: KeyAlias,
 ) -> Result<Verified, Trouble> {
     let (news_sender, mut news) = tokio::sync::mpsc::channel::<CareNews>(64);
-    let station = station(place, &custody, &venue, alias, &news_sender)?;
+    let station = station(place, dir, &custody, &venue, alias, &news_sender)?;
     let lines = std::rc::Rc::new(std::cell::RefCell::new(Vec::new()));
     let (seen, asks, controls) =
         (std::rc::Rc::clone(&lines), station.lanes().queries.clone(), station.lanes().urgent.clone());
@@ -318,7 +455,7 @@ async fn verify_on(
         line: Box::new(move |_, line| {
             if shows {
                 let mark = if line.ok { "ok  " } else { "FAIL" };
-                eprintln!("  {mark} {}: {}", line.what, line.detail);
+                term::tell(&format!("  {mark} {}: {}", line.what, line.detail));
             }
             seen.borrow_mut().push(line.clone());
         }),
@@ -350,6 +487,7 @@ async fn verify_on(
     }
     let record = caretaker.records().find(|record| record.alias == alias);
     let reason = record.map(|record| record.reason.clone()).unwrap_or_default();
+    let info = record.and_then(info_of);
     let state = caretaker.state(VENUE).unwrap_or(KeyState::Linked);
     let failed = caretaker.failed(VENUE);
     drop(caretaker);
@@ -360,20 +498,23 @@ async fn verify_on(
             state: KeyState::Verifying,
             reason: "the last verification failed".to_owned(),
             lines,
+            info,
+            stored: false,
         });
     }
-    Ok(Verified { alias, state, reason, lines })
+    Ok(Verified { alias, state, reason, lines, info, stored: false })
 }
 
 fn station(
     place: &Place,
+    dir: &Path,
     custody: &Custody,
     venue: &VenuePlan,
     alias: KeyAlias,
     news: &tokio::sync::mpsc::Sender<CareNews>,
 ) -> Result<Station, Trouble> {
     let clock = Arc::clone(&place.clock);
-    let identity = epoch(&place.settings.vault_dir())?;
+    let identity = epoch(dir)?;
     let signer = custody
         .load_signer(&alias, Arc::clone(&venue.codecs.signing), Arc::clone(&clock), identity)
         .map_err(|error| custody_trouble(&error))?;
@@ -388,7 +529,8 @@ fn station(
         account: venue.name.clone(),
         limits: plan::limits(&place.settings),
         index_delay: place.settings.order_path.index_delay,
-        hold_on_other_instance: false,
+        cancel_on_disconnect_after: Duration::from_secs(10),
+        hold_on_foreign: false,
         halted: None,
     };
     let mut link = LinkConfig::new(VENUE, venue.name.clone(), venue.rest.clone(), (&venue.codecs).into());
@@ -461,17 +603,30 @@ fn finish(global: &Global, verified: &Verified) -> Result<(), Trouble> {
         }
         return Ok(());
     }
-    let failed = verified.lines.iter().rev().find(|line| !line.ok);
+    let failed = verified.failed();
+    let exit = if failed.is_some_and(|line| line.what == key_manager::what(messages::ProbeFault::Venue)) {
+        Exit::Failure
+    } else {
+        Exit::Key
+    };
+    let state = if verified.stored { verified.state.as_str() } else { "not linked" };
     let what = failed.map_or_else(
-        || format!("key `{alias}` is {}", verified.state.as_str()),
-        |line| format!("key `{alias}` is {}: {} failed", verified.state.as_str(), line.what),
+        || format!("key `{alias}` is {state}"),
+        |line| format!("key `{alias}` is {state}: {} failed", line.what),
     );
-    let mut trouble = Trouble::new(Exit::Key, what);
-    trouble = trouble.why(failed.map_or(verified.reason.clone(), |line| line.detail.clone()));
-    if let Some(fix) = failed.and_then(|line| line.fix) {
-        trouble = trouble.fix(format!("{fix}\nthen: steadfast keys test {alias}"));
-    }
-    Err(trouble)
+    let why = failed.map_or(verified.reason.clone(), |line| line.detail.clone());
+    let test = format!("`steadfast keys test {alias}`");
+    let fix = match failed.and_then(|line| line.fix) {
+        // The daemon would try again by itself; this command has ended.
+        Some(_) if exit == Exit::Failure => Some("check the address in config/venues/ and the network".to_owned()),
+        fix => fix.map(|fix| fix.replace("`steadfast keys test`", &test)),
+    };
+    let then = match (verified.stored, &fix) {
+        (false, _) => "nothing was stored".to_owned(),
+        (true, Some(fix)) if fix.contains(&test) => format!("the key is stored as {state} meanwhile"),
+        (true, _) => format!("the key is stored as {state}; try it again with {test}"),
+    };
+    Err(Trouble::new(exit, what).why(why).fix(fix.map_or(then.clone(), |fix| format!("{fix}\n{then}"))))
 }
 
 /// What a person reads about a vault or key that cannot be used.
@@ -479,11 +634,23 @@ fn finish(global: &Global, verified: &Verified) -> Result<(), Trouble> {
 pub fn custody_trouble(error: &CustodyError) -> Trouble {
     let trouble = Trouble::new(Exit::Key, "the key cannot be used").why(causes(error));
     match error {
+        CustodyError::Io { .. } | CustodyError::Vault(vault::VaultError::Io { .. }) => {
+            Trouble { exit: Exit::Failure, what: "the vault cannot be read or written".to_owned(), ..trouble }
+                .fix("check the disk's room and the directory's permissions; the vault is as it was")
+        }
         CustodyError::NoSuchKey { alias } => Trouble::new(Exit::Key, format!("there is no key `{alias}` in the vault"))
             .fix(format!("steadfast keys add {alias} --venue bitget")),
         CustodyError::AliasTaken { alias } => Trouble::new(Exit::Key, format!("there is a key `{alias}` already"))
             .fix("link the new key under another name"),
-        CustodyError::KnownKey { .. } => trouble.fix("use the key under its name, or create a new one on the exchange"),
+        CustodyError::KnownKey { state: KeyState::Active, .. } => {
+            trouble.fix("use the key under that name, or create a new one on the exchange")
+        }
+        CustodyError::KnownKey { alias, .. } => trouble.fix(format!(
+            "steadfast keys test {alias}; if its values were wrong, create a new key on the exchange and link that"
+        )),
+        CustodyError::BadValues { .. } => {
+            trouble.fix("paste the three values as the exchange shows them; nothing was stored")
+        }
         CustodyError::OtherActive { active } => {
             trouble.fix(format!("the account's key `{active}` is Active; a second one waits for rotation"))
         }

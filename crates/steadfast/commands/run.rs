@@ -11,8 +11,12 @@ use clock::SystemClock;
 use sd_notify::NotifyState;
 use settings::{Mode, Settings};
 use std::collections::BTreeMap;
+use std::io::IsTerminal as _;
 use std::net::{SocketAddr, TcpListener};
 use std::sync::Arc;
+
+/// What helps against most of what a start can meet and nobody has better advice for.
+const ADVICE: &str = "check that the data directory may be written and its disk has room, then start again";
 
 /// Runs until the first signal.
 ///
@@ -23,9 +27,12 @@ pub fn run(global: &Global, args: &RunArgs) -> Result<(), Trouble> {
     let settings = loaded.settings.clone();
     may_trade(&settings, args.live)?;
     let stop = StopSignal::listen()?;
-    let _log = logging::daemon(global, &settings)?;
+    // Before the first line of the log: a directory that is not ours gets no file from us.
     let dir = DataDir::open(settings.data_dir())?;
-    let listener = bind(settings.control.listen)?;
+    let _log = logging::daemon(global, &settings)?;
+    let listener = bind(settings.control.listen, "--set control.listen=127.0.0.1:7448")?;
+    let token_file = dir.token();
+    say_isolation(global, &settings)?;
     let custody = unlock::open(global, &settings.vault_dir(), &settings.vault.unlock)?;
     let metrics = metrics_page::install()?;
     let alerts = notifier(&settings)?;
@@ -41,8 +48,8 @@ pub fn run(global: &Global, args: &RunArgs) -> Result<(), Trouble> {
         show_probes: false,
     };
     let end = actix_rt::System::new().block_on(async {
-        let mut running = wiring::start(start).await?;
-        term::say(global, &format!("steadfast runs; dashboard {}", running.dashboard));
+        let mut running = wiring::start(start).await.map_err(|trouble| trouble.or_fix(ADVICE))?;
+        term::say(global, &greeting(&running.dashboard, &token_file));
         if let Some(alerts) = &alerts {
             alerts.tell(&Alert::new(Event::Started, "steadfast started", "nothing"));
         }
@@ -69,6 +76,16 @@ pub fn run(global: &Global, args: &RunArgs) -> Result<(), Trouble> {
     finish(global, &end)
 }
 
+/// Where the live page is. Its token is shown to a person at a terminal only, never written into anybody's log.
+fn greeting(dashboard: &str, token_file: &std::path::Path) -> String {
+    match dashboard.split_once("#t=") {
+        Some((page, _)) if !std::io::stderr().is_terminal() => {
+            format!("steadfast runs; dashboard {page}#t=TOKEN with the token in {}", token_file.display())
+        }
+        _ => format!("steadfast runs; dashboard {dashboard}"),
+    }
+}
+
 /// What is said at the end.
 ///
 /// # Errors
@@ -92,6 +109,21 @@ pub fn finish(global: &Global, end: &End) -> Result<(), Trouble> {
     }
 }
 
+/// Says how well secrets are kept on this machine, and refuses to go on when the settings ask for more.
+fn say_isolation(global: &Global, settings: &Settings) -> Result<(), Trouble> {
+    let level = secrets::memory_level()
+        .map_err(|error| Trouble::new(Exit::Key, "no memory for secrets").why(causes(&error)))?;
+    if settings.signer.require_locked_memory && level == secrets::MemoryLevel::Plain {
+        return Err(Trouble::new(Exit::Key, "secrets cannot be locked into memory on this machine")
+            .why("signer.require_locked_memory asks for it, and the system refuses to lock memory")
+            .fix(
+                "raise the limit (LimitMEMLOCK=64M in the unit, or ulimit -l), or set require_locked_memory = false",
+            ));
+    }
+    term::say(global, &format!("signer: inline, on the order path's thread; secrets in {} memory", level.as_str()));
+    Ok(())
+}
+
 /// Real orders need two words: one in the settings, one on the command line.
 fn may_trade(settings: &Settings, live: bool) -> Result<(), Trouble> {
     match (settings.mode, live) {
@@ -105,15 +137,19 @@ fn may_trade(settings: &Settings, live: bool) -> Result<(), Trouble> {
     }
 }
 
-/// Binds the control interface's address.
+/// Binds the control interface's address. `otherwise` is the option that names another one.
 ///
 /// # Errors
 /// [`Trouble`] when it is taken.
-pub fn bind(address: SocketAddr) -> Result<TcpListener, Trouble> {
+pub fn bind(address: SocketAddr, otherwise: &str) -> Result<TcpListener, Trouble> {
     TcpListener::bind(address).map_err(|error| {
-        Trouble::new(Exit::Failure, format!("cannot listen on {address}"))
-            .why(error)
-            .fix("another program uses the port, perhaps another steadfast: stop it, or choose another address\nwith --set control.listen=127.0.0.1:7448 (demo: --listen)")
+        let trouble = Trouble::new(Exit::Failure, format!("cannot listen on {address}"));
+        match error.kind() {
+            std::io::ErrorKind::AddrInUse => trouble
+                .why("another program uses the port, perhaps another steadfast")
+                .fix(format!("stop it, or choose another address with {otherwise}")),
+            _ => trouble.why(error).fix(format!("choose another address with {otherwise}")),
+        }
     })
 }
 

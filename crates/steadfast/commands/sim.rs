@@ -33,6 +33,14 @@ pub fn run(global: &Global, args: &SimArgs) -> Result<(), Trouble> {
 /// # Errors
 /// [`Trouble`]: address taken, recording unreadable, option unusable.
 pub fn start(config: SimConfig) -> Result<RunningSim, Trouble> {
+    if let Market::Tape { path, .. } = &config.market {
+        // The exchange says only that it cannot; the system says why.
+        std::fs::File::open(path).map_err(|error| {
+            Trouble::new(Exit::NotFound, format!("cannot open the recording {}", path.display()))
+                .why(error)
+                .fix("make a tape with `steadfast tape import FILE --from hftbacktest --out FILE`")
+        })?;
+    }
     SimVenue::start(config, Arc::new(SystemClock)).map_err(|error| {
         let trouble = Trouble::new(Exit::Failure, "the embedded exchange cannot start").why(causes(&error));
         match error {
@@ -40,13 +48,14 @@ pub fn start(config: SimConfig) -> Result<RunningSim, Trouble> {
             SimError::Tape { .. } => {
                 trouble.fix("make a tape with `steadfast tape import FILE --from hftbacktest --out FILE`")
             }
+            SimError::NotLoopback { .. } => trouble.fix("choose a loopback address, such as --listen 127.0.0.1:7450"),
             _ => trouble,
         }
     })
 }
 
 fn config(args: &SimArgs) -> Result<SimConfig, Trouble> {
-    let usage = |error: &dyn std::error::Error| Trouble::new(Exit::Failure, error.to_string());
+    let usage = |error: &dyn std::error::Error| Trouble::new(Exit::Usage, error.to_string());
     let mut config = SimConfig {
         listen: args.listen,
         key: args.key.clone(),
@@ -74,7 +83,7 @@ fn config(args: &SimArgs) -> Result<SimConfig, Trouble> {
         (None, true) => Market::Quiet,
         (None, false) => Market::Seeded,
         (Some(_), true) => {
-            return Err(Trouble::new(Exit::Failure, "--tape and --quiet-market exclude each other"));
+            return Err(Trouble::new(Exit::Usage, "--tape and --quiet-market exclude each other"));
         }
     };
     Ok(config)
@@ -87,13 +96,13 @@ fn config(args: &SimArgs) -> Result<SimConfig, Trouble> {
 pub fn faults(texts: &[String]) -> Result<FaultPlan, Trouble> {
     let mut plan = FaultPlan::default();
     for text in texts {
-        plan.extend(FaultPlan::parse(text).map_err(|error| Trouble::new(Exit::Failure, error.to_string()))?);
+        plan.extend(FaultPlan::parse(text).map_err(|error| Trouble::new(Exit::Usage, error.to_string()))?);
     }
     Ok(plan)
 }
 
 fn balance(text: &str) -> Result<(domain::Asset, rust_decimal::Decimal), Trouble> {
-    let wrong = || Trouble::new(Exit::Failure, format!("`{text}` is no balance")).fix("write --balance USDT=100000");
+    let wrong = || Trouble::new(Exit::Usage, format!("`{text}` is no balance")).fix("write --balance USDT=100000");
     let (asset, amount) = text.split_once('=').ok_or_else(wrong)?;
     let amount: rust_decimal::Decimal = amount.parse().map_err(|_| wrong())?;
     let asset = domain::Asset::from(asset).map_err(|_| wrong())?;
@@ -105,9 +114,9 @@ fn balance(text: &str) -> Result<(domain::Asset, rust_decimal::Decimal), Trouble
 
 fn offset_ms(text: &str) -> Result<i64, Trouble> {
     let (sign, rest) = text.strip_prefix('-').map_or((1, text), |rest| (-1, rest));
-    let time = crate::cli::duration(rest).map_err(|message| Trouble::new(Exit::Failure, message))?;
+    let time = crate::cli::duration(rest).map_err(|message| Trouble::new(Exit::Usage, message))?;
     i64::try_from(time.as_millis())
         .ok()
         .and_then(|ms| ms.checked_mul(sign))
-        .ok_or_else(|| Trouble::new(Exit::Failure, format!("`{text}` is out of range")))
+        .ok_or_else(|| Trouble::new(Exit::Usage, format!("`{text}` is out of range")))
 }

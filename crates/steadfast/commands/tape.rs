@@ -12,12 +12,15 @@ use std::io::IsTerminal as _;
 /// [`Trouble`] that names the line of the recording.
 pub fn import(global: &Global, args: &TapeImportArgs) -> Result<(), Trouble> {
     if args.from != "hftbacktest" {
-        return Err(Trouble::new(Exit::Failure, format!("unknown recording format `{}`", args.from))
+        return Err(Trouble::new(Exit::Usage, format!("unknown recording format `{}`", args.from))
             .fix("known: hftbacktest (Binance spot: lines of `<receive ns> <raw JSON>`, plain or gzip)"));
     }
     let name = args.file.display();
-    let input = File::open(&args.file)
-        .map_err(|error| Trouble::new(Exit::NotFound, format!("cannot open the recording {name}")).why(error))?;
+    let input = File::open(&args.file).map_err(|error| {
+        Trouble::new(Exit::NotFound, format!("cannot open the recording {name}"))
+            .why(error)
+            .fix("name a file that is there")
+    })?;
     let symbol = match &args.symbol {
         Some(text) => Some(
             domain::Symbol::from(text)

@@ -1,6 +1,6 @@
 //! The joints of one venue's market side: feed, strategies, and their way to the order path.
 
-use super::{BOOK_AGE_MAX, STRATEGY_BOUND};
+use super::{ACK_WAIT_MAX, BOOK_AGE_MAX, BOOK_SILENCE_MAX, STRATEGY_BOUND};
 use crate::commands;
 use crate::observer::StrategySeat;
 use crate::plan::{Plan, StrategyPlan, VenuePlan};
@@ -125,7 +125,11 @@ impl Market<'_> {
             venue: self.id,
             venue_name: self.venue.name.clone(),
             socket,
-            settings: FeedSettings { book_age_max: BOOK_AGE_MAX, ..FeedSettings::default() },
+            settings: FeedSettings {
+                book_age_max: BOOK_AGE_MAX,
+                book_silence_max: BOOK_SILENCE_MAX,
+                ack_wait_max: ACK_WAIT_MAX,
+            },
             instruments: self
                 .instruments
                 .iter()

@@ -59,6 +59,10 @@ impl Running {
     pub async fn stop(mut self, why: &str) -> End {
         self.shared.state().stopping = true;
         let begun = self.shared.clock.mono();
+        // Feeds and strategies first: nobody asks for a new order while the old ones are being cancelled.
+        for arbiter in &self.arbiters {
+            arbiter.stop();
+        }
         self.station.control(Control::Shutdown { cancel: self.plan.cancel_on_shutdown });
         let patience = self.plan.shutdown_timeout;
         let mut left = self.station.live_orders().unwrap_or(0);
@@ -68,9 +72,6 @@ impl Running {
                 () = tokio::time::sleep(Duration::from_millis(20)) => {}
             }
             left = self.station.live_orders().unwrap_or(0);
-        }
-        for arbiter in &self.arbiters {
-            arbiter.stop();
         }
         self.station.stop(Duration::from_secs(2)).await;
         self.observer.stop();

@@ -310,14 +310,16 @@ impl Placer {
             }
             return News::Nothing;
         };
+        let Some(live) = self.live.get_mut(index) else { return News::Nothing };
+        // The order's own reference may be lost; the place that it was given here is not.
+        let reference = live.reference;
         if !order.state.is_terminal() {
             if matches!(order.state, OrderState::Acked | OrderState::PartlyFilled) {
-                self.pauses.remove(&order.reference);
+                self.pauses.remove(&reference);
             }
             return News::Nothing;
         }
         let missing = order.filled.saturating_minus(order.filled_by_fills);
-        let Some(live) = self.live.get_mut(index) else { return News::Nothing };
         let (asked_for, filled) = (live.cancel_again.is_some(), live.filled || order.filled > Qty::ZERO);
         live.remaining = missing;
         live.awaiting = true;
@@ -325,9 +327,9 @@ impl Placer {
             self.end(index);
         }
         if order.state != OrderState::Filled && !asked_for {
-            self.pause(order.reference, now);
+            self.pause(reference, now);
         }
-        News::Ended { reference: order.reference, filled }
+        News::Ended { reference, filled }
     }
 
     fn pause(&mut self, reference: u32, now: MonoNanos) {

@@ -127,7 +127,21 @@ pub trait SigningCodec: Send + Sync {
     /// that the venue does not have.
     fn draft(&self, intent: &SignIntent, at: UnixNanos, draft: &mut Draft) -> Result<(), SignRefusal>;
 
-    /// Adds headers (or completes the frame in `draft.body`) once the signature is known.
+    /// Adds the headers that are the same in every request of `method`. They are written once for each key and
+    /// stand before those of [`Self::finish`].
+    ///
+    /// # Errors
+    /// [`SignRefusal::Malformed`] when something does not fit.
+    fn standing_headers(
+        &self,
+        _method: Method,
+        _credentials: Credentials<'_>,
+        _headers: &mut dyn HeaderSink,
+    ) -> Result<(), SignRefusal> {
+        Ok(())
+    }
+
+    /// Adds the other headers (or completes the frame in `draft.body`) once the signature is known.
     ///
     /// # Errors
     /// [`SignRefusal::Malformed`] when something does not fit.

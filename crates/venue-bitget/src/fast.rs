@@ -9,7 +9,7 @@ use venue_api::{BookPush, Channel, FeedFrame, FeedFrameKind, Subscription, WireL
 
 /// Reads a book push into `out`; `None` leaves `out` in disorder, for the general reader to clear.
 pub(crate) fn book(frame: &[u8], out: &mut FeedFrame) -> Option<()> {
-    let mut cursor = Cursor { rest: frame };
+    let mut cursor = Cursor { rest: without_trailing_space(frame) };
     let mut snapshot = None;
     cursor.eat(b'{')?;
     loop {
@@ -41,6 +41,14 @@ pub(crate) fn book(frame: &[u8], out: &mut FeedFrame) -> Option<()> {
     }
     out.book.snapshot = snapshot?;
     (out.kind == FeedFrameKind::Book && cursor.rest.is_empty()).then_some(())
+}
+
+/// White space after the frame means nothing to JSON.
+fn without_trailing_space(mut frame: &[u8]) -> &[u8] {
+    while let Some((b' ' | b'\t' | b'\r' | b'\n', rest)) = frame.split_last() {
+        frame = rest;
+    }
+    frame
 }
 
 struct Cursor<'a> {
@@ -100,12 +108,7 @@ impl<'a> Cursor<'a> {
             self.next();
         }
         let leading_zero = self.rest.first() == Some(&b'0');
-        let (mut number, mut digits) = (0_u64, 0_u32);
-        while let Some(byte @ b'0'..=b'9') = self.rest.first().copied() {
-            number = number.wrapping_mul(10).wrapping_add(u64::from(byte - b'0'));
-            digits += 1;
-            self.next();
-        }
+        let (number, digits) = self.digits(0);
         if quoted {
             self.eat(b'"')?;
         } else if leading_zero && (digits > 1 || negative) {
@@ -124,29 +127,41 @@ impl<'a> Cursor<'a> {
         }
     }
 
+    /// Takes the digits that come next: `number` with them behind it (wrapping), and how many they were.
+    #[inline]
+    fn digits(&mut self, mut number: u64) -> (u64, usize) {
+        let mut count = 0;
+        for byte in self.rest {
+            let digit = byte.wrapping_sub(b'0');
+            if digit > 9 {
+                break;
+            }
+            number = number.wrapping_mul(10).wrapping_add(u64::from(digit));
+            count += 1;
+        }
+        self.rest = self.rest.get(count..).unwrap_or(&[]);
+        (number, count)
+    }
+
     /// A decimal between quotes: digits, perhaps a point and more digits; up to 18 digits.
     #[inline]
     fn scaled(&mut self) -> Option<Scaled> {
         self.eat(b'"')?;
-        let (mut mantissa, mut digits, mut whole_digits) = (0_i64, 0_u8, None);
-        loop {
-            match self.next()? {
-                byte @ b'0'..=b'9' => {
-                    mantissa = mantissa.wrapping_mul(10).wrapping_add(i64::from(byte - b'0'));
-                    digits = digits.saturating_add(1);
-                }
-                b'.' if whole_digits.is_none() && digits > 0 => whole_digits = Some(digits),
-                b'"' => break,
-                _ => return None,
+        let (mut mantissa, whole) = self.digits(0);
+        let mut decimals = 0;
+        let mut next = self.next()?;
+        if next == b'.' {
+            (mantissa, decimals) = self.digits(mantissa);
+            next = self.next()?;
+            if decimals == 0 {
+                return None;
             }
         }
-        let decimals = match whole_digits {
-            Some(before) if before < digits => digits - before,
-            Some(_) => return None,
-            None => 0,
-        };
         // 18 digits always fit 63 bits, so nothing wrapped.
-        (1..=18).contains(&digits).then_some(Scaled { mantissa, decimals })
+        if next != b'"' || whole == 0 || whole + decimals > 18 {
+            return None;
+        }
+        Some(Scaled { mantissa: i64::try_from(mantissa).ok()?, decimals: u8::try_from(decimals).ok()? })
     }
 
     fn subscription(&mut self) -> Option<Subscription> {
@@ -248,8 +263,13 @@ mod tests {
     #[test]
     fn the_venues_own_form_takes_the_quick_way() {
         for frame in FRAMES {
-            assert!(book(frame.trim_end().as_bytes(), &mut FeedFrame::default()).is_some(), "{frame}");
-            assert_agrees(frame.trim_end().as_bytes());
+            assert!(book(frame.as_bytes(), &mut FeedFrame::default()).is_some(), "{frame}");
+            assert_agrees(frame.as_bytes());
+            for (after, quick) in [(" \t\r\n", true), ("\u{c}", false), ("{}", false)] {
+                let followed = [frame, after].concat();
+                assert_eq!(book(followed.as_bytes(), &mut FeedFrame::default()).is_some(), quick, "{followed}");
+                assert_agrees(followed.as_bytes());
+            }
         }
     }
 
@@ -262,7 +282,7 @@ mod tests {
                 0..4,
             ),
         ) {
-            let mut bytes = FRAMES[which].trim_end().as_bytes().to_vec();
+            let mut bytes = FRAMES[which].as_bytes().to_vec();
             for (place, byte, kind) in changes {
                 if bytes.is_empty() {
                     break;

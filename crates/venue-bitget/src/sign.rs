@@ -9,7 +9,7 @@
 //! no escaping, so a venue's text cannot add a field.
 
 use crate::{Bitget, Environment};
-use domain::{ClientOrderId, Scaled, TimeInForce, UnixNanos};
+use domain::{ClientOrderId, Scaled, Side, TimeInForce, UnixNanos};
 use messages::{PlaceOrder, SignIntent, SignRefusal};
 use venue_api::{Credentials, Draft, HeaderSink, Method, SignatureEncoding, SigningCodec, append};
 
@@ -50,6 +50,28 @@ impl SigningCodec for Bitget {
         append(&mut draft.prehash, &draft.body)
     }
 
+    fn standing_headers(
+        &self,
+        method: Method,
+        credentials: Credentials<'_>,
+        headers: &mut dyn HeaderSink,
+    ) -> Result<(), SignRefusal> {
+        if method == Method::Frame {
+            return Ok(());
+        }
+        headers.header("ACCESS-KEY", credentials.key.as_bytes())?;
+        headers.header("ACCESS-PASSPHRASE", credentials.passphrase.as_bytes())?;
+        if method == Method::Post {
+            headers.header("Content-Type", b"application/json")?;
+        }
+        headers.header("locale", b"en-US")?;
+        if self.environment == Environment::Demo {
+            // Not part of the signed text (sheet section 1).
+            headers.header("paptrading", b"1")?;
+        }
+        Ok(())
+    }
+
     fn finish(
         &self,
         draft: &mut Draft,
@@ -60,19 +82,8 @@ impl SigningCodec for Bitget {
         if draft.method == Method::Frame {
             return write_login(draft, signature, credentials);
         }
-        headers.header("ACCESS-KEY", credentials.key.as_bytes())?;
         headers.header("ACCESS-SIGN", signature.as_bytes())?;
-        headers.header("ACCESS-TIMESTAMP", &draft.timestamp)?;
-        headers.header("ACCESS-PASSPHRASE", credentials.passphrase.as_bytes())?;
-        if draft.method == Method::Post {
-            headers.header("Content-Type", b"application/json")?;
-        }
-        headers.header("locale", b"en-US")?;
-        if self.environment == Environment::Demo {
-            // Not part of the signed text (sheet section 1).
-            headers.header("paptrading", b"1")?;
-        }
-        Ok(())
+        headers.header("ACCESS-TIMESTAMP", &draft.timestamp)
     }
 }
 
@@ -127,25 +138,31 @@ fn write_place(order: &PlaceOrder, draft: &mut Draft) -> Result<(), SignRefusal>
     let body = &mut draft.body;
     append(body, b"{\"symbol\":\"")?;
     plain(body, &order.symbol)?;
-    append(body, b"\",\"side\":\"")?;
-    append(body, order.side.as_str().as_bytes())?;
-    append(body, b"\",\"orderType\":\"limit\",\"force\":\"")?;
+    append(body, side(order.side))?;
     append(body, force(order.time_in_force))?;
-    append(body, b"\",\"price\":\"")?;
     positive(body, order.price)?;
     append(body, b"\",\"size\":\"")?;
     positive(body, order.qty)?;
     append(body, b"\",\"clientOid\":\"")?;
-    append(body, order.id.as_str().as_bytes())?;
+    append(body, order.id.as_bytes())?;
     append(body, b"\"}")
 }
 
+/// From the symbol to the time in force.
+const fn side(side: Side) -> &'static [u8] {
+    match side {
+        Side::Buy => b"\",\"side\":\"buy\",\"orderType\":\"limit\",\"force\":\"",
+        Side::Sell => b"\",\"side\":\"sell\",\"orderType\":\"limit\",\"force\":\"",
+    }
+}
+
+/// From the time in force to the price.
 const fn force(time_in_force: TimeInForce) -> &'static [u8] {
     match time_in_force {
-        TimeInForce::Gtc => b"gtc",
-        TimeInForce::Ioc => b"ioc",
-        TimeInForce::Fok => b"fok",
-        TimeInForce::PostOnly => b"post_only",
+        TimeInForce::Gtc => b"gtc\",\"price\":\"",
+        TimeInForce::Ioc => b"ioc\",\"price\":\"",
+        TimeInForce::Fok => b"fok\",\"price\":\"",
+        TimeInForce::PostOnly => b"post_only\",\"price\":\"",
     }
 }
 

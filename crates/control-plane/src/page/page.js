@@ -6,6 +6,8 @@ const CURVE_POINTS_MAX = 2000;
 const CURVE_STEP_MS = 1000;
 const RETRY_MS_MAX = 10000;
 const STALE_MS = 5000;
+const OLDER_STEP_MS = 2000;
+const OLDER_PAGES_MAX = 10;
 
 const byId = (id) => document.getElementById(id);
 
@@ -35,7 +37,12 @@ function cell(kind, text, ...classes) {
   return node;
 }
 
-// columns: [title, row => text, row => class or "" (optional), is a number (optional)]
+// A column: its title, what it shows of an entry, and how that looks.
+const column = (title, show, look) => ({ title, show, look, classes: [] });
+const numbers = (title, show, look) => ({ title, show, look, classes: ["number"] });
+// Left out on narrow screens.
+const minor = (one) => ({ ...one, classes: [...one.classes, "minor"] });
+
 function fillTable(id, columns, rows, whenEmpty) {
   const table = byId(id);
   if (rows.length === 0) {
@@ -45,22 +52,33 @@ function fillTable(id, columns, rows, whenEmpty) {
     return;
   }
   const head = document.createElement("tr");
-  for (const [title, , , number] of columns) head.append(cell("th", title, number ? "number" : ""));
+  for (const one of columns) head.append(cell("th", one.title, ...one.classes));
   const body = rows.map((entry) => {
     const row = document.createElement("tr");
-    for (const [, text, look, number] of columns) {
-      row.append(cell("td", text(entry), number ? "number" : "", look ? look(entry) : ""));
+    for (const one of columns) {
+      row.append(cell("td", one.show(entry), ...one.classes, one.look ? one.look(entry) : ""));
     }
     return row;
   });
   table.replaceChildren(head, ...body);
 }
 
+// Numbers come as exact text and are shortened for the eye only.
+const twoDecimals = new Intl.NumberFormat("en", { minimumFractionDigits: 2, maximumFractionDigits: 2 });
+const sevenDigits = new Intl.NumberFormat("en", { maximumSignificantDigits: 7 });
+const fourDigits = new Intl.NumberFormat("en", { maximumSignificantDigits: 4 });
+const known = (text) => text !== null && text !== undefined && text !== "";
+const money = (text) => (known(text) ? twoDecimals.format(text) : "");
+const size = (text) => (known(text) ? sevenDigits.format(text) : "");
+const price = (text) => (known(text) ? (Math.abs(Number(text)) >= 100 ? twoDecimals : sevenDigits).format(text) : "");
+const small = (text) => (known(text) ? fourDigits.format(text) : "");
+const gain = (text) => (known(text) ? (Number(text) > 0 ? "+" : "") + (Math.abs(Number(text)) >= 1 ? money(text) : small(text)) : "");
+
 const side = (entry) => (entry.side === "buy" ? "+ buy \u25b2" : "\u2212 sell \u25bc");
 const sideLook = (entry) => (entry.side === "buy" ? "buy" : "sell");
 const clockTime = (text) => new Date(text).toISOString().slice(11, 19);
 const yesNo = (value) => (value === null ? "?" : value ? "yes" : "no");
-const signed = (text) => (text && !text.startsWith("-") && Number(text) !== 0 ? "+" + text : text);
+const signed = (text) => (Number(text) > 0 ? "+" : "") + size(text);
 const signLook = (text) => (!text || Number(text) === 0 ? "" : text.startsWith("-") ? "bad" : "good");
 
 function span(seconds) {
@@ -69,10 +87,28 @@ function span(seconds) {
   return days > 0 ? days + " d " + rest : rest;
 }
 
+// The stretches of an order's way, first to last.
+const HOPS = {
+  frame_signal: "market frame to strategy's intent",
+  signal_risk: "intent to risk guard",
+  risk_sign: "risk guard to signature",
+  sign_send: "signature to socket",
+  send_ack: "socket to venue's answer",
+  ack_fill: "answer to first fill",
+  tick_to_wire: "market frame to socket",
+};
+
+function inOrder(hops) {
+  const names = Object.keys(HOPS);
+  const place = (name) => (names.includes(name) ? names.indexOf(name) : names.length);
+  return Object.entries(hops).sort((one, other) => place(one[0]) - place(other[0]));
+}
+
 function nanos(value) {
   if (value < 1000) return value + " ns";
   if (value < 1000000) return (value / 1000).toFixed(1) + " \u00b5s";
-  return (value / 1000000).toFixed(1) + " ms";
+  if (value < 1000000000) return (value / 1000000).toFixed(1) + " ms";
+  return (value / 1000000000).toFixed(1) + " s";
 }
 
 const curve = [];
@@ -80,6 +116,8 @@ const curve = [];
 function addPoint(time, equity) {
   const value = Number(equity);
   if (!Number.isFinite(value)) return;
+  // Nothing is known of the account before its first balances; that is not a curve from zero.
+  if (value === 0 && curve.length === 0) return;
   const last = curve[curve.length - 1];
   if (last && time - last[0] < CURVE_STEP_MS) return;
   curve.push([time, value]);
@@ -95,7 +133,8 @@ function drawCurve() {
     high = Math.max(high, value);
   }
   const from = curve[0][0];
-  const width = Math.max(curve[curve.length - 1][0] - from, 1);
+  const to = curve[curve.length - 1][0];
+  const width = Math.max(to - from, 1);
   const height = Math.max(high - low, 1e-9);
   const points = curve.map(([time, value]) => {
     const x = ((time - from) / width) * 1000;
@@ -103,25 +142,46 @@ function drawCurve() {
     return x.toFixed(1) + "," + y.toFixed(1);
   });
   byId("curve-line").setAttribute("points", points.join(" "));
-  setText(byId("curve-low"), "low " + low.toFixed(2));
-  setText(byId("curve-high"), "high " + high.toFixed(2));
+  byId("curve-area").setAttribute("points", "0,155 " + points.join(" ") + " 1000,155");
+  setText(byId("curve-low"), money(low));
+  setText(byId("curve-high"), money(high));
+  setText(byId("curve-from"), clockTime(from));
+  setText(byId("curve-to"), clockTime(to));
 }
 
-function showBook(books) {
+function bookTable(book, own) {
+  const asks = book.asks.slice(0, 5);
+  const bids = book.bids.slice(0, 5);
+  const largest = Math.max(...[...asks, ...bids].map((entry) => Number(entry.quantity)), 1e-12);
+  const table = document.createElement("table");
+  table.classList.add("book");
+  const level = (entry, name, arrow, touch) => {
+    const row = document.createElement("tr");
+    row.classList.add(name, ...(touch ? ["touch"] : []));
+    const bar = document.createElement("span");
+    bar.classList.add("bar");
+    bar.style.width = (Number(entry.quantity) / largest) * 100 + "%";
+    const depth = cell("td", "", "number", "depth");
+    depth.append(bar, cell("span", entry.quantity));
+    const mine = own.has(Number(entry.price));
+    row.append(cell("td", arrow + (mine ? " \u25c6 own" : "")), cell("td", price(entry.price), "number"), depth);
+    return row;
+  };
+  for (const entry of asks.reverse()) table.append(level(entry, "sell", "\u25bc ask", false));
+  bids.forEach((entry, place) => table.append(level(entry, "buy", "\u25b2 bid", place === 0)));
+  return table;
+}
+
+function showBook(books, orders) {
   const parts = [];
   for (const book of books) {
+    const mine = orders.filter((o) => o.venue === book.venue && o.instrument === book.instrument);
+    const own = new Set(mine.map((o) => Number(o.price)));
     const age = book.age_ms === null ? "no data yet" : book.age_ms + " ms old";
     parts.push(cell("h3", book.venue + " " + book.instrument + (book.valid ? "" : ": not valid"), book.valid ? "" : "bad"));
-    const table = document.createElement("table");
-    const level = (entry, name, arrow) => {
-      const row = document.createElement("tr");
-      row.append(cell("td", arrow, name), cell("td", entry.price, "number", name), cell("td", entry.quantity, "number"));
-      return row;
-    };
-    for (const entry of book.asks.slice(0, 5).reverse()) table.append(level(entry, "sell", "\u25bc ask"));
-    for (const entry of book.bids.slice(0, 5)) table.append(level(entry, "buy", "\u25b2 bid"));
-    parts.push(table, cell("p", age, "quiet"));
+    parts.push(bookTable(book, own), cell("p", age, "quiet"));
   }
+  if (parts.length === 0) parts.push(cell("p", "no market data yet", "quiet"));
   byId("book").replaceChildren(...parts);
 }
 
@@ -135,10 +195,39 @@ function badge(id, word) {
 function showHealth(status) {
   const reasons = status.not_ready.map((entry) => entry.explain);
   if (status.halt) reasons.unshift("halted: " + status.halt.explain + (status.halt.note ? " (" + status.halt.note + ")" : ""));
-  byId("reasons").replaceChildren(...reasons.map((text) => cell("li", text, "bad")));
+  const lines = reasons.map((text) => cell("li", "\u25cb " + text, "bad"));
+  byId("reasons").replaceChildren(...(lines.length > 0 ? lines : [cell("li", "\u25cf nothing prevents trading", "good")]));
   const health = byId("health");
   health.className = reasons.length === 0 ? "health good" : "health bad";
   setText(health, reasons.length === 0 ? "\u25cf ready" : "\u25cb " + reasons[0]);
+}
+
+// A frame holds the newest orders only; older ones that still rest are asked for, page by page.
+let older = [];
+let olderAsked = 0;
+
+async function askOlder(wanted) {
+  const found = [];
+  let cursor = "";
+  for (let page = 0; page < OLDER_PAGES_MAX && found.length < wanted; page += 1) {
+    const list = await ask("/api/v1/orders?limit=500" + cursor);
+    found.push(...list.items.filter((o) => o.open));
+    if (list.next === null) break;
+    cursor = "&cursor=" + list.next;
+  }
+  older = found;
+}
+
+function openOrders(frame) {
+  const newest = new Set(frame.orders.map((o) => o.client_order_id));
+  const open = frame.orders.filter((o) => o.open);
+  const wanted = frame.status.open_orders;
+  if (open.length >= wanted) return open;
+  if (Date.now() - olderAsked > OLDER_STEP_MS) {
+    olderAsked = Date.now();
+    askOlder(wanted).catch(() => {});
+  }
+  return open.concat(older.filter((o) => !newest.has(o.client_order_id))).slice(0, Math.max(wanted, open.length));
 }
 
 function show(frame) {
@@ -147,73 +236,100 @@ function show(frame) {
   badge("trading", status.trading);
   showHealth(status);
   setText(byId("time"), clockTime(status.time) + " UTC");
-  setText(byId("equity"), status.equity);
+  // Before the first balances have come, zero means that nothing is known.
+  const valued = curve.length > 0 || Number(status.equity) !== 0;
+  setText(byId("equity"), valued ? money(status.equity) : "...");
   setText(byId("quote"), status.quote);
   const day = byId("day-pnl");
-  setText(day, signed(status.day_pnl));
+  setText(day, gain(status.day_pnl));
   day.className = "number " + signLook(status.day_pnl);
-  setText(byId("fees"), status.fees);
+  setText(byId("fees"), money(status.fees));
   setText(byId("open-orders"), status.open_orders);
   const unknown = byId("unknown-orders");
   setText(unknown, status.unknown_orders);
   unknown.className = status.unknown_orders > 0 ? "number bad" : "number";
-  setText(byId("version"), "version " + status.version);
+  setText(byId("version"), "steadfast " + status.version);
   setText(byId("uptime"), "up " + span(status.uptime_seconds));
+  document.title = (valued ? money(status.equity) + " " + status.quote + " \u00b7 " : "") + "steadfast";
   byId("pause").disabled = status.trading !== "active";
   byId("resume").disabled = status.trading !== "reduce_only";
   byId("halt").disabled = status.trading === "halted";
   addPoint(Date.parse(status.time), status.equity);
   drawCurve();
-  showBook(frame.book);
+  const open = openOrders(frame);
+  showBook(frame.book, open);
   fillTable("positions", [
-    ["instrument", (p) => p.instrument], ["strategy", (p) => p.strategy],
-    ["size", (p) => signed(p.quantity), null, true], ["entry", (p) => p.entry, null, true],
-    ["mark", (p) => p.mark, null, true], ["unrealised", (p) => signed(p.unrealised), (p) => signLook(p.unrealised), true],
-    ["realised", (p) => signed(p.realised), (p) => signLook(p.realised), true],
+    minor(column("instrument", (p) => p.instrument)),
+    column("strategy", (p) => p.strategy),
+    numbers("size", (p) => signed(p.quantity)),
+    minor(numbers("entry", (p) => price(p.entry))),
+    minor(numbers("mark", (p) => price(p.mark))),
+    numbers("unrealised", (p) => gain(p.unrealised), (p) => signLook(p.unrealised)),
+    numbers("realised", (p) => gain(p.realised), (p) => signLook(p.realised)),
   ], frame.positions, "nothing is held");
   fillTable("orders", [
-    ["instrument", (o) => o.instrument], ["side", side, sideLook], ["price", (o) => o.price, null, true],
-    ["size", (o) => o.quantity, null, true], ["filled", (o) => o.filled, null, true],
-    ["state", (o) => o.state, (o) => (o.state === "unknown" ? "bad" : "")], ["strategy", (o) => o.strategy],
-    ["id", (o) => o.client_order_id], ["note", (o) => o.note, () => "note"],
-  ], frame.orders.filter((o) => o.open), "nothing rests");
+    minor(column("instrument", (o) => o.instrument)),
+    column("side", side, sideLook),
+    numbers("price", (o) => price(o.price)),
+    numbers("size", (o) => o.quantity),
+    minor(numbers("filled", (o) => size(o.filled))),
+    column("state", (o) => o.state.replaceAll("_", " "), (o) => (o.state === "unknown" ? "bad" : "")),
+    column("strategy", (o) => o.strategy),
+    minor(column("id", (o) => o.client_order_id, () => "code")),
+    ...(open.some((o) => o.note) ? [minor(column("note", (o) => o.note, () => "note"))] : []),
+  ], open, "nothing rests");
   fillTable("fills", [
-    ["time", (f) => clockTime(f.time)], ["instrument", (f) => f.instrument], ["side", side, sideLook],
-    ["price", (f) => f.price, null, true], ["size", (f) => f.quantity, null, true],
-    ["fee", (f) => f.fee + " " + f.fee_asset, null, true], ["", (f) => f.liquidity], ["strategy", (f) => f.strategy],
+    column("time", (f) => clockTime(f.time)),
+    minor(column("instrument", (f) => f.instrument)),
+    column("side", side, sideLook),
+    numbers("price", (f) => price(f.price)),
+    numbers("size", (f) => f.quantity),
+    minor(numbers("fee", (f) => small(f.fee) + " " + f.fee_asset)),
+    minor(column("as", (f) => f.liquidity)),
+    column("strategy", (f) => f.strategy),
   ], frame.fills, "no fill yet");
   fillTable("strategies", [
-    ["strategy", (s) => s[0]], ["orders", (s) => s[1].orders, null, true], ["fills", (s) => s[1].fills, null, true],
-    ["maker", (s) => s[1].maker_fills, null, true], ["refused", (s) => s[1].refused, null, true],
+    column("strategy", (s) => s[0]),
+    numbers("orders", (s) => s[1].orders),
+    numbers("fills", (s) => s[1].fills),
+    numbers("maker", (s) => s[1].maker_fills),
+    numbers("refused", (s) => s[1].refused),
   ], Object.entries(status.strategies), "no strategy");
   fillTable("feeds", [
-    ["feed", (f) => f.venue + " " + f.channel], ["instrument", (f) => f.instrument],
-    ["", (f) => (f.valid ? "\u25cf up" : "\u25cb down"), (f) => (f.valid ? "good" : "bad")],
-    ["age", (f) => (f.age_ms === null ? "" : f.age_ms + " ms"), null, true],
+    column("feed", (f) => f.venue + " " + f.channel + (f.instrument ? " " + f.instrument : "")),
+    column("", (f) => (f.valid ? "\u25cf up" : "\u25cb down"), (f) => (f.valid ? "good" : "bad")),
+    numbers("age", (f) => (f.age_ms === null ? "\u2013" : f.age_ms + " ms")),
   ], status.feeds, "no feed");
   fillTable("clocks", [
-    ["clock against", (c) => c.venue],
-    ["skew", (c) => (c.skew_us === null ? "not known" : (c.skew_us / 1000).toFixed(1) + " ms"), null, true],
-    ["within", (c) => (c.uncertainty_us === null ? "" : (c.uncertainty_us / 1000).toFixed(1) + " ms"), null, true],
+    column("clock against", (c) => c.venue),
+    numbers("skew", (c) => (c.skew_us === null ? "not known" : (c.skew_us / 1000).toFixed(1) + " ms")),
+    numbers("within", (c) => (c.uncertainty_us === null ? "\u2013" : "\u00b1" + (c.uncertainty_us / 1000).toFixed(1) + " ms")),
   ], status.clocks, "no clock measured");
   fillTable("balances", [
-    ["account", (b) => b.venue], ["asset", (b) => b.asset], ["available", (b) => b.available, null, true],
-    ["held", (b) => b.held, null, true],
+    column("account", (b) => b.venue),
+    column("asset", (b) => b.asset),
+    numbers("available", (b) => price(b.available)),
+    numbers("held", (b) => price(b.held)),
   ], frame.balances, "no balance known");
   fillTable("keys", [
-    ["key", (k) => k.alias], ["venue", (k) => k.venue],
-    ["status", (k) => k.status, (k) => (k.status === "active" ? "good" : "bad")],
-    ["may", (k) => k.permissions.join(", ")], ["address-bound", (k) => yesNo(k.ip_bound)],
-    ["rotate by", (k) => (k.rotation_due ? k.rotation_due.slice(0, 10) : "")],
+    column("key", (k) => k.alias),
+    minor(column("account", (k) => k.venue)),
+    column("status", (k) => k.status.toLowerCase(), (k) => (k.status.toLowerCase() === "active" ? "good" : "bad")),
+    column("may", (k) => k.permissions.join(", ")),
+    minor(column("address-bound", (k) => yesNo(k.ip_bound))),
+    column("rotate by", (k) => (k.rotation_due ? k.rotation_due.slice(0, 10) : "")),
   ], status.keys, "no key linked");
   fillTable("hops", [
-    ["hop", (h) => h[0]], ["orders", (h) => h[1].count, null, true], ["p50", (h) => nanos(h[1].p50_ns), null, true],
-    ["p99", (h) => nanos(h[1].p99_ns), null, true],
-  ], Object.entries(status.hops), "no order yet");
+    column("hop", (h) => HOPS[h[0]] ?? h[0]),
+    numbers("orders", (h) => h[1].count),
+    numbers("p50", (h) => nanos(h[1].p50_ns)),
+    numbers("p99", (h) => nanos(h[1].p99_ns)),
+  ], inOrder(status.hops), "no order yet");
   fillTable("actors", [
-    ["actor", (a) => a.name], ["", (a) => (a.up ? "\u25cf up" : "\u25cb down"), (a) => (a.up ? "good" : "bad")],
-    ["restarts", (a) => a.restarts, null, true],
-    ["waiting", (a) => a.mailbox_depth + " / " + a.mailbox_capacity, null, true],
+    column("actor", (a) => a.name),
+    column("", (a) => (a.up ? "\u25cf up" : "\u25cb down"), (a) => (a.up ? "good" : "bad")),
+    numbers("restarts", (a) => a.restarts),
+    numbers("waiting", (a) => (a.mailbox_capacity > 0 ? a.mailbox_depth + " / " + a.mailbox_capacity : "\u2013")),
   ], status.actors, "none");
 }
 

@@ -1,6 +1,5 @@
 //! What the guard remembers: the pace of orders, the latest intents, the latest outcomes. All of fixed size.
 
-use crate::fixed::BILLION;
 use crate::limits::Limits;
 use domain::{InstrumentId, MonoNanos, Price, Qty, Side, StrategyTag};
 use messages::OrderIntent;
@@ -30,8 +29,8 @@ impl Pace {
 
     /// Whether fewer than the limit happened within the last second.
     pub(super) fn has_room(&self, now: MonoNanos) -> bool {
-        let room = self.times.len();
-        let back = (self.next + room - self.limit) % room;
+        // `limit` is at most the room, so one turn of the ring is enough.
+        let back = self.next.checked_sub(self.limit).unwrap_or_else(|| self.next + self.times.len() - self.limit);
         self.times.get(back).copied().flatten().is_none_or(|then| now.since(then) >= Self::SECOND)
     }
 
@@ -39,7 +38,7 @@ impl Pace {
         if let Some(slot) = self.times.get_mut(self.next) {
             *slot = Some(now);
         }
-        self.next = (self.next + 1) % self.times.len();
+        self.next = if self.next + 1 < self.times.len() { self.next + 1 } else { 0 };
     }
 
     /// Events within the last second.
@@ -76,12 +75,14 @@ impl Recent {
 
     /// Whether the same order was accepted within `window`.
     pub(super) fn holds(&self, intent: &OrderIntent, now: MonoNanos, window: Duration) -> bool {
+        // Compared in plain nanoseconds: a burst has many entries within the window.
+        let window_ns = u64::try_from(window.as_nanos()).unwrap_or(u64::MAX);
         let (newer, older) = self.seen.split_at_checked(self.next).unwrap_or((&[], &[]));
         newer
             .iter()
             .rev()
             .chain(older.iter().rev())
-            .map_while(|seen| seen.as_ref().filter(|seen| now.since(seen.at) < window))
+            .map_while(|seen| seen.as_ref().filter(|seen| now.0.saturating_sub(seen.at.0) < window_ns))
             .any(|seen| {
                 seen.price == intent.price.price()
                     && seen.qty == intent.qty.qty()
@@ -116,6 +117,7 @@ pub(super) struct Outcomes {
 impl Outcomes {
     /// Outcomes that count.
     const ROOM: u32 = 50;
+    const BILLION: u64 = 1_000_000_000;
     /// Fewer say nothing about a ratio.
     const SAMPLE_MIN: u32 = 10;
 
@@ -132,6 +134,7 @@ impl Outcomes {
         if self.seen < Self::SAMPLE_MIN {
             return 0;
         }
-        i128::from(self.rejected.count_ones()) * BILLION / i128::from(self.seen)
+        // At most 50 billion: 64 bits are enough.
+        i128::from(u64::from(self.rejected.count_ones()) * Self::BILLION / u64::from(self.seen))
     }
 }

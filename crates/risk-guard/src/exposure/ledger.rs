@@ -1,7 +1,7 @@
 //! Positions, cost, profit and loss, and what balances become between two words of the venue.
 
 use super::{Exposure, Position, from_atto};
-use crate::fixed::atto;
+use crate::fixed::{BILLION, atto};
 use domain::{Amount, Fill, InstrumentId, Pnl, Side};
 use messages::PositionAfter;
 use rust_decimal::Decimal;
@@ -64,6 +64,7 @@ impl Exposure {
 
         let slot = self.slots.get_mut(fill.instrument.index())?.as_mut()?;
         slot.position = slot.position.checked_add(atto(change.base)?)?;
+        slot.position_steps = slot.current.steps_up(slot.position)?;
         if slot.doubled_mid == 0 {
             slot.mark = change.price;
         }
@@ -162,6 +163,7 @@ impl Exposure {
             }
             _ => Decimal::ZERO,
         };
+        self.drawdown_billionths = atto(self.drawdown).map_or(i128::MAX, |units| units / BILLION);
         Some(())
     }
 

@@ -2,12 +2,13 @@
 
 use super::Exposure;
 use crate::fixed::Atto;
-use domain::{ClientOrderId, InstrumentId, Order, OrderState, Qty, Side};
+use domain::{ClientOrderId, InstrumentId, Order, OrderState, Price, Qty, Side, StrategyTag};
 
 /// What one order counts for now.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct OpenOrder {
     id: ClientOrderId,
+    counted: Counted,
     instrument: InstrumentId,
     row: usize,
     side: Side,
@@ -22,6 +23,34 @@ pub(super) struct OpenOrder {
     notional: Atto,
 }
 
+/// All of an order that decides what it counts for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Counted {
+    strategy: StrategyTag,
+    instrument: InstrumentId,
+    version: u32,
+    side: Side,
+    price: Price,
+    pending: Qty,
+    rests: bool,
+    unknown: bool,
+}
+
+impl Counted {
+    fn of(order: &Order) -> Self {
+        Self {
+            strategy: order.strategy,
+            instrument: order.instrument,
+            version: order.version,
+            side: order.side,
+            price: order.price,
+            pending: pending(order),
+            rests: order.state.may_rest(),
+            unknown: order.state == OrderState::Unknown,
+        }
+    }
+}
+
 /// What may still reach the position: all that rests, and of an ended order what was announced but not seen as fills.
 fn pending(order: &Order) -> Qty {
     let reach = if order.state.may_rest() { order.qty } else { order.filled };
@@ -31,23 +60,29 @@ fn pending(order: &Order) -> Qty {
 impl Exposure {
     /// Takes back what the order counted for and counts it as it is now.
     pub(super) fn recount(&mut self, order: &Order) -> Option<()> {
-        let place = self.open.iter().position(|open| open.id == order.id);
+        let counted = Counted::of(order);
+        // The order that changes is mostly one of the latest.
+        let place = self.open.iter().rposition(|open| open.id == order.id);
         if let Some(place) = place {
-            let counted = self.open.swap_remove(place);
-            self.count(&counted, -1)?;
-            self.restore_best(&counted);
+            if self.open.get(place).is_some_and(|open| open.counted == counted) {
+                return Some(());
+            }
+            let before = self.open.swap_remove(place);
+            self.count(&before, -1)?;
+            self.restore_best(&before);
         }
-        let pending = pending(order);
-        if pending > Qty::ZERO || order.state.may_rest() {
+        let Counted { pending, rests, unknown, .. } = counted;
+        if pending > Qty::ZERO || rests {
             let row = self.row_or_new(order.strategy)?;
             let scale = *self.slot(order.instrument)?.scale(order.version)?;
             let now = OpenOrder {
                 id: order.id,
+                counted,
                 instrument: order.instrument,
                 row,
                 side: order.side,
-                rests: order.state.may_rest(),
-                unknown: order.state == OrderState::Unknown,
+                rests,
+                unknown,
                 price: scale.price(order.price)?,
                 pending: scale.qty(pending)?,
                 notional: scale.notional(order.price, pending)?,

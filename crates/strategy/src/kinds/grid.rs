@@ -150,8 +150,9 @@ impl Grid {
         let doubled_mid = context.book?.doubled_mid()?;
         let mut cells = Cells::found(&self.params, &context.instrument.version, restored, doubled_mid)?;
         for order in &restored.orders {
-            let fits = cells.fits(order, &context.instrument.version);
-            self.placer.adopt(order, fits);
+            let placed = cells.placed(order, &context.instrument.version);
+            let order = domain::Order { reference: placed.unwrap_or(order.reference), ..*order };
+            self.placer.adopt(&order, placed.is_some());
         }
         cells.fill_in(restored, context.instrument.base, doubled_mid);
         self.cells = Some(cells);

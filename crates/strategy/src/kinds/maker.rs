@@ -211,8 +211,11 @@ impl MarketMaker {
             for order in &restored.orders {
                 // Quotes of an earlier life were made from an earlier mid; they are renewed where the price is another.
                 let place = if order.side == Side::Buy { BID } else { ASK };
-                let fits = order.reference == place && order.version == context.instrument.version.version;
-                self.placer.adopt(order, fits);
+                // The side alone tells bid from ask: an order that only the wire log knew has lost its reference.
+                let quote = order.reference == place || order.reference == 0;
+                let fits = quote && order.version == context.instrument.version.version;
+                let reference = if quote { place } else { order.reference };
+                self.placer.adopt(&domain::Order { reference, ..*order }, fits);
             }
         }
         if self.opening.holds(&self.placer) {

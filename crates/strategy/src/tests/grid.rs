@@ -135,6 +135,25 @@ fn a_restart_between_a_buy_and_its_counterpart_still_sells_one_level_above_the_b
 }
 
 #[test]
+fn orders_that_lost_their_reference_are_known_by_side_and_price_after_a_restart() {
+    for params in [range(), around(), GridParams { opening_position: Amount(decimal("0.3")), ..around() }] {
+        let mut venue = Venue::started(grid(params), 10_050);
+        for mid in [9_960, 9_880, 10_010, 9_930] {
+            venue.market(mid);
+        }
+        let (resting, asked) = (venue.resting(), venue.asked.len());
+        // One order is left that tells where the levels are; the wire log alone knew the others.
+        let live: Vec<_> = venue.live().map(|order| order.id).collect();
+        for id in live.iter().rev().skip(1) {
+            venue.orders.get_mut(id).unwrap().reference = 0;
+        }
+        venue.restart();
+        venue.pass(5_000);
+        assert_eq!((venue.resting(), venue.asked.len()), (resting, asked), "taken over, nothing placed anew");
+    }
+}
+
+#[test]
 fn orders_that_fit_no_level_are_cancelled_after_a_restart() {
     let mut venue = Venue::started(grid(range()), 10_050);
     let id = *venue.orders.keys().next().unwrap();

@@ -113,6 +113,21 @@ fn after_a_restart_the_quotes_are_taken_over() {
 }
 
 #[test]
+fn quotes_that_lost_their_reference_are_taken_over_by_their_side() {
+    let mut venue = Venue::new(maker(balanced()));
+    venue.fee = Decimal::ZERO;
+    venue.start();
+    venue.market(10_000);
+    let (resting, asked) = (venue.resting(), venue.asked.len());
+    assert_eq!(resting.len(), 2, "a bid and an ask");
+    venue.orders.values_mut().for_each(|order| order.reference = 0);
+    venue.restart();
+    venue.market(10_000);
+    venue.pass(2_000);
+    assert_eq!((venue.resting(), venue.asked.len()), (resting, asked));
+}
+
+#[test]
 fn refused_quotes_are_tried_again_with_growing_pauses() {
     let mut venue = Venue::new(maker(quotes()));
     venue.fates = vec![Fate::Rejected; 10_000].into();

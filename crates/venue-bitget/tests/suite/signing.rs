@@ -187,11 +187,10 @@ fn headers_are_those_of_the_venue_and_demo_adds_its_own() {
         let mut draft = Draft::default();
         signing.draft(&place(), UnixNanos::from_millis(AT), &mut draft).unwrap();
         let mut headers = Headers::default();
+        signing.standing_headers(draft.method, credentials, &mut headers).unwrap();
         signing.finish(&mut draft, "c2lnbg==", credentials, &mut headers).unwrap();
         let mut expected = vec![
             ("ACCESS-KEY", "bg_0123456789abcdef"),
-            ("ACCESS-SIGN", "c2lnbg=="),
-            ("ACCESS-TIMESTAMP", "1700000000000"),
             ("ACCESS-PASSPHRASE", "Passw0rd1"),
             ("Content-Type", "application/json"),
             ("locale", "en-US"),
@@ -199,9 +198,22 @@ fn headers_are_those_of_the_venue_and_demo_adds_its_own() {
         if environment == Environment::Demo {
             expected.push(("paptrading", "1"));
         }
+        expected.extend([("ACCESS-SIGN", "c2lnbg=="), ("ACCESS-TIMESTAMP", "1700000000000")]);
         let found: Vec<(&str, &str)> = headers.0.iter().map(|(name, value)| (name.as_str(), value.as_str())).collect();
         assert_eq!(found, expected);
     }
+}
+
+#[test]
+fn a_question_has_no_content_type_and_a_frame_no_headers() {
+    let credentials = Credentials { key: "bg_0123456789abcdef", passphrase: "Passw0rd1" };
+    let signing = codecs(Environment::Production).signing;
+    let mut headers = Headers::default();
+    signing.standing_headers(Method::Get, credentials, &mut headers).unwrap();
+    assert!(headers.0.iter().all(|(name, _)| name != "Content-Type") && headers.0.len() == 3);
+    let mut headers = Headers::default();
+    signing.standing_headers(Method::Frame, credentials, &mut headers).unwrap();
+    assert!(headers.0.is_empty());
 }
 
 #[test]

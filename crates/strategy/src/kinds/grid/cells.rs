@@ -122,6 +122,21 @@ impl Cells {
         order.version == version.version && reference.step == self.step && reference.side == order.side && in_place
     }
 
+    /// The reference that an order of an earlier life would carry if this grid had placed it. A record that survived
+    /// without its reference (only the wire log knew the order) still says side and price, which is enough.
+    pub(super) fn placed(&self, order: &Order, version: &InstrumentVersion) -> Option<u32> {
+        if self.fits(order, version) {
+            return Some(order.reference);
+        }
+        let lost = Reference::decode(order.reference).step != self.step || order.reference == 0;
+        let cell = self.cells.iter().position(|cell| match order.side {
+            Side::Buy => cell.lower == order.price,
+            Side::Sell => cell.upper == order.price,
+        })?;
+        let reference = Reference { cell, side: order.side, step: self.step }.encode();
+        (lost && order.version == version.version).then_some(reference)
+    }
+
     /// Gives the restored position to the cells: first what rests for sale, then by the latest buys that were not sold
     /// again, then upwards from the mid.
     pub(super) fn fill_in(&mut self, restored: &Restored, base: Asset, doubled_mid: i64) {
@@ -129,7 +144,7 @@ impl Cells {
         let version = self.version;
         for order in restored.orders.iter().filter(|order| order.side == Side::Sell && order.version == version.version)
         {
-            let reference = Reference::decode(order.reference);
+            let reference = Reference::decode(self.placed(order, &version).unwrap_or(order.reference));
             if let Some(cell) = self.cells.get_mut(reference.cell) {
                 let taken = version.qty_decimal(order.remaining()).min(left);
                 cell.held = cell.held.saturating_add(taken);
@@ -268,7 +283,9 @@ fn recovered(params: &GridParams, version: &InstrumentVersion, orders: &[Order])
     let GridLevels::Step { ratio } = params.at else { return None };
     let tick = version.tick.max(1);
     // A buy always rests on its level; a sell may rest above it, the highest least likely so.
-    let placed = orders.iter().filter(|order| order.version == version.version);
+    // An order that only the wire log knew carries no reference: it says nothing about the levels.
+    let says = |order: &&Order| order.version == version.version && Reference::decode(order.reference).step > 0;
+    let placed = orders.iter().filter(says);
     let order =
         placed.clone().find(|order| order.side == Side::Buy).or_else(|| placed.max_by_key(|order| order.price))?;
     let reference = Reference::decode(order.reference);

@@ -1,0 +1,350 @@
+//! One exchange and one daemon, each in a process of its own, as the scenarios start, kill and question them.
+
+use clock::SystemClock;
+use domain::Clock as _;
+use order_signer::{Custody, KeySecrets, NewKey};
+use rust_decimal::Decimal;
+use secrets::SecretBytes;
+use serde_json::Value;
+use std::collections::BTreeMap;
+use std::fs::{self, File};
+use std::io::{BufRead as _, BufReader};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, ExitStatus, Stdio};
+use std::sync::OnceLock;
+use std::time::Duration;
+
+use super::http::{self, Account};
+
+/// The account's name in the settings, and its key's.
+const ACCOUNT: &str = "lab";
+/// What is traded.
+pub(crate) const SYMBOL: &str = "BTCUSDT";
+/// What the account owns before the first order.
+pub(crate) const OPENING: [(&str, i64); 2] = [("BTC", 2), ("USDT", 100_000)];
+/// Longest wait for anything that is said to happen soon.
+const SOON: Duration = Duration::from_secs(60);
+
+/// The program under test.
+pub(crate) fn steadfast() -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_steadfast"));
+    command.stdin(Stdio::null()).env_remove("STEADFAST_FAIL_POINT").env("NO_COLOR", "1");
+    command
+}
+
+/// Looks every 20 ms until there is an answer; fails with `what` when there is none for a minute.
+pub(crate) fn until<T>(what: &str, mut look: impl FnMut() -> Option<T>) -> T {
+    let begun = SystemClock.mono();
+    loop {
+        if let Some(found) = look() {
+            return found;
+        }
+        assert!(SystemClock.mono().since(begun) < SOON, "waited in vain for: {what}");
+        std::thread::sleep(Duration::from_millis(20));
+    }
+}
+
+/// The exchange's key. It guards play money on loopback only.
+pub(crate) fn account() -> Account {
+    Account {
+        key: "bg_5d1c0f6a9be84c27a3e2f4b86c90d713".to_owned(),
+        secret: "3f1c9a7e52b84d06bb17e4c8a92d60f5e6a3817c4f9b2d05a8c1e7463b90fd28".to_owned(),
+        passphrase: "loopbackonly".to_owned(),
+    }
+}
+
+/// A vault that holds the exchange's key, made once for the whole test program: its key derivation takes seconds.
+fn vault() -> &'static Path {
+    static VAULT: OnceLock<PathBuf> = OnceLock::new();
+    VAULT.get_or_init(|| {
+        let dir = Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("vault-{}", std::process::id()));
+        let _ = fs::remove_dir_all(&dir);
+        let passphrase = vault::Passphrase::from_text(PASSPHRASE).unwrap();
+        let now = SystemClock.unix();
+        let mut custody = Custody::create(&dir, &passphrase, vault::KdfParams::FLOOR, now).unwrap();
+        let locked = |text: &str| SecretBytes::from_slice(text.as_bytes()).unwrap();
+        let Account { key, secret, passphrase } = account();
+        let secrets = KeySecrets { key: locked(&key), secret: locked(&secret), passphrase: locked(&passphrase) };
+        let new = NewKey {
+            alias: messages::KeyAlias::from(ACCOUNT).unwrap(),
+            venue: "bitget".to_owned(),
+            environment: "sim".to_owned(),
+            account: ACCOUNT.to_owned(),
+            role: messages::KeyRole::Trade,
+            wallets: vec!["spot".to_owned()],
+            stream_login_confirmed: true,
+        };
+        custody.add(new, &secrets, now).unwrap();
+        dir
+    })
+}
+
+const PASSPHRASE: &str = "correct horse battery staple";
+
+/// A running `steadfast sim`; ends with its owner.
+pub(crate) struct Exchange {
+    child: Child,
+    pub(crate) rest: String,
+    ws_public: String,
+    ws_private: String,
+    /// The exchange as its account holder sees it.
+    pub(crate) account: Account,
+}
+
+impl Exchange {
+    /// Starts one with a seeded market and these further options.
+    pub(crate) fn start(seed: u64, options: &[&str]) -> Self {
+        let account = account();
+        let mut command = steadfast();
+        command.args(["sim", "--quiet", "--listen", "127.0.0.1:0", "--seed", &seed.to_string()]);
+        command.args(["--key", &account.key, "--secret", &account.secret, "--passphrase", &account.passphrase]);
+        for (asset, amount) in OPENING {
+            command.args(["--balance", &format!("{asset}={amount}")]);
+        }
+        let mut child = command.args(options).stdout(Stdio::piped()).stderr(Stdio::inherit()).spawn().unwrap();
+        let mut line = String::new();
+        BufReader::new(child.stdout.take().unwrap()).read_line(&mut line).unwrap();
+        let ready: Value = serde_json::from_str(&line).unwrap_or_else(|error| panic!("{error}: {line}"));
+        let text = |name: &str| ready[name].as_str().unwrap().to_owned();
+        Self { child, rest: text("rest"), ws_public: text("ws_public"), ws_private: text("ws_private"), account }
+    }
+
+    /// Everything that the account holder can read, page by page.
+    pub(crate) fn truth(&self) -> Truth {
+        let list = |path: &str, id: &str| http::all_pages(&self.rest, &self.account, path, id);
+        let resting = list("/api/v2/spot/trade/unfilled-orders", "orderId");
+        let ended = list("/api/v2/spot/trade/history-orders", "orderId");
+        let fills = list("/api/v2/spot/trade/fills", "tradeId");
+        let assets = http::signed(&self.rest, &self.account, "/api/v2/spot/account/assets");
+        let number = |row: &Value, name: &str| -> Decimal { row[name].as_str().unwrap().parse().unwrap() };
+        let order = |row: &Value, price: &str| VenueOrder {
+            client_id: row["clientOid"].as_str().unwrap().to_owned(),
+            venue_id: row["orderId"].as_str().unwrap().to_owned(),
+            side: row["side"].as_str().unwrap().to_owned(),
+            price: number(row, price).normalize(),
+            qty: number(row, "size").normalize(),
+            filled: number(row, "baseVolume").normalize(),
+            status: row["status"].as_str().unwrap().to_owned(),
+        };
+        Truth {
+            resting: resting.iter().map(|row| order(row, "priceAvg")).collect(),
+            ended: ended.iter().map(|row| order(row, "price")).collect(),
+            fills: fills
+                .iter()
+                .map(|row| {
+                    let id = row["tradeId"].as_str().unwrap().to_owned();
+                    (id, (row["orderId"].as_str().unwrap().to_owned(), number(row, "size").normalize()))
+                })
+                .collect(),
+            balances: assets
+                .as_array()
+                .unwrap()
+                .iter()
+                .map(|row| {
+                    let total = number(row, "available") + number(row, "frozen") + number(row, "locked");
+                    (row["coin"].as_str().unwrap().to_owned(), total)
+                })
+                .collect(),
+        }
+    }
+}
+
+impl Drop for Exchange {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+/// An order as the exchange tells it.
+#[derive(Debug, Clone)]
+pub(crate) struct VenueOrder {
+    pub(crate) client_id: String,
+    pub(crate) venue_id: String,
+    pub(crate) side: String,
+    pub(crate) price: Decimal,
+    pub(crate) qty: Decimal,
+    pub(crate) filled: Decimal,
+    pub(crate) status: String,
+}
+
+/// All that the exchange knows of the account.
+#[derive(Debug)]
+pub(crate) struct Truth {
+    pub(crate) resting: Vec<VenueOrder>,
+    pub(crate) ended: Vec<VenueOrder>,
+    /// Order and quantity by trade id.
+    pub(crate) fills: BTreeMap<String, (String, Decimal)>,
+    pub(crate) balances: BTreeMap<String, Decimal>,
+}
+
+/// Settings and data of one daemon, which outlive its processes.
+pub(crate) struct Home {
+    dir: tempfile::TempDir,
+}
+
+impl Home {
+    /// Settings for `exchange`: a grid and a market maker that trade often.
+    pub(crate) fn new(exchange: &Exchange) -> Self {
+        let dir = tempfile::tempdir().unwrap();
+        let write = |path: &str, text: &str| {
+            let path = dir.path().join("config").join(path);
+            fs::create_dir_all(path.parent().unwrap()).unwrap();
+            fs::write(path, text).unwrap();
+        };
+        let passphrase = dir.path().join("passphrase");
+        fs::write(&passphrase, PASSPHRASE).unwrap();
+        let private = <fs::Permissions as std::os::unix::fs::PermissionsExt>::from_mode(0o600);
+        fs::set_permissions(&passphrase, private).unwrap();
+        let passphrase = passphrase.display();
+        write(
+            "steadfast.toml",
+            &format!(
+                "schema_version = 1\nmode = \"sim\"\n[process]\nshutdown_timeout = \"5s\"\n\
+                 [control]\nlisten = \"127.0.0.1:0\"\n[vault]\nunlock = \"file:{passphrase}\"\n\
+                 [order_path]\nindex_delay = \"500ms\"\n"
+            ),
+        );
+        write(
+            "risk.toml",
+            "[risk]\nmax_order_notional = \"1000\"\nmax_position_notional = \"5000\"\nmax_gross_exposure = \"5000\"\n\
+             max_orders_per_second = 8\nmax_daily_loss = \"500\"\n",
+        );
+        let Exchange { rest, ws_public, ws_private, .. } = exchange;
+        write(
+            "venues/lab.toml",
+            &format!(
+                "[venue.{ACCOUNT}]\nkind = \"bitget\"\nenvironment = \"sim\"\nrest = \"{rest}\"\n\
+                 ws_public = \"{ws_public}\"\nws_private = \"{ws_private}\"\nkey = \"{ACCOUNT}\"\n\
+                 instruments = [\"{SYMBOL}\"]\n"
+            ),
+        );
+        let strategy = |kind: &str, params: &str| {
+            format!("kind = \"{kind}\"\nvenue = \"{ACCOUNT}\"\ninstrument = \"{SYMBOL}\"\n[params]\n{params}")
+        };
+        write(
+            "strategies/grid.toml",
+            &strategy(
+                "grid",
+                "step = \"0.005%\"\nlevels = 5\norder_size = \"0.001\"\nopening_position = \"0.005\"\npost_only = true\n",
+            ),
+        );
+        write(
+            "strategies/maker.toml",
+            &strategy(
+                "market-maker",
+                "half_spread = \"0.005%\"\norder_size = \"0.001\"\nmax_position = \"0.01\"\nskew = \"0.5\"\n\
+                 opening_position = \"0.005\"\nrefresh = \"1s\"\n",
+            ),
+        );
+        let home = Self { dir };
+        copy_private(vault(), &home.data().join("custody"));
+        home
+    }
+
+    pub(crate) fn data(&self) -> PathBuf {
+        self.dir.path().join("data")
+    }
+
+    pub(crate) fn journal(&self) -> PathBuf {
+        self.data().join("journal.db")
+    }
+
+    /// A command that works on this home.
+    pub(crate) fn command(&self, words: &[&str]) -> Command {
+        let mut command = steadfast();
+        command.args(words).arg("--config").arg(self.dir.path().join("config"));
+        command.arg("--data-dir").arg(self.data()).current_dir(self.dir.path());
+        command
+    }
+
+    /// Starts the daemon; `fail_point` is where it is to die.
+    pub(crate) fn run(&self, fail_point: Option<&str>) -> Daemon {
+        let mut command = self.command(&["run"]);
+        if let Some(point) = fail_point {
+            command.env("STEADFAST_FAIL_POINT", point);
+        }
+        self.spawn(command)
+    }
+
+    /// Starts a command that becomes a daemon.
+    pub(crate) fn spawn(&self, mut command: Command) -> Daemon {
+        let out = self.dir.path().join(format!("out-{}", fs::read_dir(self.dir.path()).unwrap().count()));
+        let file = File::create(&out).unwrap();
+        command.stdout(file.try_clone().unwrap()).stderr(file);
+        Daemon { child: command.spawn().unwrap(), out, token: self.data().join("control.token") }
+    }
+}
+
+/// Copies a directory whose files only their owner may read.
+fn copy_private(from: &Path, to: &Path) {
+    use std::os::unix::fs::DirBuilderExt as _;
+    fs::DirBuilder::new().recursive(true).mode(0o700).create(to).unwrap();
+    for entry in fs::read_dir(from).unwrap() {
+        let entry = entry.unwrap();
+        fs::copy(entry.path(), to.join(entry.file_name())).unwrap();
+    }
+}
+
+/// A running `steadfast run`. Dropping it is `kill -9`.
+pub(crate) struct Daemon {
+    child: Child,
+    out: PathBuf,
+    token: PathBuf,
+}
+
+impl Daemon {
+    /// What it has printed so far.
+    pub(crate) fn said(&self) -> String {
+        fs::read_to_string(&self.out).unwrap_or_default()
+    }
+
+    /// Its control interface, once it is there: address and token.
+    pub(crate) fn control(&mut self) -> (String, String) {
+        let (out, token) = (self.out.clone(), self.token.clone());
+        until("the dashboard's address", || {
+            let text = fs::read_to_string(&out).unwrap_or_default();
+            assert!(self.child.try_wait().unwrap().is_none(), "the daemon ended at its start: {text}");
+            let (address, _) = text.split_once("http://")?.1.split_once('/')?;
+            Some((address.to_owned(), fs::read_to_string(&token).ok()?.trim().to_owned()))
+        })
+    }
+
+    /// One page of its API.
+    pub(crate) fn api(&mut self, path: &str) -> Value {
+        let (address, token) = self.control();
+        let (status, body) = http::bearer(&address, &token, path);
+        assert_eq!(status, 200, "{path}: {body}");
+        serde_json::from_str(&body).unwrap()
+    }
+
+    /// Waits until nothing holds trading up.
+    pub(crate) fn ready(&mut self) {
+        let (address, token) = self.control();
+        until("readiness", || {
+            assert!(self.child.try_wait().unwrap().is_none(), "{}", self.said());
+            (http::bearer(&address, &token, "/-/ready").0 == 200).then_some(())
+        });
+    }
+
+    /// Waits until it dies by itself.
+    pub(crate) fn death(&mut self) -> ExitStatus {
+        until("the death of the daemon", || self.child.try_wait().unwrap())
+    }
+
+    /// Asks it to stop and waits for its end: how it ended and how long that took.
+    pub(crate) fn stop(mut self) -> (ExitStatus, Duration) {
+        let begun = SystemClock.mono();
+        let id = rustix::process::Pid::from_raw(i32::try_from(self.child.id()).unwrap()).unwrap();
+        rustix::process::kill_process(id, rustix::process::Signal::TERM).unwrap();
+        let status = self.death();
+        (status, SystemClock.mono().since(begun))
+    }
+}
+
+impl Drop for Daemon {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
