@@ -598,7 +598,7 @@ fn caretaker(
             tracing::info!(probe = line.what, ok = line.ok, detail = line.detail, "key probe");
             if show || !line.ok {
                 let mark = if line.ok { "ok  " } else { "FAIL" };
-                eprintln!("  {mark} {}: {}", line.what, line.detail);
+                crate::term::tell(&format!("  {mark} {}: {}", line.what, line.detail));
             }
         }),
         moved: Box::new(move |venue, record, reason| {
@@ -651,6 +651,9 @@ impl KeeperObserver for Watch {
     }
 
     fn message_lost(&self, actor: &'static str, kind: &'static str) {
+        if self.0.state().stopping {
+            return; // an orderly stop ends the strategies first
+        }
         tracing::error!(actor, kind, "a message was lost");
         telemetry::messages_dropped_total(actor, "lost").increment(1);
     }

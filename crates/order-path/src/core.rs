@@ -39,7 +39,7 @@ pub(crate) struct VenueState {
     pub(crate) duty: KeyDuty,
     pub(crate) stream_live: bool,
     /// When its private stream went down, until what rests has been cancelled for that.
-    stream_lost: Option<MonoNanos>,
+    pub(crate) stream_lost: Option<MonoNanos>,
     pub(crate) reconciled: bool,
     clock: Option<(MonoNanos, u64)>,
     clock_lost: bool,
@@ -76,7 +76,7 @@ pub struct Core {
     next_order: u64,
     silences: u32,
     max_uncertainty: Duration,
-    cancel_on_disconnect_after: Duration,
+    pub(crate) cancel_on_disconnect_after: Duration,
     pub(crate) has_history: Vec<StrategyTag>,
     pub(crate) latest_fills: VecDeque<domain::Fill>,
     /// Venue time of the latest fill counted, for each venue.
@@ -603,12 +603,6 @@ impl Core {
         self.cancel_everything();
     }
 
-    fn cancel_everything(&mut self) {
-        for id in self.table.live_ids() {
-            self.queue(Job::Cancel(id));
-        }
-    }
-
     fn set_state(&mut self, state: TradingState, note: Note, now: Now, out: &mut dyn Effects) {
         self.trading = state;
         self.halt = None;
@@ -693,17 +687,6 @@ impl Core {
         }
     }
 
-    fn strategy_cancel(&mut self, strategy: StrategyTag, id: ClientOrderId, now: Now, out: &mut dyn Effects) {
-        let owned = self.table.get(&id).is_some_and(|order| order.strategy == strategy);
-        if !owned {
-            return;
-        }
-        match self.guard.guard().check_cancel(now.mono) {
-            Ok(()) => self.queue(Job::Cancel(id)),
-            Err(reason) => self.publish(EventBody::CancelRefused { id, reason }, now, out),
-        }
-    }
-
     /// What time brings: marks, loss limits, questions that are due. At most every 100 ms.
     pub fn tick(&mut self, now: Now, tops: impl Iterator<Item = (InstrumentId, TopUsed)>, out: &mut dyn Effects) {
         self.exposure.roll_day(now.unix);
@@ -720,43 +703,6 @@ impl Core {
         }
         self.cancel_behind_lost_streams(now);
         self.ask_what_is_due(now, out);
-    }
-
-    /// Nobody sees the fills of what rests while a private stream is down: after a while it is cancelled.
-    fn cancel_behind_lost_streams(&mut self, now: Now) {
-        for index in 0..self.venues.len() {
-            let patience = self.cancel_on_disconnect_after;
-            let Some(state) = self.venues.get_mut(index) else { continue };
-            if state.stream_lost.is_none_or(|lost| now.mono.since(lost) < patience) {
-                continue;
-            }
-            state.stream_lost = None;
-            for id in self.table.live_ids() {
-                let here = self
-                    .table
-                    .get(&id)
-                    .and_then(|order| self.instrument(order.instrument))
-                    .is_some_and(|instrument| instrument.venue.index() == index);
-                if here {
-                    self.queue(Job::Cancel(id));
-                }
-            }
-        }
-    }
-
-    /// A halt's or shutdown's cancels that failed are made again until nothing rests.
-    fn cancel_leftovers(&mut self) {
-        if self.jobs.iter().any(|job| matches!(job, Job::Cancel(_))) {
-            return;
-        }
-        for id in self.table.live_ids() {
-            let rests = self.table.get(&id).is_some_and(|order| {
-                order.cancel == CancelState::None && matches!(order.state, OrderState::Acked | OrderState::PartlyFilled)
-            });
-            if rests {
-                self.queue(Job::Cancel(id));
-            }
-        }
     }
 
     /// Takes the venue's wish for a pause.
