@@ -180,3 +180,21 @@ fn orders_left_at_a_stop_are_taken_up_by_their_strategies() {
     assert!(stayed.count() > 0, "nothing was taken up: {left:?} then {later:?}");
     assert_eq!(books.unknown_seen.len(), 0, "an orderly stop leaves no question");
 }
+
+#[test]
+fn status_and_scrape_show_every_actor_that_runs() {
+    let exchange = Exchange::start(36, &[]);
+    let home = Home::new(&exchange);
+    let mut daemon = home.run(None);
+    daemon.ready();
+    let (address, token) = daemon.control();
+    let (_, page) = http::bearer(&address, &token, "/metrics");
+    let status = daemon.api("/api/v1/status");
+    for name in ["market-feed", "strategy", "key-manager", "order-path", "order-signer", "order-gateway", "journal"] {
+        let gauge = format!("steadfast_actor_up{{actor=\"{name}\"}} 1");
+        assert!(page.contains(&gauge), "{name} is not up in the scrape");
+        let shown = status["actors"].as_array().unwrap().iter().find(|actor| actor["name"] == name);
+        assert!(shown.is_some_and(|actor| actor["up"] == true), "{name}: {shown:?}");
+    }
+    drop(daemon);
+}

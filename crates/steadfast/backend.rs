@@ -1,6 +1,5 @@
 //! What the control plane shows and does, from the shared state and the order path's urgent lane.
 
-use crate::caretaker::CareNews;
 use crate::shared::{OrderRow, Shared, Stretch};
 use control_plane::{
     Act, ActDone, ActRefused, ActVerb, ActorView, Backend, BalanceView, BookView, ClockView, EquityPoint, FeedView,
@@ -26,8 +25,6 @@ pub struct Desk {
     pub shared: Arc<Shared>,
     /// Where acts go.
     pub urgent: Lane<Urgent>,
-    /// Where a wish to verify keys again goes.
-    pub news: tokio::sync::mpsc::Sender<CareNews>,
 }
 
 fn time(at: UnixNanos) -> Timestamp {

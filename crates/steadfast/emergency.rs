@@ -4,7 +4,7 @@
 //! signers can only cancel and ask; nothing can widen them.
 
 use crate::report::{Exit, Trouble};
-use domain::{Clock, Symbol};
+use domain::{Clock, Symbol, VenueId};
 use messages::SignIntent;
 use net::{HttpClient, HttpConfig, HttpMethod, HttpRequest, Plaintext};
 use order_signer::CancelOnlySigner;
@@ -24,6 +24,8 @@ const ANSWER_MAX: Duration = Duration::from_secs(3);
 
 /// One venue account.
 pub struct EmergencyVenue {
+    /// Its number.
+    pub id: VenueId,
     /// Its name.
     pub name: String,
     /// REST base URL.
@@ -46,7 +48,7 @@ pub struct Emergency {
 
 enum Call {
     Cancel(SyncSender<Vec<String>>),
-    Offset(i64),
+    Offset(VenueId, i64),
 }
 
 impl Emergency {
@@ -63,9 +65,9 @@ impl Emergency {
         Ok(Self { call, thread: Some(thread) })
     }
 
-    /// Keeps its signers on venue time; never waits.
-    pub fn set_clock_offset(&self, offset_ns: i64) {
-        let _ = self.call.try_send(Call::Offset(offset_ns));
+    /// Keeps the signer of a venue account on its venue's time; never waits.
+    pub fn set_clock_offset(&self, venue: VenueId, offset_ns: i64) {
+        let _ = self.call.try_send(Call::Offset(venue, offset_ns));
     }
 
     /// Cancels everything now and says what came of it, a line for each instrument.
@@ -95,8 +97,8 @@ impl Drop for Emergency {
 fn wait(mut venues: Vec<EmergencyVenue>, clock: &Arc<dyn Clock>, calls: &Receiver<Call>) {
     while let Ok(call) = calls.recv() {
         match call {
-            Call::Offset(offset_ns) => {
-                for venue in &mut venues {
+            Call::Offset(id, offset_ns) => {
+                for venue in venues.iter_mut().filter(|venue| venue.id == id) {
                     // Cancels are stamped with the last good offset whatever this says.
                     let _ = venue.signer.set_clock_offset(offset_ns);
                 }

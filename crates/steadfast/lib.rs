@@ -4,11 +4,12 @@
 
 pub mod backend;
 pub mod bench;
-pub mod caretaker;
+
 pub mod cli;
 pub mod commands;
 pub mod data_dir;
 pub mod emergency;
+pub mod key_book;
 pub mod logging;
 pub mod metrics_page;
 pub mod observer;

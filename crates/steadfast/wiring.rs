@@ -5,9 +5,9 @@ mod running;
 mod wire;
 
 use crate::backend::Desk;
-use crate::caretaker::{CareNews, CareWires, Caretaker, KeyOf};
 use crate::data_dir::DataDir;
 use crate::emergency::{Emergency, EmergencyVenue};
+use crate::key_book::{self, KeyOf, KeyWires};
 use crate::observer::{Observer, ObserverHandle};
 use crate::plan::{Plan, StrategyPlan, VenuePlan};
 use crate::registry::{KnownInstrument, Registry};
@@ -22,7 +22,8 @@ use control_plane::ControlPlane;
 use domain::{Clock, Instrument, InstrumentId, StrategyTag, Symbol, VenueId};
 use hot_actor::{HotConfig, Lane};
 use journal::{Health, Journal, JournalHandle};
-use keeper::{Keeper, KeeperObserver, MailboxBound};
+use keeper::{Keeper, KeeperObserver, Mailbox, MailboxBound, Phase, Rebuild};
+use key_manager::{KeyManager, KeyMessage};
 use market::Market;
 use market_feed::{TopBoard, tops};
 use messages::{Control, KeyAlias, RefuseReason, SignQuery};
@@ -49,8 +50,6 @@ const BOOK_AGE_MAX: Duration = Duration::from_secs(5);
 const BOOK_SILENCE_MAX: Duration = Duration::from_secs(12);
 /// A subscription that nobody acknowledges for so long is asked for again, then on a new connection.
 const ACK_WAIT_MAX: Duration = Duration::from_secs(4);
-/// News that may wait for the main loop.
-const NEWS_MAX: usize = 256;
 
 /// Makes a problem of a setting, with file and line where they are known.
 pub type Locate = Box<dyn Fn(&KeyPath, String, String) -> settings::Problem>;
@@ -86,12 +85,12 @@ pub struct Running {
     station: Station,
     journal: JournalHandle,
     observer: ObserverHandle,
-    caretaker: Caretaker,
-    news: tokio::sync::mpsc::Receiver<CareNews>,
     deaths: std::sync::mpsc::Receiver<&'static str>,
     control: Option<ControlPlane>,
     alerts: Option<Alerts>,
     emergency: Emergency,
+    /// What the emergency thread knows of the venues' clocks.
+    told_offsets: BTreeMap<VenueId, i64>,
     arbiters: Vec<Arbiter>,
     keeper: Keeper,
     plan: Plan,
@@ -169,7 +168,6 @@ pub async fn start(start: Start) -> Result<Running, Trouble> {
         writers.insert(*id, Arc::new(Mutex::new(writer)));
     }
 
-    let (news_sender, news) = tokio::sync::mpsc::channel(NEWS_MAX);
     let (died_sender, deaths) = std::sync::mpsc::sync_channel::<&'static str>(8);
     let token = control_plane::token::create_or_read(&start.dir.token())
         .map_err(|error| Trouble::new(Exit::Key, "the control token cannot be used").why(causes(&error)))?;
@@ -188,6 +186,8 @@ pub async fn start(start: Start) -> Result<Running, Trouble> {
         state.orders = orders;
     }
 
+    let keeper = Keeper::new(Arc::clone(&clock), Arc::new(Watch(Arc::clone(&shared))));
+    let keys = keeper.mailbox::<KeyManager>(KeyManager::NAME, KeyManager::MAILBOX);
     let (journal_ring, journal_events) = EventRing::new();
     let (observer_ring, observer_events) = EventRing::new();
     let wakers: Arc<OnceLock<[hot_actor::Wake; 2]>> = Arc::new(OnceLock::new());
@@ -217,13 +217,12 @@ pub async fn start(start: Start) -> Result<Running, Trouble> {
         },
         send_by: plan.send_by,
         on_tally: tally(&venues),
-        ears: ears(&news_sender, &died_sender, &shared),
+        ears: ears(&keys, &died_sender, &shared),
         clock: Arc::clone(&clock),
     })?;
     let urgent = station.lanes().urgent.clone();
     let journal = start_journal(journal, journal_events, &clock, &urgent, &shared)?;
 
-    let keeper = Keeper::new(Arc::clone(&clock), Arc::new(Watch(Arc::clone(&shared))));
     let mut arbiters = Vec::new();
     let mut strategy_seats = Vec::new();
     for (id, venue) in &venues {
@@ -251,9 +250,10 @@ pub async fn start(start: Start) -> Result<Running, Trouble> {
 
     let emergency =
         Emergency::start(emergency_venues(&start.custody, &venues, &listed, identity, &clock)?, Arc::clone(&clock))?;
-    let caretaker =
-        caretaker(start.custody, &venues, &station, &shared, &clock, start.alerts.clone(), start.show_probes)?;
-    let desk = Arc::new(Desk { shared: Arc::clone(&shared), urgent, news: news_sender });
+    let manager =
+        key_manager(start.custody, &venues, &station, &shared, &clock, start.alerts.clone(), start.show_probes)?;
+    start_keys(&keeper, &keys, manager, &station, &shared, &died_sender).await;
+    let desk = Arc::new(Desk { shared: Arc::clone(&shared), urgent });
     let control = control_plane::start(
         &start.listener,
         &token,
@@ -261,19 +261,18 @@ pub async fn start(start: Start) -> Result<Running, Trouble> {
         desk,
     )
     .map_err(|error| Trouble::new(Exit::Failure, "the control interface cannot start").why(causes(&error)))?;
-    publish_constants(&plan);
+    publish_constants(&plan, &shared);
     Ok(Running {
         dashboard: format!("http://{address}/#t={}", token.expose()),
         shared,
         station,
         journal,
         observer,
-        caretaker,
-        news,
         deaths,
         control: Some(control),
         alerts: start.alerts,
         emergency,
+        told_offsets: BTreeMap::new(),
         arbiters,
         keeper,
         plan,
@@ -483,30 +482,28 @@ fn tally(venues: &[(VenueId, VenuePlan)]) -> Box<dyn FnMut(order_path::Tally) + 
     })
 }
 
-fn ears(
-    news: &tokio::sync::mpsc::Sender<CareNews>,
-    died: &std::sync::mpsc::SyncSender<&'static str>,
-    shared: &Arc<Shared>,
-) -> Ears {
-    let (answers, rejected, clocks) = (news.clone(), news.clone(), news.clone());
+fn ears(keys: &Mailbox<KeyManager>, died: &std::sync::mpsc::SyncSender<&'static str>, shared: &Arc<Shared>) -> Ears {
+    let (answers, rejected, clocks) = (keys.clone(), keys.clone(), keys.clone());
     let (overheard, died, seen) = (Arc::clone(shared), died.clone(), Arc::clone(shared));
+    // A message for which there is no room is counted by the mailbox; an answer is asked for again.
     Ears {
-        verify: Arc::new(move |venue, query, answer| drop(answers.try_send(CareNews::Answer(venue, query, answer)))),
-        login_failed: Arc::new(move |venue, error| drop(rejected.try_send(CareNews::Rejected(venue, error)))),
+        verify: Arc::new(move |venue, query, answer| drop(answers.post(KeyMessage::Answer(venue, query, answer)))),
+        login_failed: Arc::new(move |venue, error| drop(rejected.post(KeyMessage::Rejected(venue, error)))),
         control: Arc::new(move |control| match control {
             Control::ClockMeasured { venue, offset_ns, uncertainty_ns, at } => {
                 overheard.state().clocks.insert(*venue, (*offset_ns, *uncertainty_ns, *at));
-                let heard = CareNews::Clock { venue: *venue, offset_ns: *offset_ns, uncertainty_ns: *uncertainty_ns };
-                drop(clocks.try_send(heard));
+                drop(clocks.post(clock_measured(*venue, *offset_ns, *uncertainty_ns)));
             }
             Control::ClockLost(venue) => {
                 overheard.state().clocks.remove(venue);
-                drop(clocks.try_send(CareNews::ClockLost(*venue)));
+                drop(clocks.post(KeyMessage::ClockLost(*venue)));
             }
             Control::PrivateStream { venue, live } => {
                 let mut state = overheard.state();
                 state.streams.insert(*venue, *live);
-                if !live {
+                if *live {
+                    drop(clocks.post(KeyMessage::Worked(*venue)));
+                } else {
                     state.reconciled.insert(*venue, false);
                 }
             }
@@ -514,6 +511,7 @@ fn ears(
         }),
         died: Arc::new(move |part| {
             seen.state().dead.push(part);
+            Watch(Arc::clone(&seen)).actor_up(part, false);
             let _ = died.try_send(part);
         }),
     }
@@ -558,6 +556,7 @@ fn emergency_venues(
             let symbols: Vec<Symbol> =
                 listed.by_venue.get(id).into_iter().flatten().map(|instrument| instrument.symbol).collect();
             Ok(EmergencyVenue {
+                id: *id,
                 name: venue.name.clone(),
                 rest: venue.rest.clone(),
                 plaintext: venue.plaintext,
@@ -569,7 +568,35 @@ fn emergency_venues(
         .collect()
 }
 
-fn caretaker(
+const fn clock_measured(venue: VenueId, offset_ns: i64, uncertainty_ns: u64) -> KeyMessage {
+    KeyMessage::ClockMeasured { venue, offset_ns, uncertainty_ns }
+}
+
+/// Starts the key manager on this thread: saving a move waits for the disk, and nobody in the money path waits with it.
+async fn start_keys(
+    keeper: &Keeper,
+    mailbox: &Mailbox<KeyManager>,
+    manager: KeyManager,
+    station: &Station,
+    shared: &Arc<Shared>,
+    died: &std::sync::mpsc::SyncSender<&'static str>,
+) {
+    let (mut ready, clock) = (Some(manager), Arc::clone(&shared.clock));
+    let factory = move || ready.take().unwrap_or_else(|| KeyManager::without_keys(Arc::clone(&clock)));
+    // The open vault died with it: without keys in care nothing new may be signed.
+    let escalate = market::escalation(died, KeyManager::NAME, station.lanes().urgent.clone());
+    keeper.supervise(mailbox, factory, Rebuild::Never, escalate);
+    while mailbox.phase() == Phase::Down {
+        tokio::task::yield_now().await;
+    }
+    // What was measured before it could listen.
+    let measured = shared.state().clocks.clone();
+    for (venue, (offset_ns, uncertainty_ns, _)) in measured {
+        drop(mailbox.post(clock_measured(venue, offset_ns, uncertainty_ns)));
+    }
+}
+
+fn key_manager(
     custody: Custody,
     venues: &[(VenueId, VenuePlan)],
     station: &Station,
@@ -577,7 +604,7 @@ fn caretaker(
     clock: &Arc<dyn Clock>,
     alerts: Option<Alerts>,
     show: bool,
-) -> Result<Caretaker, Trouble> {
+) -> Result<KeyManager, Trouble> {
     let mut keys = Vec::new();
     for (id, venue) in venues {
         let alias = KeyAlias::from(&venue.key)
@@ -591,7 +618,7 @@ fn caretaker(
     let rows: Vec<KeyRow> = rows.collect();
     shared.state().keys = rows;
     let (asks, urgent, seen) = (station.lanes().queries.clone(), station.lanes().urgent.clone(), Arc::clone(shared));
-    let wires = CareWires {
+    let wires = KeyWires {
         ask: Box::new(move |query: SignQuery| asks.try_post(query).is_ok()),
         control: Box::new(move |control| drop(urgent.post_wait(Urgent::Control(control)))),
         line: Box::new(move |_, line| {
@@ -618,7 +645,9 @@ fn caretaker(
             }
         }),
     };
-    Caretaker::start(custody, &keys, wires, Arc::clone(clock)).map_err(|error| commands::keys::custody_trouble(&error))
+    key_book::manager(custody, &keys, wires, Arc::clone(clock))
+        .map(|(manager, _)| manager)
+        .map_err(|error| commands::keys::custody_trouble(&error))
 }
 
 fn row(venue: VenueId, record: &order_signer::KeyRecord) -> KeyRow {
@@ -659,7 +688,7 @@ impl KeeperObserver for Watch {
     }
 }
 
-fn publish_constants(plan: &Plan) {
+fn publish_constants(plan: &Plan, shared: &Arc<Shared>) {
     telemetry::build_info(
         env!("CARGO_PKG_VERSION"),
         option_env!("STEADFAST_REVISION").unwrap_or("unknown"),
@@ -669,7 +698,8 @@ fn publish_constants(plan: &Plan) {
     .set(1.0);
     telemetry::mode_info(telemetry::mode_word(plan.mode)).set(1.0);
     telemetry::vault_unlocked().set(1.0);
-    for actor in ["order-path", "order-gateway", "order-signer", "key-manager", "portfolio", "journal"] {
-        telemetry::actor_up(actor).set(1.0);
+    // The actors that no keeper supervises; they run from the start to the end, or end the process.
+    for actor in ["order-path", "risk-guard", "order-gateway", "order-signer", "portfolio", "journal"] {
+        Watch(Arc::clone(shared)).actor_up(actor, true);
     }
 }

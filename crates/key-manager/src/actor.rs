@@ -1,16 +1,18 @@
 //! The shell around [`KeyCare`]: clock, answers and rejections in; questions, moves and duties out.
+//!
+//! Under a keeper it is an actor with a mailbox; `keys add` and `keys test` step it by hand.
 
 use crate::care::{CareAct, KeyCare, KeySpec};
 use crate::probe::ProbeLine;
 use actix::AsyncContext;
-use domain::{Clock, UnixNanos, VenueId};
-use keeper::{Ctx, Handle, KeptActor};
+use domain::{Clock, VenueId};
+use keeper::{Ctx, Handle, KeptActor, MailboxBound};
 use messages::{
     BalanceReport, KeyAlias, KeyDuty, KeyInfo, KeyRight, KeyState, QueryAnswer, QueryId, QueryPurpose, SignQuery,
     VenueError,
 };
+use std::collections::BTreeSet;
 use std::sync::Arc;
-use telemetry::{Actor, KeyPermission};
 
 /// What the key manager is told.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -30,10 +32,8 @@ pub enum KeyMessage {
     Answer(VenueId, QueryId, QueryAnswer),
     /// The venue refused the key on some other request, or on a log-in.
     Rejected(VenueId, VenueError),
-    /// The venue took a signed request.
+    /// The venue took a log-in with the key.
     Worked(VenueId),
-    /// A person asks for a verification.
-    Verify(VenueId),
 }
 
 /// What the key manager tells.
@@ -76,18 +76,19 @@ pub enum KeyNewsBody {
     Failed,
 }
 
-/// Where the key manager's news go. Called on its own thread; must not wait.
-#[derive(Clone)]
+/// Where the key manager's news go. Called on its own thread.
 pub struct KeyOutlets {
     /// Asks the order path for a signature; false: no room, it counts as unanswered.
-    pub ask: Arc<dyn Fn(SignQuery) -> bool + Send + Sync>,
-    /// Everything else, in order.
-    pub news: Arc<dyn Fn(KeyNews) + Send + Sync>,
+    pub ask: Box<dyn Fn(SignQuery) -> bool>,
+    /// Everything else, in order; a move is saved when this returns.
+    pub news: Box<dyn FnMut(KeyNews)>,
 }
 
 /// Runs the life of all linked keys, without ever seeing a secret.
 pub struct KeyManager {
     keys: Vec<KeyCare>,
+    /// Keys whose last verification ended without success.
+    failed: BTreeSet<VenueId>,
     outlets: KeyOutlets,
     clock: Arc<dyn Clock>,
     /// Acts of the start, carried out once the actor runs.
@@ -97,6 +98,8 @@ pub struct KeyManager {
 impl KeyManager {
     /// Name in metrics and mailboxes.
     pub const NAME: &'static str = "key-manager";
+    /// Messages that may wait: a clock measurement, an answer and a rejection for each account come to a handful.
+    pub const MAILBOX: MailboxBound = MailboxBound { messages_max: 256, reserve: 0 };
 
     /// Takes keys into care, at most one for each venue account.
     #[must_use]
@@ -108,7 +111,13 @@ impl KeyManager {
             keys.push(care);
             first.push((place, acts));
         }
-        Self { keys, outlets, clock, first }
+        Self { keys, failed: BTreeSet::new(), outlets, clock, first }
+    }
+
+    /// One that has no keys in care and does nothing.
+    #[must_use]
+    pub fn without_keys(clock: Arc<dyn Clock>) -> Self {
+        Self::new(Vec::new(), KeyOutlets { ask: Box::new(|_| false), news: Box::new(drop) }, clock)
     }
 
     /// Takes one message in; what [`Handle`] does, for callers that have no Arbiter.
@@ -131,7 +140,6 @@ impl KeyManager {
                 care.worked();
                 Vec::new()
             }),
-            KeyMessage::Verify(venue) => self.with(venue, |care| care.verify(now)),
         }
     }
 
@@ -147,11 +155,30 @@ impl KeyManager {
 
     fn begin(&mut self) {
         for (place, acts) in std::mem::take(&mut self.first) {
-            if let Some(care) = self.keys.get(place) {
-                export_state(&care.spec().account, care.state());
-            }
             self.carry_out(place, acts);
         }
+    }
+
+    /// The state of a venue account's key.
+    #[must_use]
+    pub fn state(&self, venue: VenueId) -> Option<KeyState> {
+        self.key(venue).map(KeyCare::state)
+    }
+
+    /// Whether a verification of the account's key is under way.
+    #[must_use]
+    pub fn verifying(&self, venue: VenueId) -> bool {
+        self.key(venue).is_some_and(KeyCare::verifying)
+    }
+
+    /// Whether the last verification of the account's key ended without success.
+    #[must_use]
+    pub fn failed(&self, venue: VenueId) -> bool {
+        self.failed.contains(&venue)
+    }
+
+    fn key(&self, venue: VenueId) -> Option<&KeyCare> {
+        self.keys.iter().find(|care| care.spec().venue == venue)
     }
 
     fn with(&mut self, venue: VenueId, step: impl FnOnce(&mut KeyCare) -> Vec<CareAct>) {
@@ -160,9 +187,9 @@ impl KeyManager {
         self.carry_out(place, acts);
     }
 
-    fn carry_out(&self, place: usize, acts: Vec<CareAct>) {
+    fn carry_out(&mut self, place: usize, acts: Vec<CareAct>) {
         let Some(care) = self.keys.get(place) else { return };
-        let (venue, alias, account) = (care.spec().venue, care.spec().alias, care.spec().account.as_str());
+        let (venue, alias, account) = (care.spec().venue, care.spec().alias, care.spec().account.clone());
         for act in acts {
             let body = match act {
                 CareAct::Ask(id, intent) => {
@@ -172,26 +199,22 @@ impl KeyManager {
                     }
                     continue;
                 }
-                CareAct::Line(line) => {
-                    if !line.ok {
-                        tracing::warn!(%alias, what = line.what, detail = %line.detail, "key probe failed");
-                    }
-                    KeyNewsBody::Line(line)
-                }
+                CareAct::Line(line) => KeyNewsBody::Line(line),
                 CareAct::Moved { from, to, reason, info } => {
                     tracing::info!(%alias, from = from.as_str(), to = to.as_str(), %reason, "key state");
-                    export_state(account, to);
-                    if let Some(info) = &info {
-                        export_rights(account, info);
-                    }
+                    info.iter().for_each(|info| count_violations(&account, info));
                     KeyNewsBody::Moved { from, to, reason, info }
                 }
                 CareAct::Verified { info, balances } => {
-                    export_verified(account, &info, self.clock.unix());
+                    self.failed.remove(&venue);
+                    count_violations(&account, &info);
                     KeyNewsBody::Verified { info, balances }
                 }
                 CareAct::Duty(duty) => KeyNewsBody::Duty(duty),
-                CareAct::Failed => KeyNewsBody::Failed,
+                CareAct::Failed => {
+                    self.failed.insert(venue);
+                    KeyNewsBody::Failed
+                }
             };
             (self.outlets.news)(KeyNews { venue, alias, body });
         }
@@ -200,13 +223,8 @@ impl KeyManager {
 
 impl KeptActor for KeyManager {
     fn started(&mut self, ctx: &mut Ctx<Self>) {
-        telemetry::actor_up(Actor::KeyManager).set(1.0);
         self.begin();
         ctx.run_interval(KeyCare::tick_every(), |kept, _| kept.tick());
-    }
-
-    fn stopped(&mut self) {
-        telemetry::actor_up(Actor::KeyManager).set(0.0);
     }
 }
 
@@ -216,28 +234,7 @@ impl Handle<KeyMessage> for KeyManager {
     }
 }
 
-fn export_state(account: &str, state: KeyState) {
-    for known in KeyState::ALL {
-        telemetry::key_status(account, known.as_str()).set(f64::from(u8::from(known == state)));
-    }
-}
-
-fn export_verified(account: &str, info: &KeyInfo, now: UnixNanos) {
-    telemetry::key_last_verified_timestamp_seconds(account).set((now.0 / 1_000_000_000) as f64);
-    export_rights(account, info);
-}
-
-fn export_rights(account: &str, info: &KeyInfo) {
-    let granted = |rights: &[KeyRight]| info.rights.iter().any(|right| rights.contains(right));
-    let read = granted(&[KeyRight::SpotRead, KeyRight::SpotTrade]);
-    for (permission, on) in [
-        (KeyPermission::Read, read),
-        (KeyPermission::Trade, granted(&[KeyRight::SpotTrade])),
-        (KeyPermission::Withdraw, granted(&[KeyRight::Withdraw])),
-        (KeyPermission::Transfer, granted(&[KeyRight::Transfer])),
-    ] {
-        telemetry::key_permission(account, permission).set(f64::from(u8::from(on)));
-    }
+fn count_violations(account: &str, info: &KeyInfo) {
     for right in info.rights.iter().filter(|right| right.is_forbidden()) {
         let rule = match right {
             KeyRight::Withdraw => "withdraw",
@@ -256,6 +253,7 @@ mod tests {
     use super::*;
     use crate::core::Policy;
     use clock::ManualClock;
+    use domain::UnixNanos;
     use messages::{KeyRole, SignIntent};
     use std::sync::Mutex;
 
@@ -265,11 +263,11 @@ mod tests {
         let (asked, told) = (Arc::new(Mutex::new(Vec::new())), Arc::new(Mutex::new(Vec::new())));
         let (ask, news) = (Arc::clone(&asked), Arc::clone(&told));
         let outlets = KeyOutlets {
-            ask: Arc::new(move |query| {
+            ask: Box::new(move |query| {
                 ask.lock().unwrap().push(query);
                 true
             }),
-            news: Arc::new(move |item| news.lock().unwrap().push(item.body)),
+            news: Box::new(move |item: KeyNews| news.lock().unwrap().push(item.body)),
         };
         let venue = VenueId(2);
         let spec = KeySpec {
@@ -291,6 +289,8 @@ mod tests {
         let mut info = crate::core::tests::good();
         info.bound_addresses = 0;
         manager.receive(KeyMessage::Answer(venue, query.id, QueryAnswer::KeyInfo(info)));
+        assert!(manager.failed(venue) && !manager.verifying(venue));
+        assert_eq!(manager.state(venue), Some(KeyState::Linked));
         let told = told.lock().unwrap();
         assert!(matches!(&told[0], KeyNewsBody::Moved { to: KeyState::Verifying, .. }));
         assert_eq!(told[1], KeyNewsBody::Duty(KeyDuty::VerifyOnly));

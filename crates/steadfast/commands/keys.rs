@@ -1,8 +1,8 @@
 //! `steadfast keys`: linking, listing and testing exchange API keys while the daemon is stopped.
 
-use crate::caretaker::{CareNews, CareWires, Caretaker, KeyOf, role_word};
 use crate::cli::{Global, KeysAddArgs, KeysCommand, Role};
 use crate::data_dir::DataDir;
+use crate::key_book::{self, KeyOf, KeyWires, role_word};
 use crate::plan::{self, VenuePlan};
 use crate::report::{Exit, Trouble, causes};
 use crate::station::{Ears, InlineSeat, Parts, Station};
@@ -10,7 +10,7 @@ use crate::{commands, term, unlock};
 use clock::SystemClock;
 use domain::{Clock, InstrumentId, VenueId};
 use hot_actor::HotConfig;
-use key_manager::KeyCare;
+use key_manager::{KeyCare, KeyMessage};
 use messages::{Control, KeyAlias, KeyRole, KeyState, RefuseReason, SignQuery, TopUsed};
 use order_gateway::{LinkConfig, WireLog, WireLogBounds};
 use order_path::{Core, Now, Setup, VenueSetup};
@@ -443,13 +443,13 @@ async fn verify_on(
     venue: VenuePlan,
     alias: KeyAlias,
 ) -> Result<Verified, Trouble> {
-    let (news_sender, mut news) = tokio::sync::mpsc::channel::<CareNews>(64);
+    let (news_sender, mut news) = tokio::sync::mpsc::channel::<KeyMessage>(64);
     let station = station(place, dir, &custody, &venue, alias, &news_sender)?;
     let lines = std::rc::Rc::new(std::cell::RefCell::new(Vec::new()));
     let (seen, asks, controls) =
         (std::rc::Rc::clone(&lines), station.lanes().queries.clone(), station.lanes().urgent.clone());
     let shows = !global.json && !global.quiet;
-    let wires = CareWires {
+    let wires = KeyWires {
         ask: Box::new(move |query: SignQuery| asks.try_post(query).is_ok()),
         control: Box::new(move |control| drop(controls.post_wait(order_path::Urgent::Control(control)))),
         line: Box::new(move |_, line| {
@@ -462,10 +462,10 @@ async fn verify_on(
         moved: Box::new(|_, _, _| {}),
     };
     let keys = [KeyOf { venue: VENUE, alias, allow_unbound: venue.ip_binding != IpBinding::Required }];
-    let mut caretaker =
-        Caretaker::start(custody, &keys, wires, Arc::clone(&place.clock)).map_err(|error| custody_trouble(&error))?;
-    if !caretaker.verifying(VENUE) && caretaker.state(VENUE).is_some_and(|state| state != KeyState::Active) {
-        let state = caretaker.state(VENUE).unwrap_or(KeyState::Linked);
+    let (mut manager, book) =
+        key_book::manager(custody, &keys, wires, Arc::clone(&place.clock)).map_err(|error| custody_trouble(&error))?;
+    if !manager.verifying(VENUE) && manager.state(VENUE).is_some_and(|state| state != KeyState::Active) {
+        let state = manager.state(VENUE).unwrap_or(KeyState::Linked);
         station.stop(Duration::from_secs(2)).await;
         return Err(Trouble::new(Exit::Key, format!("key `{alias}` is {}", state.as_str()))
             .why("a key in this state is not verified again without a person's written reason")
@@ -474,23 +474,23 @@ async fn verify_on(
     let mut tick = tokio::time::interval(KeyCare::tick_every());
     let deadline = tokio::time::sleep(VERIFY_MAX);
     tokio::pin!(deadline);
-    while caretaker.verifying(VENUE) {
+    while manager.verifying(VENUE) {
         tokio::select! {
-            Some(heard) = news.recv() => caretaker.hear(heard),
-            _ = tick.tick() => caretaker.tick(),
+            Some(heard) = news.recv() => manager.receive(heard),
+            _ = tick.tick() => manager.tick(),
             () = &mut deadline => break,
         }
     }
     station.stop(Duration::from_secs(2)).await;
-    if let Some(error) = caretaker.troubles().first() {
+    if let Some(error) = book.borrow_mut().troubles().first() {
         return Err(custody_trouble(error));
     }
-    let record = caretaker.records().find(|record| record.alias == alias);
-    let reason = record.map(|record| record.reason.clone()).unwrap_or_default();
-    let info = record.and_then(info_of);
-    let state = caretaker.state(VENUE).unwrap_or(KeyState::Linked);
-    let failed = caretaker.failed(VENUE);
-    drop(caretaker);
+    let record = book.borrow().records().find(|record| record.alias == alias).cloned();
+    let reason = record.as_ref().map(|record| record.reason.clone()).unwrap_or_default();
+    let info = record.as_ref().and_then(info_of);
+    let state = manager.state(VENUE).unwrap_or(KeyState::Linked);
+    let failed = manager.failed(VENUE);
+    drop((manager, book));
     let lines = lines.borrow().clone();
     if failed && state == KeyState::Active {
         return Ok(Verified {
@@ -511,7 +511,7 @@ fn station(
     custody: &Custody,
     venue: &VenuePlan,
     alias: KeyAlias,
-    news: &tokio::sync::mpsc::Sender<CareNews>,
+    news: &tokio::sync::mpsc::Sender<KeyMessage>,
 ) -> Result<Station, Trouble> {
     let clock = Arc::clone(&place.clock);
     let identity = epoch(dir)?;
@@ -553,15 +553,17 @@ fn station(
         on_tally: Box::new(|_| {}),
         ears: Ears {
             verify: Arc::new(move |venue, query, answer| {
-                drop(answers.try_send(CareNews::Answer(venue, query, answer)))
+                drop(answers.try_send(KeyMessage::Answer(venue, query, answer)))
             }),
             login_failed: Arc::new(|_, _| {}),
             control: Arc::new(move |control| {
                 let heard = match control {
-                    Control::ClockMeasured { venue, offset_ns, uncertainty_ns, .. } => {
-                        CareNews::Clock { venue: *venue, offset_ns: *offset_ns, uncertainty_ns: *uncertainty_ns }
-                    }
-                    Control::ClockLost(venue) => CareNews::ClockLost(*venue),
+                    Control::ClockMeasured { venue, offset_ns, uncertainty_ns, .. } => KeyMessage::ClockMeasured {
+                        venue: *venue,
+                        offset_ns: *offset_ns,
+                        uncertainty_ns: *uncertainty_ns,
+                    },
+                    Control::ClockLost(venue) => KeyMessage::ClockLost(*venue),
                     _ => return,
                 };
                 drop(clocks.try_send(heard));

@@ -170,7 +170,7 @@ impl Market<'_> {
 }
 
 /// What happens when an actor cannot be kept alive: halt, loudly.
-fn escalation(
+pub(super) fn escalation(
     died: &std::sync::mpsc::SyncSender<&'static str>,
     part: &'static str,
     urgent: Lane<Urgent>,

@@ -1,44 +1,40 @@
 //! A running program: its main loop, its orderly end, and its end after a death in the money path.
 
 use super::{End, Running};
-use crate::caretaker::CareNews;
 use crate::shared::Shared;
 use alerts::{Alert, Event};
-use key_manager::KeyCare;
 use messages::Control;
 use std::time::Duration;
+
+/// Between two looks at what died and what waits.
+const LOOK_EVERY: Duration = Duration::from_millis(250);
 
 impl Running {
     /// Keeps the program going until `wanted` is true or a part of the money path dies. `each` is called about
     /// four times a second.
     pub async fn drive(&mut self, wanted: impl Fn() -> bool, mut each: impl FnMut(&Shared)) -> Option<&'static str> {
-        let mut tick = tokio::time::interval(KeyCare::tick_every());
+        let mut tick = tokio::time::interval(LOOK_EVERY);
         tick.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
         while !wanted() {
-            tokio::select! {
-                Some(heard) = self.news.recv() => {
-                    if let CareNews::Clock { offset_ns, .. } = heard {
-                        self.emergency.set_clock_offset(offset_ns);
-                    }
-                    self.caretaker.hear(heard);
-                }
-                _ = tick.tick() => {
-                    self.caretaker.tick();
-                    self.watch();
-                    each(&self.shared);
-                    if let Ok(part) = self.deaths.try_recv() {
-                        return Some(part);
-                    }
-                    if !self.journal.is_running() {
-                        return Some("journal");
-                    }
-                }
+            tick.tick().await;
+            self.watch();
+            each(&self.shared);
+            if let Ok(part) = self.deaths.try_recv() {
+                return Some(part);
+            }
+            if !self.journal.is_running() {
+                return Some("journal");
             }
         }
         None
     }
 
-    fn watch(&self) {
+    fn watch(&mut self) {
+        for (venue, (offset_ns, ..)) in &self.shared.state().clocks {
+            if self.told_offsets.insert(*venue, *offset_ns) != Some(*offset_ns) {
+                self.emergency.set_clock_offset(*venue, *offset_ns);
+            }
+        }
         for reading in self.keeper.readings() {
             #[expect(clippy::cast_precision_loss, reason = "a gauge of a few thousand at most")]
             {
@@ -67,10 +63,7 @@ impl Running {
         let patience = self.plan.shutdown_timeout;
         let mut left = self.station.live_orders().unwrap_or(0);
         while self.plan.cancel_on_shutdown && left > 0 && self.shared.clock.mono().since(begun) < patience {
-            tokio::select! {
-                Some(heard) = self.news.recv() => self.caretaker.hear(heard),
-                () = tokio::time::sleep(Duration::from_millis(20)) => {}
-            }
+            tokio::time::sleep(Duration::from_millis(20)).await;
             left = self.station.live_orders().unwrap_or(0);
         }
         self.station.stop(Duration::from_secs(2)).await;

@@ -1,0 +1,167 @@
+//! What the key manager's news do: every move is saved in the vault, then whoever must know is told.
+
+use domain::{Clock, UnixNanos, VenueId};
+use key_manager::{KeyManager, KeyNews, KeyNewsBody, KeyOutlets, KeySpec, Policy, ProbeLine};
+use messages::{Control, KeyAlias, KeyInfo, KeyRight, KeyRole, KeyState, SignQuery};
+use order_signer::{Custody, CustodyError, KeyRecord};
+use std::cell::RefCell;
+use std::rc::Rc;
+use std::sync::Arc;
+
+/// Shows a finding about the key of a venue account.
+pub type ShowLine = Box<dyn FnMut(VenueId, &ProbeLine)>;
+/// Hears of a key's move and the reason.
+pub type HearMove = Box<dyn FnMut(VenueId, &KeyRecord, &str)>;
+
+/// Where the words about keys go.
+pub struct KeyWires {
+    /// Asks the order path for a signature; false: no room now.
+    pub ask: Box<dyn Fn(SignQuery) -> bool>,
+    /// Tells the order path something.
+    pub control: Box<dyn Fn(Control)>,
+    /// Shows a finding.
+    pub line: ShowLine,
+    /// A key has moved.
+    pub moved: HearMove,
+}
+
+/// Whose key it is and what it must be.
+pub struct KeyOf {
+    /// The venue account.
+    pub venue: VenueId,
+    /// The key's name.
+    pub alias: KeyAlias,
+    /// Whether a key that any address may use is taken.
+    pub allow_unbound: bool,
+}
+
+/// The records of the keys of a run.
+pub struct KeyBook {
+    custody: Custody,
+    control: Box<dyn Fn(Control)>,
+    line: ShowLine,
+    moved: HearMove,
+    clock: Arc<dyn Clock>,
+    troubles: Vec<CustodyError>,
+}
+
+/// A key manager for `keys`, and the book in which it writes.
+///
+/// # Errors
+/// [`CustodyError`] when a key is not there.
+pub fn manager(
+    custody: Custody,
+    keys: &[KeyOf],
+    wires: KeyWires,
+    clock: Arc<dyn Clock>,
+) -> Result<(KeyManager, Rc<RefCell<KeyBook>>), CustodyError> {
+    let specs = keys.iter().map(|key| spec(&custody, key)).collect::<Result<Vec<_>, _>>()?;
+    for key in keys {
+        publish(custody.show(&key.alias)?);
+    }
+    let KeyWires { ask, control, line, moved } = wires;
+    let book = KeyBook { custody, control, line, moved, clock: Arc::clone(&clock), troubles: Vec::new() };
+    let book = Rc::new(RefCell::new(book));
+    let writer = Rc::clone(&book);
+    let outlets = KeyOutlets { ask, news: Box::new(move |news| writer.borrow_mut().take(news)) };
+    Ok((KeyManager::new(specs, outlets, clock), book))
+}
+
+fn spec(custody: &Custody, key: &KeyOf) -> Result<KeySpec, CustodyError> {
+    let record = custody.show(&key.alias)?;
+    let beside_active = custody.list().any(|other| {
+        other.kid != record.kid
+            && other.state == KeyState::Active
+            && other.account == record.account
+            && other.role == record.role
+    });
+    Ok(KeySpec {
+        venue: key.venue,
+        alias: key.alias,
+        account: record.account.clone(),
+        state: record.state,
+        policy: Policy { role: record.role, allow_unbound: key.allow_unbound, account: record.venue_account.clone() },
+        verified_before: record.verified.is_some(),
+        beside_active,
+    })
+}
+
+impl KeyBook {
+    fn take(&mut self, news: KeyNews) {
+        let KeyNews { venue, alias, body } = news;
+        match body {
+            KeyNewsBody::Line(line) => (self.line)(venue, &line),
+            KeyNewsBody::Moved { to, reason, info, .. } => self.moved(venue, alias, to, &reason, info.as_ref()),
+            KeyNewsBody::Verified { info, .. } => {
+                let saved = self.custody.learn(&alias, &info, true, self.clock.unix());
+                self.note(saved);
+                if let Ok(record) = self.custody.show(&alias) {
+                    publish(record);
+                }
+            }
+            KeyNewsBody::Duty(duty) => (self.control)(Control::KeyDuty(venue, duty)),
+            KeyNewsBody::Failed => {}
+        }
+    }
+
+    fn moved(&mut self, venue: VenueId, alias: KeyAlias, to: KeyState, reason: &str, info: Option<&KeyInfo>) {
+        if let Some(info) = info {
+            let learned = self.custody.learn(&alias, info, false, self.clock.unix());
+            self.note(learned);
+        }
+        let saved = self.custody.set_state(&alias, to, reason, self.clock.unix());
+        self.note(saved);
+        if let Ok(record) = self.custody.show(&alias) {
+            publish(record);
+            (self.moved)(venue, record, reason);
+        }
+    }
+
+    fn note(&mut self, result: Result<(), CustodyError>) {
+        if let Err(error) = result {
+            tracing::error!(error = %error, "the vault could not be saved");
+            self.troubles.push(error);
+        }
+    }
+
+    /// The records of all keys.
+    pub fn records(&self) -> impl Iterator<Item = &KeyRecord> {
+        self.custody.list()
+    }
+
+    /// What went wrong while saving, taken out.
+    pub fn troubles(&mut self) -> Vec<CustodyError> {
+        std::mem::take(&mut self.troubles)
+    }
+}
+
+/// Puts a key's state into the metrics.
+#[expect(clippy::cast_precision_loss, reason = "seconds since 1970 fit a float exactly")]
+fn publish(record: &KeyRecord) {
+    let account = record.account.as_str();
+    for state in KeyState::ALL {
+        let is = if state == record.state { 1.0 } else { 0.0 };
+        telemetry::key_status(account, state.as_str()).set(is);
+    }
+    let seconds = |at: UnixNanos| (at.0 / 1_000_000_000) as f64;
+    telemetry::key_created_timestamp_seconds(account).set(seconds(record.created));
+    telemetry::key_rotation_due_timestamp_seconds(account).set(seconds(record.rotation_due()));
+    if let Some(verified) = record.verified {
+        telemetry::key_last_verified_timestamp_seconds(account).set(seconds(verified));
+    }
+    let has = |right: KeyRight| if record.rights.contains(&right) { 1.0 } else { 0.0 };
+    let reads = if record.rights.is_empty() { 0.0 } else { 1.0 };
+    telemetry::key_permission(account, telemetry::KeyPermission::Read).set(reads);
+    telemetry::key_permission(account, telemetry::KeyPermission::Trade).set(has(KeyRight::SpotTrade));
+    telemetry::key_permission(account, telemetry::KeyPermission::Transfer).set(has(KeyRight::Transfer));
+    telemetry::key_permission(account, telemetry::KeyPermission::Withdraw).set(has(KeyRight::Withdraw));
+}
+
+/// Words for a key's role.
+#[must_use]
+pub const fn role_word(role: KeyRole) -> &'static str {
+    match role {
+        KeyRole::Trade => "trade",
+        KeyRole::Stream => "stream",
+    }
+}
