@@ -257,3 +257,16 @@ fn words_in_comments_and_texts_are_not_taken_for_code() {
     assert!(!words.contains(&"unsafe") && !words.contains(&"Seal"), "{words:?}");
     assert!(words.contains(&"unsafe_code") && words.contains(&"str") && words.contains(&"D"), "{words:?}");
 }
+
+/// Whoever proposes a key's next state and whoever stores it keep a table each, so that an error in one is stopped by
+/// the other. They must name the same steps.
+#[test]
+fn key_manager_and_signer_know_the_same_life_of_a_key() {
+    use messages::KeyState;
+    for from in KeyState::ALL {
+        for to in KeyState::ALL {
+            let proposed = key_manager::lifecycle::TABLE.iter().any(|(state, _, next)| (*state, *next) == (from, to));
+            assert_eq!(proposed, order_signer::allowed_transition(from, to), "{from:?} to {to:?}");
+        }
+    }
+}
