@@ -26,7 +26,7 @@ const EXAMPLES: &str = "Examples:
   steadfast status --json | steadfast halt --reason 'going to bed'";
 
 /// Options that every command takes.
-#[derive(Debug, Args, Clone)]
+#[derive(Debug, Args, Clone, Default)]
 pub struct Global {
     /// Directory of the settings files.
     #[arg(long, global = true, default_value = "config", value_name = "DIR")]

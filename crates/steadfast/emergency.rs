@@ -7,8 +7,7 @@ use crate::report::{Exit, Trouble};
 use domain::{Clock, Symbol, VenueId};
 use messages::SignIntent;
 use net::{HttpClient, HttpConfig, HttpMethod, HttpRequest, Plaintext};
-use order_signer::CancelOnlySigner;
-use signing::SignerPort as _;
+use signing::SignerPort;
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::thread::JoinHandle;
@@ -35,7 +34,7 @@ pub struct EmergencyVenue {
     /// Its instruments.
     pub symbols: Vec<Symbol>,
     /// A signer that only cancels.
-    pub signer: CancelOnlySigner,
+    pub signer: Box<dyn SignerPort>,
     /// Reads answers.
     pub codec: Arc<dyn RestCodec>,
 }

@@ -3,7 +3,7 @@
 use domain::{Clock, UnixNanos, VenueId};
 use key_manager::{KeyManager, KeyNews, KeyNewsBody, KeyOutlets, KeySpec, Policy, ProbeLine};
 use messages::{Control, KeyAlias, KeyInfo, KeyRight, KeyRole, KeyState, SignQuery};
-use order_signer::{Custody, CustodyError, KeyRecord};
+use order_signer::{CustodyError, KeyRecord, KeyStore};
 use std::cell::RefCell;
 use std::rc::Rc;
 use std::sync::Arc;
@@ -37,11 +37,10 @@ pub struct KeyOf {
 
 /// The records of the keys of a run.
 pub struct KeyBook {
-    custody: Custody,
+    store: Box<dyn KeyStore>,
     control: Box<dyn Fn(Control)>,
     line: ShowLine,
     moved: HearMove,
-    clock: Arc<dyn Clock>,
     troubles: Vec<CustodyError>,
 }
 
@@ -50,26 +49,26 @@ pub struct KeyBook {
 /// # Errors
 /// [`CustodyError`] when a key is not there.
 pub fn manager(
-    custody: Custody,
+    store: Box<dyn KeyStore>,
     keys: &[KeyOf],
     wires: KeyWires,
     clock: Arc<dyn Clock>,
 ) -> Result<(KeyManager, Rc<RefCell<KeyBook>>), CustodyError> {
-    let specs = keys.iter().map(|key| spec(&custody, key)).collect::<Result<Vec<_>, _>>()?;
+    let specs = keys.iter().map(|key| spec(&*store, key)).collect::<Result<Vec<_>, _>>()?;
     for key in keys {
-        publish(custody.show(&key.alias)?);
+        publish(&store.show(&key.alias)?);
     }
     let KeyWires { ask, control, line, moved } = wires;
-    let book = KeyBook { custody, control, line, moved, clock: Arc::clone(&clock), troubles: Vec::new() };
+    let book = KeyBook { store, control, line, moved, troubles: Vec::new() };
     let book = Rc::new(RefCell::new(book));
     let writer = Rc::clone(&book);
     let outlets = KeyOutlets { ask, news: Box::new(move |news| writer.borrow_mut().take(news)) };
     Ok((KeyManager::new(specs, outlets, clock), book))
 }
 
-fn spec(custody: &Custody, key: &KeyOf) -> Result<KeySpec, CustodyError> {
-    let record = custody.show(&key.alias)?;
-    let beside_active = custody.list().any(|other| {
+fn spec(store: &dyn KeyStore, key: &KeyOf) -> Result<KeySpec, CustodyError> {
+    let record = store.show(&key.alias)?;
+    let beside_active = store.list()?.iter().any(|other| {
         other.kid != record.kid
             && other.state == KeyState::Active
             && other.account == record.account
@@ -93,27 +92,32 @@ impl KeyBook {
             KeyNewsBody::Line(line) => (self.line)(venue, &line),
             KeyNewsBody::Moved { to, reason, info, .. } => self.moved(venue, alias, to, &reason, info.as_ref()),
             KeyNewsBody::Verified { info, .. } => {
-                let saved = self.custody.learn(&alias, &info, true, self.clock.unix());
+                let saved = self.store.learn(&alias, &info, true);
                 self.note(saved);
-                if let Ok(record) = self.custody.show(&alias) {
-                    publish(record);
+                if let Ok(record) = self.store.show(&alias) {
+                    publish(&record);
                 }
             }
-            KeyNewsBody::Duty(duty) => (self.control)(Control::KeyDuty(venue, duty)),
+            KeyNewsBody::Duty(duty) => {
+                // The signer first: what the order path then asks for, it may sign.
+                let told = self.store.set_duty(venue, duty);
+                self.note(told);
+                (self.control)(Control::KeyDuty(venue, duty));
+            }
             KeyNewsBody::Failed => {}
         }
     }
 
     fn moved(&mut self, venue: VenueId, alias: KeyAlias, to: KeyState, reason: &str, info: Option<&KeyInfo>) {
         if let Some(info) = info {
-            let learned = self.custody.learn(&alias, info, false, self.clock.unix());
+            let learned = self.store.learn(&alias, info, false);
             self.note(learned);
         }
-        let saved = self.custody.set_state(&alias, to, reason, self.clock.unix());
+        let saved = self.store.set_state(&alias, to, reason);
         self.note(saved);
-        if let Ok(record) = self.custody.show(&alias) {
-            publish(record);
-            (self.moved)(venue, record, reason);
+        if let Ok(record) = self.store.show(&alias) {
+            publish(&record);
+            (self.moved)(venue, &record, reason);
         }
     }
 
@@ -125,8 +129,11 @@ impl KeyBook {
     }
 
     /// The records of all keys.
-    pub fn records(&self) -> impl Iterator<Item = &KeyRecord> {
-        self.custody.list()
+    ///
+    /// # Errors
+    /// [`CustodyError::Away`] when the signer process is gone.
+    pub fn records(&self) -> Result<Vec<KeyRecord>, CustodyError> {
+        self.store.list()
     }
 
     /// What went wrong while saving, taken out.

@@ -18,6 +18,7 @@ pub mod registry;
 pub mod report;
 pub mod restore;
 pub mod shared;
+pub mod signers;
 pub mod station;
 pub mod term;
 pub mod unlock;

@@ -6,6 +6,10 @@ use steadfast::cli::Cli;
 use steadfast::{commands, term};
 
 fn main() -> ExitCode {
+    #[cfg(target_os = "linux")]
+    if let Some(code) = steadfast::signers::child::dispatch() {
+        return code;
+    }
     // Everything this program writes is for its owner alone.
     rustix::process::umask(rustix::fs::Mode::from_raw_mode(0o077));
     match commands::dispatch(&Cli::parse()) {

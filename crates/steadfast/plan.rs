@@ -27,6 +27,8 @@ pub struct VenuePlan {
     pub ws_private: String,
     /// Plain text to loopback, or never.
     pub plaintext: Plaintext,
+    /// Its environment: `sim`, `demo` or `production`.
+    pub environment: &'static str,
     /// Alias of its key.
     pub key: String,
     /// Instruments to follow, in the venue's spelling.
@@ -141,6 +143,7 @@ pub fn venue(name: &str, venue: &settings::Venue) -> VenuePlan {
         ws_public: address(&venue.ws_public, hosts.map(|hosts| hosts.ws_public)),
         ws_private: address(&venue.ws_private, hosts.map(|hosts| hosts.ws_private)),
         plaintext: if venue.environment == Environment::Sim { Plaintext::Loopback } else { Plaintext::Never },
+        environment: venue.environment.word(),
         key: venue.key.clone(),
         symbols: venue.instruments.clone(),
         rest_timeout: venue.rest_timeout,

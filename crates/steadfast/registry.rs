@@ -40,6 +40,9 @@ pub struct Registry {
 }
 
 impl Registry {
+    /// Its file in the data directory.
+    pub const FILE: &'static str = "registry.json";
+
     /// Reads the tables; a new directory has empty ones.
     ///
     /// # Errors

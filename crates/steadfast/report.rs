@@ -26,6 +26,15 @@ pub enum Exit {
     Interrupted = 130,
 }
 
+impl Exit {
+    /// The exit code of this number; a failure for an unknown one.
+    #[must_use]
+    pub fn from_code(code: u8) -> Self {
+        let known = [Self::Usage, Self::Settings, Self::NotReachable, Self::Refused, Self::Key, Self::Timeout];
+        known.into_iter().chain([Self::NotFound]).find(|exit| *exit as u8 == code).unwrap_or(Self::Failure)
+    }
+}
+
 /// One problem, in the three parts that a person needs.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Trouble {

@@ -3,6 +3,7 @@
 use crate::cli::Global;
 use crate::data_dir::write_private;
 use crate::report::{Exit, Trouble, causes};
+use crate::signers::UnlockFrom;
 use crate::term;
 use domain::UnixNanos;
 use order_signer::{Custody, CustodyError};
@@ -14,6 +15,9 @@ use zeroize::Zeroizing;
 
 /// Longest passphrase file.
 const LEN_MAX: u64 = 4_096;
+/// Rights that nobody may have on a credential. The service manager may grant by an access list, which shows as a
+/// group's right to read.
+const CREDENTIAL_FORBIDDEN: u32 = 0o037;
 /// How the passphrase gets here without a terminal.
 const UNATTENDED: &str =
     "put it into a file of mode 0600 and set [vault] unlock = \"file:PATH\" in config/steadfast.toml";
@@ -82,6 +86,38 @@ pub fn create(
     Ok(custody)
 }
 
+/// Opens the vault with the passphrase from a file that the service manager gave.
+///
+/// # Errors
+/// As [`open`].
+pub fn open_with_credential(dir: &Path, path: &Path) -> Result<Custody, Trouble> {
+    let passphrase = to_passphrase(&*read_secret(path, CREDENTIAL_FORBIDDEN)?)?;
+    let name = path.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
+    Custody::open(dir, &passphrase).map_err(|error| vault_trouble(dir, &Unlock::Credential(name), &error))
+}
+
+/// Where a signer process, which has no environment, finds the passphrase.
+///
+/// # Errors
+/// [`Trouble`] when the service manager gave no credentials.
+pub fn source_for_child(unlock: &Unlock) -> Result<UnlockFrom, Trouble> {
+    Ok(match unlock {
+        Unlock::Prompt => UnlockFrom::Prompt,
+        Unlock::File(path) => UnlockFrom::File(std::path::absolute(path).unwrap_or_else(|_| path.clone())),
+        Unlock::Credential(name) => UnlockFrom::Credential(credential(name)?),
+    })
+}
+
+/// The file of a credential.
+fn credential(name: &str) -> Result<PathBuf, Trouble> {
+    let dir = std::env::var_os("CREDENTIALS_DIRECTORY").map(PathBuf::from).ok_or_else(|| {
+        Trouble::new(Exit::Key, format!("the credential `{name}` is not there"))
+            .why("CREDENTIALS_DIRECTORY is not set: the service manager gave no credentials")
+            .fix(format!("add LoadCredentialEncrypted={name}: to the unit, or set [vault] unlock = \"prompt\""))
+    })?;
+    Ok(dir.join(name))
+}
+
 fn passphrase(global: &Global, unlock: &Unlock, prompt: &str) -> Result<Passphrase, Trouble> {
     to_passphrase(&text(global, unlock, prompt)?)
 }
@@ -95,15 +131,7 @@ fn text(global: &Global, unlock: &Unlock, prompt: &str) -> Result<Zeroizing<Stri
     match unlock {
         Unlock::Prompt => term::ask_secret(global, prompt, UNATTENDED),
         Unlock::File(path) => read_secret_file(path),
-        Unlock::Credential(name) => {
-            let dir = std::env::var_os("CREDENTIALS_DIRECTORY").map(PathBuf::from).ok_or_else(|| {
-                Trouble::new(Exit::Key, format!("the credential `{name}` is not there"))
-                    .why("CREDENTIALS_DIRECTORY is not set: the service manager gave no credentials")
-                    .fix(format!("add LoadCredentialEncrypted={name}: to the unit, or set [vault] unlock = \"prompt\""))
-            })?;
-            // The service manager may grant by an access list, which shows as a group's right to read.
-            read_secret(&dir.join(name), 0o037)
-        }
+        Unlock::Credential(name) => read_secret(&credential(name)?, CREDENTIAL_FORBIDDEN),
     }
 }
 

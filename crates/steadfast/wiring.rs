@@ -13,7 +13,8 @@ use crate::plan::{Plan, StrategyPlan, VenuePlan};
 use crate::registry::{KnownInstrument, Registry};
 use crate::report::{Exit, Trouble, causes};
 use crate::shared::{KeyRow, Names, OrderList, Shared};
-use crate::station::{Ears, EmptySeat, InlineSeat, Parts, Station};
+use crate::signers::{Keeping, Signers};
+use crate::station::{Ears, Parts, Station};
 use crate::{commands, restore};
 use actix_rt::Arbiter;
 use alerts::{Alert, Alerts, Event};
@@ -31,11 +32,10 @@ use metrics_exporter_prometheus::PrometheusHandle;
 use net::{HttpClient, HttpConfig};
 use order_gateway::{LinkConfig, WireLog, WireLogBounds, fetch_instruments};
 use order_path::{Core, EventRing, Now, Setup, Urgent, VenueSetup};
-use order_signer::{Custody, Identity};
+use order_signer::{Identity, KeyStore};
 use portfolio::Portfolio;
 use risk_guard::{HaltFlag, HaltRecord};
 use settings::KeyPath;
-use signing::{Isolation, MemoryKind, SignerHello};
 use std::collections::BTreeMap;
 use std::net::TcpListener;
 use std::sync::{Arc, Mutex, OnceLock};
@@ -60,8 +60,8 @@ pub struct Start {
     pub plan: Plan,
     /// Its data directory, locked.
     pub dir: DataDir,
-    /// Its keys, unlocked.
-    pub custody: Custody,
+    /// Its signers, their vault unlocked.
+    pub signers: Signers,
     /// The control interface's socket, bound.
     pub listener: TcpListener,
     /// The control interface's Unix socket.
@@ -94,6 +94,7 @@ pub struct Running {
     arbiters: Vec<Arbiter>,
     keeper: Keeper,
     plan: Plan,
+    _keeping: Keeping,
     _dir: DataDir,
 }
 
@@ -122,7 +123,7 @@ pub async fn start(start: Start) -> Result<Running, Trouble> {
     net::install_tls_provider();
     let clock: Arc<dyn Clock> = Arc::new(SystemClock);
     let plan = start.plan;
-    let mut registry = Registry::open(&start.dir.root().join("registry.json"))?;
+    let mut registry = Registry::open(&start.dir.root().join(Registry::FILE))?;
     let venues: Vec<(VenueId, VenuePlan)> =
         plan.venues.iter().map(|venue| (registry.venue(&venue.name), venue.clone())).collect();
     let tags: Vec<(StrategyTag, StrategyPlan)> =
@@ -136,7 +137,7 @@ pub async fn start(start: Start) -> Result<Running, Trouble> {
     let listed = instruments(&mut registry, &venues, &found, &history, clock.as_ref());
     registry.save()?;
 
-    let identity = commands::keys::epoch(&plan.custody)?;
+    let identity = start.signers.identity();
     let names = Names {
         venues: registry.venues().to_vec(),
         instruments: listed.instruments.clone(),
@@ -194,7 +195,7 @@ pub async fn start(start: Start) -> Result<Running, Trouble> {
     let consumers = Arc::clone(&wakers);
     let station = Station::start(Parts {
         core,
-        signers: seats(&start.custody, &registry, &venues, identity, &clock)?,
+        signers: start.signers.seats(registry.venues().len(), &venues, &clock)?,
         board: Box::new(BoardReader(board.clone())),
         rings: vec![journal_ring, observer_ring],
         wake_consumers: Arc::new(move || {
@@ -248,10 +249,10 @@ pub async fn start(start: Start) -> Result<Running, Trouble> {
     .map_err(|error| Trouble::new(Exit::Failure, "no thread for the observer").why(error))?;
     let _ = wakers.set([journal.waker(), observer.waker()]);
 
-    let emergency =
-        Emergency::start(emergency_venues(&start.custody, &venues, &listed, identity, &clock)?, Arc::clone(&clock))?;
-    let manager =
-        key_manager(start.custody, &venues, &station, &shared, &clock, start.alerts.clone(), start.show_probes)?;
+    let emergency = Emergency::start(emergency_venues(&start.signers, &venues, &listed, &clock)?, Arc::clone(&clock))?;
+    start.signers.isolation().publish();
+    let (store, keeping) = start.signers.into_store(&clock);
+    let manager = key_manager(store, &venues, &station, &shared, &clock, start.alerts.clone(), start.show_probes)?;
     start_keys(&keeper, &keys, manager, &station, &shared, &died_sender).await;
     let desk = Arc::new(Desk { shared: Arc::clone(&shared), urgent });
     let control = control_plane::start(
@@ -276,6 +277,7 @@ pub async fn start(start: Start) -> Result<Running, Trouble> {
         arbiters,
         keeper,
         plan,
+        _keeping: keeping,
         _dir: start.dir,
     })
 }
@@ -410,33 +412,6 @@ fn own_rate(venue: u32) -> u32 {
     venue.saturating_mul(4).checked_div(5).unwrap_or(venue).max(1)
 }
 
-fn seats(
-    custody: &Custody,
-    registry: &Registry,
-    venues: &[(VenueId, VenuePlan)],
-    identity: Identity,
-    clock: &Arc<dyn Clock>,
-) -> Result<Vec<Box<dyn order_path::SignerSeat>>, Trouble> {
-    let mut seats: Vec<Box<dyn order_path::SignerSeat>> = Vec::new();
-    for index in 0..registry.venues().len() {
-        match venues.iter().find(|(id, _)| id.index() == index) {
-            Some((_, venue)) => {
-                let signer = custody
-                    .load_signer(&venue.key, Arc::clone(&venue.codecs.signing), Arc::clone(clock), identity)
-                    .map_err(|error| commands::keys::custody_trouble(&error))?;
-                seats.push(Box::new(InlineSeat(signer)));
-            }
-            None => seats.push(Box::new(EmptySeat(SignerHello {
-                tag: identity.tag,
-                epoch: identity.epoch,
-                isolation: Isolation::Inline,
-                memory: MemoryKind::Plain,
-            }))),
-        }
-    }
-    Ok(seats)
-}
-
 struct BoardReader(TopBoard);
 
 impl order_path::Board for BoardReader {
@@ -541,18 +516,15 @@ fn start_journal(
 }
 
 fn emergency_venues(
-    custody: &Custody,
+    signers: &Signers,
     venues: &[(VenueId, VenuePlan)],
     listed: &Listed,
-    identity: Identity,
     clock: &Arc<dyn Clock>,
 ) -> Result<Vec<EmergencyVenue>, Trouble> {
     venues
         .iter()
         .map(|(id, venue)| {
-            let signer = custody
-                .load_cancel_only(&venue.key, Arc::clone(&venue.codecs.signing), Arc::clone(clock), identity)
-                .map_err(|error| commands::keys::custody_trouble(&error))?;
+            let signer = signers.emergency(*id, venue, clock)?;
             let symbols: Vec<Symbol> =
                 listed.by_venue.get(id).into_iter().flatten().map(|instrument| instrument.symbol).collect();
             Ok(EmergencyVenue {
@@ -597,7 +569,7 @@ async fn start_keys(
 }
 
 fn key_manager(
-    custody: Custody,
+    store: Box<dyn KeyStore>,
     venues: &[(VenueId, VenuePlan)],
     station: &Station,
     shared: &Arc<Shared>,
@@ -611,7 +583,8 @@ fn key_manager(
             .map_err(|_| Trouble::new(Exit::Settings, format!("the key name `{}` is too long", venue.key)))?;
         keys.push(KeyOf { venue: *id, alias, allow_unbound: venue.ip_binding != settings::IpBinding::Required });
     }
-    let rows = custody.list().filter_map(|record| {
+    let records = store.list().map_err(|error| commands::keys::custody_trouble(&error))?;
+    let rows = records.iter().filter_map(|record| {
         let key = keys.iter().find(|key| key.alias == record.alias)?;
         Some(row(key.venue, record))
     });
@@ -645,7 +618,7 @@ fn key_manager(
             }
         }),
     };
-    key_book::manager(custody, &keys, wires, Arc::clone(clock))
+    key_book::manager(store, &keys, wires, Arc::clone(clock))
         .map(|(manager, _)| manager)
         .map_err(|error| commands::keys::custody_trouble(&error))
 }

@@ -68,8 +68,8 @@ pub enum KeyRole {
     Stream,
 }
 
-/// What the key of a venue account may be used for now.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+/// What the key of a venue account may be used for now; each allows all that the one before allows.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub enum KeyDuty {
     /// Nothing.
     None,

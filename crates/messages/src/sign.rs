@@ -184,6 +184,9 @@ pub enum SignRefusal {
     /// The venue's codec does not know the verb.
     #[error("the venue has no such request")]
     Unsupported,
+    /// The signer's own policy forbids it: instrument, band, notional, quantity, rate or budget.
+    #[error("the signer's policy forbids it")]
+    Policy,
     /// The signer did not answer in time, or is gone.
     #[error("the signer does not answer")]
     Silent,

@@ -94,6 +94,18 @@ pub enum CustodyError {
         /// Why.
         refusal: SignRefusal,
     },
+    /// Whoever keeps the keys does not answer.
+    #[error("the signer process does not answer: {why}")]
+    Away {
+        /// Why.
+        why: String,
+    },
+    /// The signer process refused.
+    #[error("{why}")]
+    Refused {
+        /// What it said.
+        why: String,
+    },
     /// A file beside the vault could not be read or written.
     #[error("{path}: {source}")]
     Io {
@@ -370,7 +382,7 @@ impl Custody {
     }
 }
 
-fn no_such(alias: &str) -> CustodyError {
+pub(crate) fn no_such(alias: &str) -> CustodyError {
     let cut: String = alias.chars().filter(char::is_ascii).take(KeyAlias::new().capacity()).collect();
     CustodyError::NoSuchKey { alias: KeyAlias::from(&cut).unwrap_or_default() }
 }

@@ -15,14 +15,18 @@ mod custody;
 mod epoch;
 mod guard;
 mod inline;
+mod key_store;
 mod offset;
 mod paths;
+#[cfg(target_os = "linux")]
+pub mod process;
 mod record;
 
 pub use custody::{Custody, CustodyError, NewKey, allowed_transition, duty_at_start};
 pub use epoch::{EpochError, EpochStore};
 pub use guard::{IdDoubt, IdGuard, Identity};
 pub use inline::{CancelOnlySigner, InlineSigner, LoadedKey, SignerHandle, SignerTally, duty_allows};
+pub use key_store::{KeyStore, LocalStore};
 pub use offset::{AcceptedOffset, OffsetDoubt};
 pub use record::{KeyRecord, KeySecrets, RecordError};
 

@@ -3,6 +3,7 @@
 //! Invariants: a [`SignedRequest`] holds the exact bytes to send and has no public constructor;
 //! it is made through [`Seal`], which only `order-signer` may name (`tests/architecture.rs`).
 
+pub mod frames;
 mod outbound;
 mod page;
 

@@ -1,13 +1,14 @@
 //! `steadfast demo`: the whole program on the embedded exchange, without a file, an account or a question.
 
 use crate::cli::{DemoArgs, Global};
-use crate::data_dir::DataDir;
+use crate::data_dir::{DataDir, write_private};
 use crate::plan::{Plan, StrategyPlan, VenuePlan};
 use crate::report::{Exit, Trouble, causes};
 use crate::shared::{Shared, Stretch};
+use crate::signers::{Boot, Signers, UnlockFrom};
 use crate::term::{self, StopSignal};
 use crate::wiring::{self, End, Start};
-use crate::{commands, logging, metrics_page};
+use crate::{commands, logging, metrics_page, signers};
 use clock::SystemClock;
 use domain::{Amount, Clock, Notional, OrderState};
 use hot_actor::WaitPolicy;
@@ -52,11 +53,14 @@ pub fn run(global: &Global, args: &DemoArgs) -> Result<(), Trouble> {
         ..SimConfig::default()
     })?;
     let opening = base_balance(&sim);
-    let custody = link(&root.path.join("custody"), &sim.key, &clock)?;
+    let address = listener.local_addr().unwrap_or(SocketAddr::from((Ipv4Addr::LOCALHOST, 0)));
+    let plan = plan(&sim, address, &root.path);
+    let signers = signers(&dir, &plan, link(&plan.custody, &sim.key, &clock)?)?;
+    term::say(global, &signers.isolation().line());
     let start = Start {
-        plan: plan(&sim, listener.local_addr().unwrap_or(SocketAddr::from((Ipv4Addr::LOCALHOST, 0))), &root.path),
+        plan,
         dir,
-        custody,
+        signers,
         listener,
         socket: None,
         metrics: metrics_page::install()?,
@@ -141,11 +145,43 @@ fn base_balance(sim: &RunningSim) -> Decimal {
     base.map_or(Decimal::ZERO, |(_, balance)| balance.available.saturating_add(balance.frozen))
 }
 
+/// Signers as the daemon has them: in a process of their own where the system can, which opens the vault by itself.
+#[cfg(target_os = "linux")]
+fn signers(dir: &DataDir, plan: &Plan, linked: Linked) -> Result<Signers, Trouble> {
+    let file = dir.root().join("unlock");
+    write_private(&file, linked.passphrase.as_bytes())
+        .map_err(|error| Trouble::new(Exit::Failure, "the demo's passphrase cannot be kept").why(error))?;
+    drop(linked);
+    let boot = Boot {
+        custody: std::path::absolute(&plan.custody).unwrap_or_else(|_| plan.custody.clone()),
+        unlock: UnlockFrom::File(std::path::absolute(&file).unwrap_or_else(|_| file.clone())),
+        spin: false,
+        places: signers::places(dir, plan)?,
+        may_ask: false,
+    };
+    let started = signers::parent::SignerProcess::start(boot, &(Arc::new(SystemClock) as Arc<dyn Clock>));
+    let _ = std::fs::remove_file(&file);
+    started.map(Signers::Process)
+}
+
+#[cfg(not(target_os = "linux"))]
+fn signers(_dir: &DataDir, plan: &Plan, linked: Linked) -> Result<Signers, Trouble> {
+    Signers::inline(linked.custody, &plan.custody)
+}
+
+/// A fresh vault and what opens it.
+struct Linked {
+    #[cfg(not(target_os = "linux"))]
+    custody: Custody,
+    #[cfg(target_os = "linux")]
+    passphrase: zeroize::Zeroizing<String>,
+}
+
 /// Makes a vault with a passphrase that nobody needs to know, and links the exchange's fresh key.
-fn link(dir: &Path, key: &ApiKeyMaterial, clock: &SystemClock) -> Result<Custody, Trouble> {
-    let mut bytes = [0_u8; 24];
-    getrandom::fill(&mut bytes).map_err(|_| Trouble::new(Exit::Failure, "the machine gives no randomness"))?;
-    let words = zeroize::Zeroizing::new(hex::encode(bytes));
+fn link(dir: &Path, key: &ApiKeyMaterial, clock: &SystemClock) -> Result<Linked, Trouble> {
+    let mut bytes = zeroize::Zeroizing::new([0_u8; 24]);
+    getrandom::fill(&mut *bytes).map_err(|_| Trouble::new(Exit::Failure, "the machine gives no randomness"))?;
+    let words = zeroize::Zeroizing::new(hex::encode(*bytes));
     let passphrase =
         Passphrase::from_text(&words).map_err(|error| Trouble::new(Exit::Key, "no passphrase").why(causes(&error)))?;
     let wrong = |error: order_signer::CustodyError| commands::keys::custody_trouble(&error);
@@ -166,7 +202,12 @@ fn link(dir: &Path, key: &ApiKeyMaterial, clock: &SystemClock) -> Result<Custody
         stream_login_confirmed: true,
     };
     custody.add(new, &secrets, clock.unix()).map(|_| ()).map_err(wrong)?;
-    Ok(custody)
+    Ok(Linked {
+        #[cfg(not(target_os = "linux"))]
+        custody,
+        #[cfg(target_os = "linux")]
+        passphrase: words,
+    })
 }
 
 fn plan(sim: &RunningSim, listen: SocketAddr, root: &Path) -> Plan {
@@ -177,6 +218,7 @@ fn plan(sim: &RunningSim, listen: SocketAddr, root: &Path) -> Plan {
         ws_public: sim.ws_public.clone(),
         ws_private: sim.ws_private.clone(),
         plaintext: Plaintext::Loopback,
+        environment: "sim",
         key: ACCOUNT.to_owned(),
         symbols: vec![SYMBOL.to_owned()],
         rest_timeout: Duration::from_secs(3),

@@ -14,7 +14,7 @@ use key_manager::{KeyCare, KeyMessage};
 use messages::{Control, KeyAlias, KeyRole, KeyState, RefuseReason, SignQuery, TopUsed};
 use order_gateway::{LinkConfig, WireLog, WireLogBounds};
 use order_path::{Core, Now, Setup, VenueSetup};
-use order_signer::{Custody, CustodyError, EpochStore, KeyRecord, KeySecrets, NewKey};
+use order_signer::{Custody, CustodyError, EpochStore, KeyRecord, KeySecrets, LocalStore, NewKey};
 use secrets::SecretBytes;
 use settings::{IpBinding, Settings};
 use std::io::BufRead as _;
@@ -462,8 +462,13 @@ async fn verify_on(
         moved: Box::new(|_, _, _| {}),
     };
     let keys = [KeyOf { venue: VENUE, alias, allow_unbound: venue.ip_binding != IpBinding::Required }];
-    let (mut manager, book) =
-        key_book::manager(custody, &keys, wires, Arc::clone(&place.clock)).map_err(|error| custody_trouble(&error))?;
+    let (mut manager, book) = key_book::manager(
+        Box::new(LocalStore::new(custody, Arc::clone(&place.clock))),
+        &keys,
+        wires,
+        Arc::clone(&place.clock),
+    )
+    .map_err(|error| custody_trouble(&error))?;
     if !manager.verifying(VENUE) && manager.state(VENUE).is_some_and(|state| state != KeyState::Active) {
         let state = manager.state(VENUE).unwrap_or(KeyState::Linked);
         station.stop(Duration::from_secs(2)).await;
@@ -485,7 +490,8 @@ async fn verify_on(
     if let Some(error) = book.borrow_mut().troubles().first() {
         return Err(custody_trouble(error));
     }
-    let record = book.borrow().records().find(|record| record.alias == alias).cloned();
+    let records = book.borrow().records().map_err(|error| custody_trouble(&error))?;
+    let record = records.into_iter().find(|record| record.alias == alias);
     let reason = record.as_ref().map(|record| record.reason.clone()).unwrap_or_default();
     let info = record.as_ref().and_then(info_of);
     let state = manager.state(VENUE).unwrap_or(KeyState::Linked);

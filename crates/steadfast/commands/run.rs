@@ -3,11 +3,12 @@
 use crate::cli::{Global, RunArgs};
 use crate::data_dir::DataDir;
 use crate::report::{Exit, Trouble, causes};
-use crate::term::{self, StopSignal};
+use crate::term::StopSignal;
 use crate::wiring::{self, End, Start};
-use crate::{commands, logging, metrics_page, plan, unlock};
+use crate::{commands, logging, metrics_page, plan, signers, term};
 use alerts::{Alert, Alerts, Channel, Event, Origin, WebhookUrl};
 use clock::SystemClock;
+use domain::Clock;
 use sd_notify::NotifyState;
 use settings::{Mode, Settings};
 use std::collections::BTreeMap;
@@ -32,14 +33,16 @@ pub fn run(global: &Global, args: &RunArgs) -> Result<(), Trouble> {
     let _log = logging::daemon(global, &settings)?;
     let listener = bind(settings.control.listen, "--set control.listen=127.0.0.1:7448")?;
     let token_file = dir.token();
-    say_isolation(global, &settings)?;
-    let custody = unlock::open(global, &settings.vault_dir(), &settings.vault.unlock)?;
+    let plan = plan::from_settings(&settings);
+    let clock: Arc<dyn Clock> = Arc::new(SystemClock);
+    let signers = signers::start(global, &settings, &plan, signers::places(&dir, &plan)?, &clock)?;
+    term::say(global, &signers.isolation().line());
     let metrics = metrics_page::install()?;
     let alerts = notifier(&settings)?;
     let start = Start {
-        plan: plan::from_settings(&settings),
+        plan,
         dir,
-        custody,
+        signers,
         listener,
         socket: Some(settings.control_socket()),
         metrics,
@@ -107,21 +110,6 @@ pub fn finish(global: &Global, end: &End) -> Result<(), Trouble> {
             .why(lines.join("\n"))
             .fix("look at the log, then start again: the exchange is asked for everything before the first new order")),
     }
-}
-
-/// Says how well secrets are kept on this machine, and refuses to go on when the settings ask for more.
-fn say_isolation(global: &Global, settings: &Settings) -> Result<(), Trouble> {
-    let level = secrets::memory_level()
-        .map_err(|error| Trouble::new(Exit::Key, "no memory for secrets").why(causes(&error)))?;
-    if settings.signer.require_locked_memory && level == secrets::MemoryLevel::Plain {
-        return Err(Trouble::new(Exit::Key, "secrets cannot be locked into memory on this machine")
-            .why("signer.require_locked_memory asks for it, and the system refuses to lock memory")
-            .fix(
-                "raise the limit (LimitMEMLOCK=64M in the unit, or ulimit -l), or set require_locked_memory = false",
-            ));
-    }
-    term::say(global, &format!("signer: inline, on the order path's thread; secrets in {} memory", level.as_str()));
-    Ok(())
 }
 
 /// Real orders need two words: one in the settings, one on the command line.

@@ -72,6 +72,8 @@ gauges! {
     build_info(version, revision, rustc, features);
     /// 1 for the current mode
     mode_info(mode);
+    /// How the signer is kept apart, as really reached
+    signer_isolation_info(level, landlock, seccomp, memory);
     /// 1 when orders may be sent
     ready();
     /// 1 for each reason that blocks readiness

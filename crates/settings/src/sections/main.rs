@@ -224,13 +224,12 @@ section! {
 words! {
     /// Where the signer runs.
     pub SignerMode {
-        /// The best that this version offers on this machine.
+        /// In a process of its own on Linux, inline elsewhere.
         Auto = "auto",
         /// On the order path's thread.
         Inline = "inline",
-    }
-    not yet {
-        "process" => "(a sandboxed process of its own) does not exist yet",
+        /// In a sandboxed process of its own; Linux only.
+        Process = "process",
     }
 }
 
@@ -239,9 +238,8 @@ words! {
     pub Isolation {
         /// None.
         None = "none",
-    }
-    not yet {
-        "process" => "(a sandboxed process of its own) does not exist yet",
+        /// A process of its own behind Landlock and seccomp, both whole.
+        Process = "process",
     }
 }
 

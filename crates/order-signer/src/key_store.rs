@@ -1,0 +1,77 @@
+//! The keys as the key manager sees them, wherever their secrets are: beside it, or in a process of their own.
+
+use crate::custody::{Custody, CustodyError};
+use crate::record::KeyRecord;
+use domain::{Clock, VenueId};
+use messages::{KeyDuty, KeyInfo, KeyState};
+use std::sync::Arc;
+
+/// Shows keys and moves them through their life. No method takes or gives a secret.
+pub trait KeyStore {
+    /// All keys, revoked ones included, oldest first.
+    ///
+    /// # Errors
+    /// [`CustodyError::Away`] when whoever keeps them is gone.
+    fn list(&self) -> Result<Vec<KeyRecord>, CustodyError>;
+
+    /// The key of this name; a revoked one only when no other has the name.
+    ///
+    /// # Errors
+    /// [`CustodyError::NoSuchKey`], or as [`Self::list`].
+    fn show(&self, alias: &str) -> Result<KeyRecord, CustodyError>;
+
+    /// Moves a key one step through its life, saved when this returns.
+    ///
+    /// # Errors
+    /// [`CustodyError`]: nothing has changed.
+    fn set_state(&mut self, alias: &str, to: KeyState, reason: &str) -> Result<(), CustodyError>;
+
+    /// Stores what the venue said of a key, and that it was verified when `verified`.
+    ///
+    /// # Errors
+    /// [`CustodyError`]: nothing has changed.
+    fn learn(&mut self, alias: &str, info: &KeyInfo, verified: bool) -> Result<(), CustodyError>;
+
+    /// What the key of a venue account may be used for from now on, within what its state allows.
+    ///
+    /// # Errors
+    /// [`CustodyError::Away`].
+    fn set_duty(&mut self, seat: VenueId, duty: KeyDuty) -> Result<(), CustodyError>;
+}
+
+/// The open vault in this very process.
+pub struct LocalStore {
+    custody: Custody,
+    clock: Arc<dyn Clock>,
+}
+
+impl LocalStore {
+    /// Takes an open vault over.
+    #[must_use]
+    pub const fn new(custody: Custody, clock: Arc<dyn Clock>) -> Self {
+        Self { custody, clock }
+    }
+}
+
+impl KeyStore for LocalStore {
+    fn list(&self) -> Result<Vec<KeyRecord>, CustodyError> {
+        Ok(self.custody.list().cloned().collect())
+    }
+
+    fn show(&self, alias: &str) -> Result<KeyRecord, CustodyError> {
+        self.custody.show(alias).cloned()
+    }
+
+    fn set_state(&mut self, alias: &str, to: KeyState, reason: &str) -> Result<(), CustodyError> {
+        self.custody.set_state(alias, to, reason, self.clock.unix())
+    }
+
+    fn learn(&mut self, alias: &str, info: &KeyInfo, verified: bool) -> Result<(), CustodyError> {
+        self.custody.learn(alias, info, verified, self.clock.unix())
+    }
+
+    /// The inline signer is told by the order path, on whose thread it sits.
+    fn set_duty(&mut self, _seat: VenueId, _duty: KeyDuty) -> Result<(), CustodyError> {
+        Ok(())
+    }
+}

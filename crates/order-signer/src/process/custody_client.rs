@@ -1,0 +1,81 @@
+//! The daemon's end of the custody socket.
+
+use super::custody_server::{CUSTODY_FRAME_MAX, CustodyAsk, CustodyTold};
+use super::socket::{Packets, SocketError};
+use crate::custody::{CustodyError, no_such};
+use crate::key_store::KeyStore;
+use crate::record::KeyRecord;
+use domain::VenueId;
+use messages::{KeyDuty, KeyInfo, KeyState};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+/// The keys of a signer process. Copies share one socket.
+#[derive(Clone)]
+pub struct RemoteStore(Arc<Mutex<Packets>>);
+
+impl RemoteStore {
+    /// Longest wait for an answer: a vault is saved with several syncs meanwhile.
+    const PATIENCE: Duration = Duration::from_secs(30);
+
+    /// The end of a socket whose other end is served by `serve_custody`.
+    ///
+    /// # Errors
+    /// [`SocketError::System`] when the time limit cannot be set.
+    pub fn new(socket: Packets) -> Result<Self, SocketError> {
+        socket.wait_at_most(Some(Self::PATIENCE))?;
+        Ok(Self(Arc::new(Mutex::new(socket))))
+    }
+
+    /// Takes the socket of a new process in the place of one that has gone.
+    ///
+    /// # Errors
+    /// [`SocketError::System`] when the time limit cannot be set.
+    pub fn replace(&self, socket: Packets) -> Result<(), SocketError> {
+        socket.wait_at_most(Some(Self::PATIENCE))?;
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = socket;
+        Ok(())
+    }
+
+    fn ask(&self, alias: &str, ask: &CustodyAsk) -> Result<Vec<KeyRecord>, CustodyError> {
+        let away = |why: String| CustodyError::Away { why };
+        let socket = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let frame = serde_json::to_vec(ask).map_err(|error| away(error.to_string()))?;
+        socket.send(&frame).map_err(|error| away(error.to_string()))?;
+        let mut inward = vec![0_u8; CUSTODY_FRAME_MAX];
+        let len = socket.receive(&mut inward).map_err(|error| away(error.to_string()))?;
+        let told = inward.get(..len).and_then(|frame| serde_json::from_slice(frame).ok());
+        match told {
+            Some(CustodyTold::Records(records)) => Ok(records),
+            Some(CustodyTold::Done) => Ok(Vec::new()),
+            Some(CustodyTold::NoSuchKey) => Err(no_such(alias)),
+            Some(CustodyTold::Failed(why)) => Err(CustodyError::Refused { why }),
+            None => Err(away("its answer cannot be read".to_owned())),
+        }
+    }
+}
+
+impl KeyStore for RemoteStore {
+    fn list(&self) -> Result<Vec<KeyRecord>, CustodyError> {
+        self.ask("", &CustodyAsk::List)
+    }
+
+    fn show(&self, alias: &str) -> Result<KeyRecord, CustodyError> {
+        let found = self.ask(alias, &CustodyAsk::Show { alias: alias.to_owned() })?;
+        found.into_iter().next().ok_or_else(|| no_such(alias))
+    }
+
+    fn set_state(&mut self, alias: &str, to: KeyState, reason: &str) -> Result<(), CustodyError> {
+        let ask = CustodyAsk::SetState { alias: alias.to_owned(), to, reason: reason.to_owned() };
+        self.ask(alias, &ask).map(drop)
+    }
+
+    fn learn(&mut self, alias: &str, info: &KeyInfo, verified: bool) -> Result<(), CustodyError> {
+        let ask = CustodyAsk::Learn { alias: alias.to_owned(), info: info.clone(), verified };
+        self.ask(alias, &ask).map(drop)
+    }
+
+    fn set_duty(&mut self, seat: VenueId, duty: KeyDuty) -> Result<(), CustodyError> {
+        self.ask("", &CustodyAsk::Duty { seat, duty }).map(drop)
+    }
+}

@@ -1,0 +1,152 @@
+//! The signer's end of the custody socket: shows keys, moves them, takes signers away.
+//!
+//! Invariants: a state's change is on disk before it is confirmed; a key that may not sign any more has lost its
+//! signer before that; the daemon can never widen what a key's state allows; no answer holds a secret.
+
+use super::server::Seats;
+use super::socket::{Packets, SocketError};
+use crate::custody::{Custody, CustodyError};
+use crate::inline::{CancelOnlySigner, InlineSigner};
+use crate::record::KeyRecord;
+use domain::{Clock, VenueId};
+use messages::{KeyAlias, KeyDuty, KeyInfo, KeyState};
+use serde::{Deserialize, Serialize};
+use std::sync::Arc;
+
+/// Largest frame on the custody socket, in bytes.
+pub(super) const CUSTODY_FRAME_MAX: usize = 128 * 1024;
+
+/// What the daemon asks of custody.
+#[derive(Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) enum CustodyAsk {
+    List,
+    Show { alias: String },
+    SetState { alias: String, to: KeyState, reason: String },
+    Learn { alias: String, info: KeyInfo, verified: bool },
+    Duty { seat: VenueId, duty: KeyDuty },
+}
+
+/// What custody answers.
+#[derive(Debug, Serialize, Deserialize)]
+pub(super) enum CustodyTold {
+    Records(Vec<KeyRecord>),
+    Done,
+    NoSuchKey,
+    Failed(String),
+}
+
+/// The open vault and the signers that were made from it.
+pub struct CustodyDesk {
+    /// The vault.
+    pub custody: Custody,
+    /// Which key sits where.
+    pub places: Vec<(VenueId, KeyAlias)>,
+    /// The order path's signers.
+    pub seats: Seats<InlineSigner>,
+    /// The emergency thread's signers.
+    pub cancels: Seats<CancelOnlySigner>,
+    /// The signer's own time; nobody tells it another.
+    pub clock: Arc<dyn Clock>,
+}
+
+impl CustodyDesk {
+    fn answer(&mut self, ask: CustodyAsk) -> CustodyTold {
+        let done = match ask {
+            CustodyAsk::List => return CustodyTold::Records(self.custody.list().cloned().collect()),
+            CustodyAsk::Show { alias } => match self.custody.show(&alias) {
+                Ok(record) => return CustodyTold::Records(vec![record.clone()]),
+                Err(error) => Err(error),
+            },
+            CustodyAsk::SetState { alias, to, reason } => self.set_state(&alias, to, &reason),
+            CustodyAsk::Learn { alias, info, verified } => {
+                self.custody.learn(&alias, &info, verified, self.clock.unix())
+            }
+            CustodyAsk::Duty { seat, duty } => {
+                self.set_duty(seat, duty);
+                Ok(())
+            }
+        };
+        match done {
+            Ok(()) => CustodyTold::Done,
+            Err(CustodyError::NoSuchKey { .. }) => CustodyTold::NoSuchKey,
+            Err(error) => CustodyTold::Failed(error.to_string()),
+        }
+    }
+
+    fn set_state(&mut self, alias: &str, to: KeyState, reason: &str) -> Result<(), CustodyError> {
+        let record = self.custody.show(alias)?;
+        if !crate::custody::allowed_transition(record.state, to) {
+            return Err(CustodyError::Transition { alias: record.alias, from: record.state, to });
+        }
+        if to == KeyState::Revoked {
+            // Before the tombstone is written: nothing can be signed with it while that lasts.
+            for seat in self.seats_of(alias) {
+                self.seats.with(seat, |signer| *signer = None);
+                self.cancels.with(seat, |signer| *signer = None);
+            }
+        }
+        self.custody.set_state(alias, to, reason, self.clock.unix())?;
+        for seat in self.seats_of(alias) {
+            let most = self.most(seat);
+            self.seats.with(seat, |signer| {
+                if let Some(signer) = signer {
+                    let duty = signer.handle().duty().min(most);
+                    signer.set_duty(duty);
+                }
+            });
+        }
+        Ok(())
+    }
+
+    fn set_duty(&self, seat: VenueId, duty: KeyDuty) {
+        let most = self.most(seat);
+        self.seats.with(seat, |signer| {
+            if let Some(signer) = signer {
+                signer.set_duty(duty.min(most));
+            }
+        });
+    }
+
+    fn seats_of(&self, alias: &str) -> Vec<VenueId> {
+        self.places.iter().filter(|(_, name)| name.as_str() == alias).map(|(seat, _)| *seat).collect()
+    }
+
+    /// The most that the key of a seat may be used for, by its state.
+    fn most(&self, seat: VenueId) -> KeyDuty {
+        let place = self.places.iter().find(|(known, _)| *known == seat);
+        place.and_then(|(_, alias)| self.custody.show(alias).ok()).map_or(KeyDuty::None, duty_most)
+    }
+}
+
+/// The most that a key in its state may be used for. Cancels stay possible while a key is looked at again, and for a
+/// while after it was quarantined; how long is for the key manager to say.
+pub(crate) const fn duty_most(record: &KeyRecord) -> KeyDuty {
+    match record.state {
+        KeyState::Active | KeyState::Rotating => KeyDuty::Full,
+        KeyState::Verifying if record.verified.is_some() => KeyDuty::CancelOnly,
+        KeyState::Linked | KeyState::Verifying | KeyState::Standby => KeyDuty::VerifyOnly,
+        KeyState::Quarantined | KeyState::Expired => KeyDuty::CancelOnly,
+        KeyState::Revoked => KeyDuty::None,
+    }
+}
+
+/// Serves the key manager until the daemon is gone.
+pub fn serve_custody(socket: &Packets, mut desk: CustodyDesk) {
+    let mut inward = vec![0_u8; CUSTODY_FRAME_MAX];
+    loop {
+        let told = match socket.receive(&mut inward) {
+            Ok(len) => match inward.get(..len).and_then(|frame| serde_json::from_slice(frame).ok()) {
+                Some(ask) => desk.answer(ask),
+                None => CustodyTold::Failed("the question cannot be read".to_owned()),
+            },
+            Err(SocketError::Late) => continue,
+            Err(SocketError::TooLarge) => CustodyTold::Failed("the question is too large".to_owned()),
+            Err(SocketError::Gone | SocketError::System(_)) => return,
+        };
+        let Ok(frame) = serde_json::to_vec(&told) else { return };
+        if socket.send(&frame).is_err() {
+            return;
+        }
+    }
+}

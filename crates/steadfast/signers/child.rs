@@ -1,0 +1,176 @@
+//! The signer process: opens the vault, shuts itself in, signs until the daemon is gone.
+//!
+//! It is this very program, started again by the daemon with one end of a socket as descriptor 0 and nothing else:
+//! no environment, no arguments from outside, no other descriptor.
+
+use super::{Boot, UnlockFrom, cannot};
+use crate::cli::Global;
+use crate::report::{Exit, Trouble, causes};
+use crate::{commands, unlock};
+use clock::SystemClock;
+use domain::Clock;
+use order_signer::Custody;
+use order_signer::process::{
+    CustodyDesk, Failure, Greeting, Packets, ReadySigner, Seats, serve_cancels, serve_custody, serve_orders,
+};
+use settings::Unlock;
+use std::os::fd::AsFd as _;
+use std::process::ExitCode;
+use std::sync::Arc;
+
+/// The one argument of the process. Nothing that a person would type.
+pub const ARGUMENT: &str = "--as-signer-process";
+/// Largest boot order, in bytes.
+pub(super) const BOOT_MAX: usize = 64 * 1024;
+/// Room for secrets that is mapped before the sandbox closes: some hundred keys with all that is made of them.
+const SECRET_ROOM: usize = 512 * 1024;
+
+/// Runs the signer process when this process is one. To be called before anything else.
+#[must_use]
+pub fn dispatch() -> Option<ExitCode> {
+    let mut arguments = std::env::args_os();
+    if arguments.nth(1)? != ARGUMENT {
+        return None;
+    }
+    Some(run())
+}
+
+fn run() -> ExitCode {
+    rustix::process::umask(rustix::fs::Mode::from_raw_mode(0o077));
+    if let Err(error) = sandbox::hide() {
+        return complain(&error.to_string());
+    }
+    // A panic says where, never what: its words could hold what it stumbled over.
+    std::panic::set_hook(Box::new(|info| {
+        let place = info.location().map_or_else(|| "an unknown place".to_owned(), ToString::to_string);
+        eprintln!("steadfast: the signer process panicked at {place}");
+    }));
+    let Ok(inherited) = std::io::stdin().as_fd().try_clone_to_owned() else {
+        return complain("there is no descriptor 0");
+    };
+    let orders = Packets::over(inherited);
+    let mut frame = vec![0_u8; BOOT_MAX];
+    let Ok((len, [custody, cancels])) = orders.receive_with(&mut frame) else {
+        return complain("this is the signer process, which `steadfast run` starts by itself");
+    };
+    let boot = frame.get(..len).and_then(|bytes| serde_json::from_slice::<Boot>(bytes).ok());
+    let Some(boot) = boot else { return complain("the daemon's order cannot be read") };
+    let tell = |greeting: &Greeting| serde_json::to_vec(greeting).map(|bytes| orders.send(&bytes).is_ok());
+    match serve(boot, &orders, Packets::over(custody), Packets::over(cancels), &tell) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(trouble) => {
+            let failure = Failure {
+                exit: trouble.exit as u8,
+                what: trouble.what.clone(),
+                why: trouble.why.clone(),
+                fix: trouble.fix.clone(),
+            };
+            let _ = tell(&Greeting::Failed(failure));
+            trouble.code()
+        }
+    }
+}
+
+fn complain(what: &str) -> ExitCode {
+    eprintln!("steadfast: {what}");
+    ExitCode::from(Exit::Usage as u8)
+}
+
+fn serve(
+    boot: Boot,
+    orders: &Packets,
+    custody_socket: Packets,
+    cancel_socket: Packets,
+    tell: &dyn Fn(&Greeting) -> serde_json::Result<bool>,
+) -> Result<(), Trouble> {
+    only_ours()?;
+    let clock: Arc<dyn Clock> = Arc::new(SystemClock);
+    let custody = open(&boot)?;
+    let identity = commands::keys::epoch(&boot.custody)?;
+    let count = boot.places.iter().map(|place| place.seat.index() + 1).max().unwrap_or(0);
+    let (mut signers, mut cancellers) = (Vec::new(), Vec::new());
+    signers.resize_with(count, || None);
+    cancellers.resize_with(count, || None);
+    for place in &boot.places {
+        let codec = venue_bitget::codecs(environment(&place.environment)).signing;
+        let load = || custody.load_signer(&place.alias, Arc::clone(&codec), Arc::clone(&clock), identity);
+        let signer = load().map_err(|error| commands::keys::custody_trouble(&error))?;
+        let canceller = custody
+            .load_cancel_only(&place.alias, Arc::clone(&codec), Arc::clone(&clock), identity)
+            .map_err(|error| commands::keys::custody_trouble(&error))?;
+        if let Some(seat) = signers.get_mut(place.seat.index()) {
+            *seat = Some(signer);
+        }
+        if let Some(seat) = cancellers.get_mut(place.seat.index()) {
+            *seat = Some(canceller);
+        }
+    }
+    let (seats, cancels) = (Seats::new(signers), Seats::new(cancellers));
+    let memory = secrets::reserve(SECRET_ROOM)
+        .map_err(|error| Trouble::new(Exit::Key, "no memory for secrets").why(causes(&error)))?;
+    secrets::close_arena();
+
+    // Landlock binds the thread that asks and those it starts; seccomp binds all, and threads cannot start behind it.
+    let files = sandbox::close_files(&boot.custody).map_err(|error| cannot(&error))?;
+    let places = boot.places.iter().map(|place| (place.seat, place.alias)).collect();
+    let desk = CustodyDesk { custody, places, seats: seats.clone(), cancels: cancels.clone(), clock };
+    thread("custody", move || serve_custody(&custody_socket, desk))?;
+    thread("cancels", move || serve_cancels(&cancel_socket, &cancels))?;
+    let hidden = sandbox::is_hidden();
+    let calls = sandbox::close_calls().map_err(|error| cannot(&error))?;
+    let ready = ReadySigner {
+        tag: identity.tag.as_str().to_owned(),
+        epoch: identity.epoch.get(),
+        memory: memory.as_str().to_owned(),
+        landlock: files.as_str().to_owned(),
+        seccomp: calls,
+        hidden,
+        pid: std::process::id(),
+    };
+    if tell(&Greeting::Ready(ready)).unwrap_or(false) {
+        serve_orders(orders, &seats, boot.spin);
+    }
+    Ok(())
+}
+
+/// Starts a thread and waits until it runs: what the system does to begin one is not allowed behind the walls.
+fn thread(name: &str, work: impl FnOnce() + Send + 'static) -> Result<(), Trouble> {
+    let (begun, begins) = std::sync::mpsc::sync_channel(1);
+    let work = move || {
+        let _ = begun.send(());
+        work();
+    };
+    std::thread::Builder::new().name(name.to_owned()).spawn(work).map_err(|error| cannot(&error))?;
+    begins.recv().map_err(|error| cannot(&error))
+}
+
+fn environment(word: &str) -> venue_bitget::Environment {
+    match word {
+        "demo" => venue_bitget::Environment::Demo,
+        _ => venue_bitget::Environment::Production,
+    }
+}
+
+fn open(boot: &Boot) -> Result<Custody, Trouble> {
+    let global = Global { no_input: !boot.may_ask, ..Global::default() };
+    let unlock = match &boot.unlock {
+        UnlockFrom::Prompt => Unlock::Prompt,
+        UnlockFrom::File(path) => Unlock::File(path.clone()),
+        UnlockFrom::Credential(path) => return unlock::open_with_credential(&boot.custody, path),
+    };
+    unlock::open(&global, &boot.custody, &unlock)
+}
+
+/// A descriptor that should not be here could be used by whoever takes this process over.
+fn only_ours() -> Result<(), Trouble> {
+    let listed = std::fs::read_dir("/proc/self/fd").map_err(|error| cannot(&error))?;
+    let numbers = listed.filter_map(|entry| entry.ok()?.file_name().to_str()?.parse::<u32>().ok());
+    // 0 to 2, the copy of 0, the two sockets that came over it, and the listing itself.
+    let count = numbers.count();
+    if count > 7 {
+        return Err(Trouble::new(Exit::Failure, "the signer process was given descriptors that are not for it")
+            .why(format!("{count} are open, 7 are expected"))
+            .fix("report this: a part of the daemon opens files that are inherited"));
+    }
+    Ok(())
+}

@@ -1,0 +1,294 @@
+//! The signers of a run: on the order path's thread, or in a sandboxed process of their own.
+
+#[cfg(target_os = "linux")]
+pub mod child;
+#[cfg(target_os = "linux")]
+pub mod parent;
+
+use crate::commands;
+use crate::data_dir::DataDir;
+use crate::plan::{Plan, VenuePlan};
+use crate::registry::Registry;
+use crate::report::{Exit, Trouble, causes};
+use crate::station::{EmptySeat, InlineSeat};
+use domain::{Clock, VenueId};
+use messages::KeyAlias;
+use order_path::SignerSeat;
+use order_signer::{Custody, Identity, KeyStore, LocalStore};
+use serde::{Deserialize, Serialize};
+use signing::{Isolation, MemoryKind, SignerHello, SignerPort};
+use std::path::PathBuf;
+use std::sync::Arc;
+
+/// Which key signs for a venue account.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct KeyPlace {
+    /// The venue account.
+    pub seat: VenueId,
+    /// The key's name.
+    pub alias: KeyAlias,
+    /// The venue's environment, which its headers depend on: `sim`, `demo` or `production`.
+    pub environment: String,
+}
+
+/// How a signer is kept apart, as it was really reached.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct IsolationReached {
+    /// `inline` or `process`.
+    pub level: &'static str,
+    /// `full`, `partial` or `none`.
+    pub landlock: &'static str,
+    /// Whether the list of system calls is in force.
+    pub seccomp: bool,
+    /// `memfd_secret`, `mlock` or `plain`.
+    pub memory: &'static str,
+}
+
+impl IsolationReached {
+    /// One line for people.
+    #[must_use]
+    pub fn line(&self) -> String {
+        match self.level {
+            "process" => format!(
+                "signer: process of its own; landlock {}, seccomp {}, secrets in {} memory",
+                self.landlock,
+                if self.seccomp { "on" } else { "off" },
+                self.memory
+            ),
+            _ => format!("signer: inline, on the order path's thread; secrets in {} memory", self.memory),
+        }
+    }
+
+    /// Into the metrics.
+    pub fn publish(&self) {
+        let on = if self.seccomp { "on" } else { "off" };
+        telemetry::signer_isolation_info(self.level, self.landlock, on, self.memory).set(1.0);
+    }
+}
+
+/// The signers of a run.
+pub enum Signers {
+    /// On the order path's thread.
+    Inline {
+        /// The open vault.
+        custody: Custody,
+        /// Tag and epoch of this run.
+        identity: Identity,
+    },
+    /// In a process of their own.
+    #[cfg(target_os = "linux")]
+    Process(parent::SignerProcess),
+}
+
+impl Signers {
+    /// Signers on the order path's thread; begins the next epoch of the custody directory.
+    ///
+    /// # Errors
+    /// [`Trouble`] when there is no epoch to sign under.
+    pub fn inline(custody: Custody, dir: &std::path::Path) -> Result<Self, Trouble> {
+        Ok(Self::Inline { custody, identity: commands::keys::epoch(dir)? })
+    }
+
+    /// Tag and epoch of this run.
+    #[must_use]
+    pub const fn identity(&self) -> Identity {
+        match self {
+            Self::Inline { identity, .. } => *identity,
+            #[cfg(target_os = "linux")]
+            Self::Process(process) => process.identity(),
+        }
+    }
+
+    /// How they are kept apart.
+    #[must_use]
+    pub fn isolation(&self) -> IsolationReached {
+        match self {
+            Self::Inline { .. } => IsolationReached {
+                level: "inline",
+                landlock: "none",
+                seccomp: false,
+                memory: secrets::memory_level().map_or("plain", secrets::MemoryLevel::as_str),
+            },
+            #[cfg(target_os = "linux")]
+            Self::Process(process) => process.isolation(),
+        }
+    }
+
+    /// The order path's seats, for all venue accounts ever seen; those that the settings no longer name sign nothing.
+    ///
+    /// # Errors
+    /// [`Trouble`] when a key is not there or cannot be loaded.
+    pub fn seats(
+        &self,
+        count: usize,
+        venues: &[(VenueId, VenuePlan)],
+        clock: &Arc<dyn Clock>,
+    ) -> Result<Vec<Box<dyn SignerSeat>>, Trouble> {
+        let identity = self.identity();
+        let empty = SignerHello {
+            tag: identity.tag,
+            epoch: identity.epoch,
+            isolation: Isolation::Inline,
+            memory: MemoryKind::Plain,
+        };
+        (0..count)
+            .map(|index| {
+                let Some((id, venue)) = venues.iter().find(|(id, _)| id.index() == index) else {
+                    return Ok(Box::new(EmptySeat(empty)) as Box<dyn SignerSeat>);
+                };
+                match self {
+                    Self::Inline { custody, identity } => custody
+                        .load_signer(&venue.key, Arc::clone(&venue.codecs.signing), Arc::clone(clock), *identity)
+                        .map(|signer| Box::new(InlineSeat(signer)) as Box<dyn SignerSeat>)
+                        .map_err(|error| commands::keys::custody_trouble(&error)),
+                    #[cfg(target_os = "linux")]
+                    Self::Process(process) => Ok(process.seat(*id)),
+                }
+            })
+            .collect()
+    }
+
+    /// A signer of its own for the emergency thread, for one venue account: it cancels, and nothing can widen it.
+    ///
+    /// # Errors
+    /// [`Trouble`] when the key is not there or cannot be loaded.
+    pub fn emergency(
+        &self,
+        id: VenueId,
+        venue: &VenuePlan,
+        clock: &Arc<dyn Clock>,
+    ) -> Result<Box<dyn SignerPort>, Trouble> {
+        match self {
+            Self::Inline { custody, identity } => custody
+                .load_cancel_only(&venue.key, Arc::clone(&venue.codecs.signing), Arc::clone(clock), *identity)
+                .map(|signer| Box::new(signer) as Box<dyn SignerPort>)
+                .map_err(|error| commands::keys::custody_trouble(&error)),
+            #[cfg(target_os = "linux")]
+            Self::Process(process) => Ok(process.emergency(id)),
+        }
+    }
+
+    /// The keys, for the key manager; and, of a process, what keeps it alive.
+    #[must_use]
+    pub fn into_store(self, clock: &Arc<dyn Clock>) -> (Box<dyn KeyStore>, Keeping) {
+        match self {
+            Self::Inline { custody, .. } => (Box::new(LocalStore::new(custody, Arc::clone(clock))), Keeping::Nothing),
+            #[cfg(target_os = "linux")]
+            Self::Process(process) => (process.store(), Keeping::Process(process)),
+        }
+    }
+}
+
+/// What has to live as long as the signers are used.
+pub enum Keeping {
+    /// They live where they are used.
+    Nothing,
+    /// Their process.
+    #[cfg(target_os = "linux")]
+    Process(parent::SignerProcess),
+}
+
+/// Where a signer process gets its passphrase.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub enum UnlockFrom {
+    /// The terminal.
+    Prompt,
+    /// A file that only its owner can read.
+    File(PathBuf),
+    /// A file of the service manager.
+    Credential(PathBuf),
+}
+
+/// What a signer process is told at its start.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct Boot {
+    /// The custody directory.
+    pub custody: PathBuf,
+    /// Where the passphrase comes from.
+    pub unlock: UnlockFrom,
+    /// Whether it looks for work without end instead of sleeping.
+    pub spin: bool,
+    /// Which key signs for which venue account.
+    pub places: Vec<KeyPlace>,
+    /// Whether a person may be asked.
+    pub may_ask: bool,
+}
+
+/// Which key signs for which venue account, by the ids that the data directory gives the accounts.
+///
+/// # Errors
+/// [`Trouble`] when the data directory's register cannot be read, or a key's name is too long.
+pub fn places(dir: &DataDir, plan: &Plan) -> Result<Vec<KeyPlace>, Trouble> {
+    let mut registry = Registry::open(&dir.root().join(Registry::FILE))?;
+    let place = |venue: &VenuePlan| {
+        let alias = KeyAlias::from(&venue.key)
+            .map_err(|_| Trouble::new(Exit::Settings, format!("the key name `{}` is too long", venue.key)))?;
+        Ok(KeyPlace { seat: registry.venue(&venue.name), alias, environment: venue.environment.to_owned() })
+    };
+    plan.venues.iter().map(place).collect()
+}
+
+/// What the settings demand of a signer.
+///
+/// # Errors
+/// [`Trouble`] when less was reached.
+pub fn demand(settings: &settings::Settings, reached: &IsolationReached) -> Result<(), Trouble> {
+    let wanted = &settings.signer;
+    if wanted.require_locked_memory && reached.memory == "plain" {
+        return Err(Trouble::new(Exit::Key, "secrets cannot be locked into memory on this machine")
+            .why("signer.require_locked_memory asks for it, and the system refuses to lock memory")
+            .fix(
+                "raise the limit (LimitMEMLOCK=64M in the unit, or ulimit -l), or set require_locked_memory = false",
+            ));
+    }
+    let whole = reached.level == "process" && reached.landlock == "full" && reached.seccomp;
+    if wanted.require_isolation == settings::Isolation::Process && !whole {
+        return Err(Trouble::new(Exit::Key, "the signer cannot be kept apart on this machine as the settings demand")
+            .why(format!(
+                "signer.require_isolation = \"process\" asks for a sandboxed process; reached: {}",
+                reached.line()
+            ))
+            .fix("use a Linux kernel from 6.12 on with Landlock and seccomp, or set require_isolation = \"none\""));
+    }
+    Ok(())
+}
+
+/// The signers that the settings ask for.
+///
+/// # Errors
+/// [`Trouble`]: no vault, wrong passphrase, or less isolation than demanded.
+pub fn start(
+    global: &crate::cli::Global,
+    settings: &settings::Settings,
+    plan: &Plan,
+    places: Vec<KeyPlace>,
+    clock: &Arc<dyn Clock>,
+) -> Result<Signers, Trouble> {
+    let dir = settings.vault_dir();
+    let signers = match settings.signer.mode {
+        #[cfg(target_os = "linux")]
+        settings::SignerMode::Auto | settings::SignerMode::Process => {
+            let unlock = crate::unlock::source_for_child(&settings.vault.unlock)?;
+            let spin = plan.wait == hot_actor::WaitPolicy::Spin;
+            let may_ask = crate::term::can_ask(global);
+            let boot = Boot { custody: dir, unlock, spin, places, may_ask };
+            Signers::Process(parent::SignerProcess::start(boot, clock)?)
+        }
+        #[cfg(not(target_os = "linux"))]
+        settings::SignerMode::Process => {
+            return Err(Trouble::new(Exit::Settings, "a signer process needs Linux")
+                .fix("set signer.mode = \"auto\" or \"inline\""));
+        }
+        _ => Signers::inline(crate::unlock::open(global, &dir, &settings.vault.unlock)?, &dir)?,
+    };
+    let _ = plan;
+    demand(settings, &signers.isolation())?;
+    Ok(signers)
+}
+
+/// What the system said, for a signer that could not be started.
+fn cannot(error: &dyn std::error::Error) -> Trouble {
+    Trouble::new(Exit::Failure, "the signer process cannot be started")
+        .why(causes(error))
+        .fix("look at the log; signer.mode = \"inline\" does without a process of its own")
+}

@@ -1,0 +1,240 @@
+//! The daemon's side of the signer process: starts it, hears its greeting, keeps its ends.
+
+use super::{Boot, IsolationReached, cannot, child};
+use crate::report::{Exit, Trouble};
+use domain::{Clock, Epoch, InstanceTag, VenueId};
+use messages::KeyDuty;
+use order_path::SignerSeat;
+use order_signer::process::{Greeting, LinkWait, Packets, ProcessSeat, ReadySigner, RemoteStore, SignerLink, pair};
+use order_signer::{Identity, KeyStore};
+use signing::{Isolation, MemoryKind, SignerHello, SignerPort};
+use std::process::{Child, Command, Stdio};
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+/// Longest wait for a greeting when nobody is asked: a key derivation of the largest cost, on a slow machine.
+const GREETING_MAX: Duration = Duration::from_secs(60);
+/// Longest wait for a person to type a passphrase.
+const PERSON_MAX: Duration = Duration::from_secs(600);
+
+/// A running signer process and the daemon's ends of its sockets.
+pub struct SignerProcess {
+    child: Child,
+    ready: ReadySigner,
+    identity: Identity,
+    orders: Arc<Mutex<SignerLink>>,
+    cancels: Arc<Mutex<SignerLink>>,
+    store: RemoteStore,
+    lost: Lost,
+}
+
+/// Hears that the process has gone or is silent.
+#[derive(Clone, Default)]
+pub struct Lost(Arc<Mutex<Option<Box<dyn Fn(&'static str) + Send>>>>);
+
+impl Lost {
+    fn tell(&self, how: &'static str) {
+        if let Some(heard) = self.0.lock().unwrap_or_else(std::sync::PoisonError::into_inner).as_ref() {
+            heard(how);
+        }
+    }
+}
+
+struct Born {
+    child: Child,
+    ready: ReadySigner,
+    identity: Identity,
+    orders: Packets,
+    custody: Packets,
+    cancels: Packets,
+}
+
+impl SignerProcess {
+    /// Starts the process and waits until it is ready to sign.
+    ///
+    /// # Errors
+    /// [`Trouble`]: what the process said, such as a wrong passphrase.
+    pub fn start(boot: Boot, clock: &Arc<dyn Clock>) -> Result<Self, Trouble> {
+        let born = bear(&boot)?;
+        let wait = if boot.spin { LinkWait::Spin } else { LinkWait::Block };
+        let hello = hello(&born);
+        let lost = Lost::default();
+        let (heard, heard_too) = (lost.clone(), lost.clone());
+        let orders = SignerLink::new(born.orders, wait, hello, Arc::clone(clock), Box::new(move |how| heard.tell(how)))
+            .map_err(|error| cannot(&error))?;
+        let cancels = SignerLink::new(
+            born.cancels,
+            LinkWait::Block,
+            hello,
+            Arc::clone(clock),
+            Box::new(move |how| heard_too.tell(how)),
+        )
+        .map_err(|error| cannot(&error))?;
+        let store = RemoteStore::new(born.custody).map_err(|error| cannot(&error))?;
+        Ok(Self { child: born.child, ready: born.ready, identity: born.identity, orders, cancels, store, lost })
+    }
+
+    /// Tag and epoch of this run.
+    #[must_use]
+    pub const fn identity(&self) -> Identity {
+        self.identity
+    }
+
+    /// Calls `heard` when the process has gone, or was silent for too long.
+    pub fn when_lost(&self, heard: Box<dyn Fn(&'static str) + Send>) {
+        *self.lost.0.lock().unwrap_or_else(std::sync::PoisonError::into_inner) = Some(heard);
+    }
+
+    /// How it is kept apart.
+    #[must_use]
+    pub fn isolation(&self) -> IsolationReached {
+        IsolationReached {
+            level: "process",
+            landlock: sandbox::FileWall::from_name(&self.ready.landlock).map_or("none", sandbox::FileWall::as_str),
+            seccomp: self.ready.seccomp,
+            memory: match self.ready.memory.as_str() {
+                "memfd_secret" => "memfd_secret",
+                "mlock" => "mlock",
+                _ => "plain",
+            },
+        }
+    }
+
+    /// The order path's seat for a venue account.
+    #[must_use]
+    pub fn seat(&self, id: VenueId) -> Box<dyn SignerSeat> {
+        Box::new(Seat(ProcessSeat::new(Arc::clone(&self.orders), id)))
+    }
+
+    /// The emergency thread's signer for a venue account.
+    #[must_use]
+    pub fn emergency(&self, id: VenueId) -> Box<dyn SignerPort> {
+        Box::new(ProcessSeat::new(Arc::clone(&self.cancels), id))
+    }
+
+    /// The keys.
+    #[must_use]
+    pub fn store(&self) -> Box<dyn KeyStore> {
+        Box::new(self.store.clone())
+    }
+
+    /// Its process id.
+    #[must_use]
+    pub const fn pid(&self) -> u32 {
+        self.ready.pid
+    }
+}
+
+impl Drop for SignerProcess {
+    fn drop(&mut self) {
+        // It ends by itself when its sockets close, which the last user of a seat does; nobody waits for that here.
+        let _ = self.child.try_wait();
+    }
+}
+
+/// A process's seat: its duty is told over the custody socket, by the key manager, and not by the order path.
+struct Seat(ProcessSeat);
+
+impl SignerPort for Seat {
+    fn hello(&self) -> SignerHello {
+        self.0.hello()
+    }
+
+    fn set_clock_offset(&mut self, offset_ns: i64) -> Result<(), messages::SignRefusal> {
+        self.0.set_clock_offset(offset_ns)
+    }
+
+    fn sign(&mut self, intent: &messages::SignIntent) -> Result<signing::SignedRequest, messages::SignRefusal> {
+        self.0.sign(intent)
+    }
+}
+
+impl SignerSeat for Seat {
+    fn set_duty(&mut self, _duty: KeyDuty) {}
+}
+
+fn hello(born: &Born) -> SignerHello {
+    let memory = match born.ready.memory.as_str() {
+        "memfd_secret" => MemoryKind::SecretMap,
+        "mlock" => MemoryKind::Locked,
+        _ => MemoryKind::Plain,
+    };
+    SignerHello { tag: born.identity.tag, epoch: born.identity.epoch, isolation: Isolation::Process, memory }
+}
+
+fn bear(boot: &Boot) -> Result<Born, Trouble> {
+    let (orders, inherited) = pair().map_err(|error| cannot(&error))?;
+    let (custody, custody_end) = pair().map_err(|error| cannot(&error))?;
+    let (cancels, cancels_end) = pair().map_err(|error| cannot(&error))?;
+    close_on_exec().map_err(|error| cannot(&error))?;
+    let program = std::env::current_exe().map_err(|error| cannot(&error))?;
+    let mut child = Command::new(program)
+        .arg(child::ARGUMENT)
+        .env_clear()
+        .stdin(Stdio::from(inherited.into_descriptor()))
+        .stdout(Stdio::null())
+        .stderr(Stdio::inherit())
+        .spawn()
+        .map_err(|error| cannot(&error))?;
+    let frame = serde_json::to_vec(boot).map_err(|error| cannot(&error))?;
+    let greeting = orders
+        .send_with(&frame, &[custody_end.descriptor(), cancels_end.descriptor()])
+        .and_then(|()| orders.wait_at_most(Some(if boot.may_ask { PERSON_MAX } else { GREETING_MAX })))
+        .map_err(|error| cannot(&error))
+        .and_then(|()| greeting(&orders));
+    // The child has its own copies now.
+    drop((custody_end, cancels_end));
+    match greeting {
+        Ok(ready) => {
+            let identity = identity(&ready)
+                .ok_or_else(|| Trouble::new(Exit::Failure, "the signer process said something else than its epoch"))?;
+            Ok(Born { child, ready, identity, orders, custody, cancels })
+        }
+        Err(trouble) => {
+            drop(orders);
+            // One that said why has said it; one that was ended by the system did not.
+            match (child.wait(), trouble.exit) {
+                (Ok(status), Exit::Failure) if status.code().is_none() => {
+                    Err(trouble.why(format!("it ended with {status}")))
+                }
+                _ => Err(trouble),
+            }
+        }
+    }
+}
+
+/// Marks every descriptor from 3 up to be closed when a program is started: what this process was itself given by
+/// whoever started it carries no such mark.
+fn close_on_exec() -> std::io::Result<()> {
+    use nix::fcntl::{FcntlArg, FdFlag, fcntl};
+    for entry in std::fs::read_dir("/proc/self/fd")? {
+        let number = entry?.file_name().to_str().and_then(|name| name.parse::<i32>().ok());
+        if let Some(number) = number.filter(|number| *number > 2) {
+            // One that was closed meanwhile needs no mark.
+            let _ = fcntl(number, FcntlArg::F_SETFD(FdFlag::FD_CLOEXEC));
+        }
+    }
+    Ok(())
+}
+
+fn identity(ready: &ReadySigner) -> Option<Identity> {
+    let tag: InstanceTag = ready.tag.parse().ok()?;
+    Some(Identity { tag, epoch: Epoch::new(ready.epoch).ok()? })
+}
+
+fn greeting(orders: &Packets) -> Result<ReadySigner, Trouble> {
+    let mut frame = vec![0_u8; child::BOOT_MAX];
+    let len = orders.receive(&mut frame).map_err(|error| cannot(&error))?;
+    let said = frame.get(..len).and_then(|bytes| serde_json::from_slice(bytes).ok());
+    match said {
+        Some(Greeting::Ready(ready)) => Ok(ready),
+        Some(Greeting::Failed(failure)) => {
+            let mut trouble = Trouble::new(Exit::from_code(failure.exit), failure.what);
+            trouble.why = failure.why;
+            trouble.fix = failure.fix;
+            Err(trouble)
+        }
+        None => Err(Trouble::new(Exit::Failure, "the signer process cannot be understood")
+            .fix("report this; signer.mode = \"inline\" does without it")),
+    }
+}
