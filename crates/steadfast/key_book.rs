@@ -1,17 +1,21 @@
 //! What the key manager's news do: every move is saved in the vault, then whoever must know is told.
 
+use crate::plan::VenuePlan;
 use domain::{Clock, UnixNanos, VenueId};
-use key_manager::{KeyManager, KeyNews, KeyNewsBody, KeyOutlets, KeySpec, Policy, ProbeLine};
+use key_manager::{DateWarning, KeyDates, KeyManager, KeyNews, KeyNewsBody, KeyOutlets, KeySpec, Policy, ProbeLine};
 use messages::{Control, KeyAlias, KeyInfo, KeyRight, KeyRole, KeyState, SignQuery};
 use order_signer::{CustodyError, KeyRecord, KeyStore};
 use std::cell::RefCell;
 use std::rc::Rc;
 use std::sync::Arc;
+use std::time::Duration;
 
 /// Shows a finding about the key of a venue account.
 pub type ShowLine = Box<dyn FnMut(VenueId, &ProbeLine)>;
-/// Hears of a key's move and the reason.
-pub type HearMove = Box<dyn FnMut(VenueId, &KeyRecord, &str)>;
+/// Hears that a key's record has changed, and why.
+pub type HearChange = Box<dyn FnMut(&KeyOf, &KeyRecord, &str)>;
+/// Hears a word about a key's dates.
+pub type HearDates = Box<dyn FnMut(&KeyRecord, &DateWarning)>;
 
 /// Where the words about keys go.
 pub struct KeyWires {
@@ -21,11 +25,14 @@ pub struct KeyWires {
     pub control: Box<dyn Fn(Control)>,
     /// Shows a finding.
     pub line: ShowLine,
-    /// A key has moved.
-    pub moved: HearMove,
+    /// A key has moved, or was read anew.
+    pub changed: HearChange,
+    /// Its rotation or end is near or past.
+    pub dates: HearDates,
 }
 
 /// Whose key it is and what it must be.
+#[derive(Debug, Clone, Copy)]
 pub struct KeyOf {
     /// The venue account.
     pub venue: VenueId,
@@ -33,6 +40,35 @@ pub struct KeyOf {
     pub alias: KeyAlias,
     /// Whether a key that any address may use is taken.
     pub allow_unbound: bool,
+    /// Age at which it should be replaced.
+    pub rotate_after: Duration,
+    /// How long before that a person is told.
+    pub warn_before: Duration,
+}
+
+impl KeyOf {
+    /// The key of this name for a venue account of the settings.
+    #[must_use]
+    pub fn new(venue: VenueId, alias: KeyAlias, plan: &VenuePlan) -> Self {
+        Self {
+            venue,
+            alias,
+            allow_unbound: plan.ip_binding != settings::IpBinding::Required,
+            rotate_after: plan.rotate_after,
+            warn_before: plan.warn_before,
+        }
+    }
+
+    /// The dates of its record.
+    #[must_use]
+    pub const fn dates(&self, record: &KeyRecord) -> KeyDates {
+        KeyDates {
+            created: record.created,
+            expires: record.expires,
+            rotate_after: self.rotate_after,
+            warn_before: self.warn_before,
+        }
+    }
 }
 
 /// The records of the keys of a run.
@@ -40,7 +76,10 @@ pub struct KeyBook {
     store: Box<dyn KeyStore>,
     control: Box<dyn Fn(Control)>,
     line: ShowLine,
-    moved: HearMove,
+    changed: HearChange,
+    dates: HearDates,
+    keys: Vec<KeyOf>,
+    clock: Arc<dyn Clock>,
     troubles: Vec<CustodyError>,
 }
 
@@ -56,10 +95,19 @@ pub fn manager(
 ) -> Result<(KeyManager, Rc<RefCell<KeyBook>>), CustodyError> {
     let specs = keys.iter().map(|key| spec(&*store, key)).collect::<Result<Vec<_>, _>>()?;
     for key in keys {
-        publish(&store.show(&key.alias)?);
+        publish(&store.show(&key.alias)?, key);
     }
-    let KeyWires { ask, control, line, moved } = wires;
-    let book = KeyBook { store, control, line, moved, troubles: Vec::new() };
+    let KeyWires { ask, control, line, changed, dates } = wires;
+    let book = KeyBook {
+        store,
+        control,
+        line,
+        changed,
+        dates,
+        keys: keys.to_vec(),
+        clock: Arc::clone(&clock),
+        troubles: Vec::new(),
+    };
     let book = Rc::new(RefCell::new(book));
     let writer = Rc::clone(&book);
     let outlets = KeyOutlets { ask, news: Box::new(move |news| writer.borrow_mut().take(news)) };
@@ -80,6 +128,7 @@ fn spec(store: &dyn KeyStore, key: &KeyOf) -> Result<KeySpec, CustodyError> {
         account: record.account.clone(),
         state: record.state,
         policy: Policy { role: record.role, allow_unbound: key.allow_unbound, account: record.venue_account.clone() },
+        dates: key.dates(&record),
         verified_before: record.verified.is_some(),
         beside_active,
     })
@@ -94,15 +143,18 @@ impl KeyBook {
             KeyNewsBody::Verified { info, .. } => {
                 let saved = self.store.learn(&alias, &info, true);
                 self.note(saved);
-                if let Ok(record) = self.store.show(&alias) {
-                    publish(&record);
-                }
+                self.changed(venue, alias, "verified");
             }
             KeyNewsBody::Duty(duty) => {
                 // The signer first: what the order path then asks for, it may sign.
                 let told = self.store.set_duty(venue, duty);
                 self.note(told);
                 (self.control)(Control::KeyDuty(venue, duty));
+            }
+            KeyNewsBody::Dates(warning) => {
+                if let Ok(record) = self.store.show(&alias) {
+                    (self.dates)(&record, &warning);
+                }
             }
             KeyNewsBody::Failed => {}
         }
@@ -115,9 +167,14 @@ impl KeyBook {
         }
         let saved = self.store.set_state(&alias, to, reason);
         self.note(saved);
-        if let Ok(record) = self.store.show(&alias) {
-            publish(&record);
-            (self.moved)(venue, &record, reason);
+        self.changed(venue, alias, reason);
+    }
+
+    fn changed(&mut self, venue: VenueId, alias: KeyAlias, reason: &str) {
+        let key = self.keys.iter().find(|key| key.venue == venue);
+        if let (Some(key), Ok(record)) = (key, self.store.show(&alias)) {
+            publish(&record, key);
+            (self.changed)(key, &record, reason);
         }
     }
 
@@ -144,15 +201,17 @@ impl KeyBook {
 
 /// Puts a key's state into the metrics.
 #[expect(clippy::cast_precision_loss, reason = "seconds since 1970 fit a float exactly")]
-fn publish(record: &KeyRecord) {
+fn publish(record: &KeyRecord, key: &KeyOf) {
     let account = record.account.as_str();
     for state in KeyState::ALL {
         let is = if state == record.state { 1.0 } else { 0.0 };
         telemetry::key_status(account, state.as_str()).set(is);
     }
+    let dates = key.dates(record);
     let seconds = |at: UnixNanos| (at.0 / 1_000_000_000) as f64;
     telemetry::key_created_timestamp_seconds(account).set(seconds(record.created));
-    telemetry::key_rotation_due_timestamp_seconds(account).set(seconds(record.rotation_due()));
+    telemetry::key_rotation_due_timestamp_seconds(account).set(seconds(dates.rotation_due()));
+    telemetry::key_end_timestamp_seconds(account).set(seconds(dates.end()));
     if let Some(verified) = record.verified {
         telemetry::key_last_verified_timestamp_seconds(account).set(seconds(verified));
     }

@@ -37,6 +37,10 @@ pub struct VenuePlan {
     pub rest_timeout: Duration,
     /// Whether a key without an address binding is refused, warned of, or fine.
     pub ip_binding: settings::IpBinding,
+    /// Age at which its key should be replaced.
+    pub rotate_after: Duration,
+    /// How long before that a person is told.
+    pub warn_before: Duration,
 }
 
 /// One strategy.
@@ -148,6 +152,8 @@ pub fn venue(name: &str, venue: &settings::Venue) -> VenuePlan {
         symbols: venue.instruments.clone(),
         rest_timeout: venue.rest_timeout,
         ip_binding: venue.key_policy.require_ip_binding,
+        rotate_after: venue.key_policy.rotate_after,
+        warn_before: venue.key_policy.warn_before,
         codecs,
     }
 }

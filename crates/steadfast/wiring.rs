@@ -581,16 +581,17 @@ fn key_manager(
     for (id, venue) in venues {
         let alias = KeyAlias::from(&venue.key)
             .map_err(|_| Trouble::new(Exit::Settings, format!("the key name `{}` is too long", venue.key)))?;
-        keys.push(KeyOf { venue: *id, alias, allow_unbound: venue.ip_binding != settings::IpBinding::Required });
+        keys.push(KeyOf::new(*id, alias, venue));
     }
     let records = store.list().map_err(|error| commands::keys::custody_trouble(&error))?;
     let rows = records.iter().filter_map(|record| {
         let key = keys.iter().find(|key| key.alias == record.alias)?;
-        Some(row(key.venue, record))
+        Some(row(key, record))
     });
     let rows: Vec<KeyRow> = rows.collect();
     shared.state().keys = rows;
     let (asks, urgent, seen) = (station.lanes().queries.clone(), station.lanes().urgent.clone(), Arc::clone(shared));
+    let dated = alerts.clone();
     let wires = KeyWires {
         ask: Box::new(move |query: SignQuery| asks.try_post(query).is_ok()),
         control: Box::new(move |control| drop(urgent.post_wait(Urgent::Control(control)))),
@@ -601,11 +602,11 @@ fn key_manager(
                 crate::term::tell(&format!("  {mark} {}: {}", line.what, line.detail));
             }
         }),
-        moved: Box::new(move |venue, record, reason| {
+        changed: Box::new(move |key_of, record, reason| {
             let mut state = seen.state();
             match state.keys.iter_mut().find(|key| key.alias == record.alias.as_str()) {
-                Some(key) => *key = row(venue, record),
-                None => state.keys.push(row(venue, record)),
+                Some(key) => *key = row(key_of, record),
+                None => state.keys.push(row(key_of, record)),
             }
             if let (Some(alerts), messages::KeyState::Quarantined | messages::KeyState::Expired) =
                 (&alerts, record.state)
@@ -617,20 +618,27 @@ fn key_manager(
                 );
             }
         }),
+        dates: Box::new(move |record, warning| {
+            if let Some(alerts) = &dated {
+                let text = format!("key {} {}", record.alias, warning.text);
+                let next = "create a new key on the exchange and link it; then delete the old one there";
+                alerts.tell(&Alert::new(Event::KeyRotationDue, text, next).account(record.account.clone()));
+            }
+        }),
     };
     key_book::manager(store, &keys, wires, Arc::clone(clock))
         .map(|(manager, _)| manager)
         .map_err(|error| commands::keys::custody_trouble(&error))
 }
 
-fn row(venue: VenueId, record: &order_signer::KeyRecord) -> KeyRow {
+fn row(key: &KeyOf, record: &order_signer::KeyRecord) -> KeyRow {
     KeyRow {
         alias: record.alias.to_string(),
-        venue,
+        venue: key.venue,
         status: record.state.as_str(),
         rights: record.rights.iter().map(|right| right.as_str().to_owned()).collect(),
         bound_addresses: record.bound_addresses,
-        rotation_due: record.rotation_due(),
+        rotation_due: key.dates(record).rotation_due(),
     }
 }
 

@@ -3,6 +3,7 @@
 //! Under a keeper it is an actor with a mailbox; `keys add` and `keys test` step it by hand.
 
 use crate::care::{CareAct, KeyCare, KeySpec};
+use crate::dates::DateWarning;
 use crate::probe::ProbeLine;
 use actix::AsyncContext;
 use domain::{Clock, VenueId};
@@ -72,6 +73,8 @@ pub enum KeyNewsBody {
     },
     /// What it may be used for from now on: to the order path and the signer.
     Duty(KeyDuty),
+    /// Its rotation or its end is near or past.
+    Dates(DateWarning),
     /// A verification ended without success; the lines before say why.
     Failed,
 }
@@ -107,7 +110,7 @@ impl KeyManager {
         let now = clock.mono();
         let (mut keys, mut first) = (Vec::new(), Vec::new());
         for (place, spec) in specs.into_iter().enumerate() {
-            let (care, acts) = KeyCare::start(spec, now);
+            let (care, acts) = KeyCare::start(spec, now, clock.unix());
             keys.push(care);
             first.push((place, acts));
         }
@@ -126,7 +129,7 @@ impl KeyManager {
         self.begin();
         match message {
             KeyMessage::ClockMeasured { venue, offset_ns, uncertainty_ns } => {
-                self.with(venue, |care| care.clock(offset_ns, uncertainty_ns, now));
+                self.with(venue, |care| care.clock(offset_ns, uncertainty_ns, now, unix));
             }
             KeyMessage::ClockLost(venue) => self.with(venue, |care| {
                 care.clock_lost();
@@ -146,9 +149,9 @@ impl KeyManager {
     /// Looks at deadlines; call about every [`KeyCare::tick_every`].
     pub fn tick(&mut self) {
         self.begin();
-        let now = self.clock.mono();
+        let (now, unix) = (self.clock.mono(), self.clock.unix());
         for place in 0..self.keys.len() {
-            let acts = self.keys.get_mut(place).map(|care| care.tick(now)).unwrap_or_default();
+            let acts = self.keys.get_mut(place).map(|care| care.tick(now, unix)).unwrap_or_default();
             self.carry_out(place, acts);
         }
     }
@@ -211,6 +214,13 @@ impl KeyManager {
                     KeyNewsBody::Verified { info, balances }
                 }
                 CareAct::Duty(duty) => KeyNewsBody::Duty(duty),
+                CareAct::Warn(warning) => {
+                    tracing::warn!(%alias, "the key {}", warning.text);
+                    if warning.overdue {
+                        telemetry::key_policy_violations_total(&account, "overdue").increment(1);
+                    }
+                    KeyNewsBody::Dates(warning)
+                }
                 CareAct::Failed => {
                     self.failed.insert(venue);
                     KeyNewsBody::Failed
@@ -276,6 +286,7 @@ mod tests {
             account: "bitget-main".to_owned(),
             state: KeyState::Linked,
             policy: Policy { role: KeyRole::Trade, allow_unbound: false, account: None },
+            dates: crate::dates::tests::dates(None),
             verified_before: false,
             beside_active: false,
         };

@@ -4,6 +4,7 @@
 //! place orders; every move is told with its reason before the next question.
 
 use crate::core::{Act, Policy, Verdict, Verification};
+use crate::dates::{DateWarning, DateWatch, KeyDates};
 use crate::lifecycle::{FLATTEN_WINDOW, Trigger, duty, next};
 use crate::probe::{ProbeLine, venue_words};
 use domain::{MonoNanos, UnixNanos, VenueId};
@@ -25,6 +26,8 @@ pub struct KeySpec {
     pub state: KeyState,
     /// What it must be.
     pub policy: Policy,
+    /// Its dates.
+    pub dates: KeyDates,
     /// Whether it was ever verified with success, so that orders of it may rest at the venue.
     pub verified_before: bool,
     /// Whether another key of the account and role is Active.
@@ -58,9 +61,13 @@ pub enum CareAct {
     },
     /// What it may be used for from now on.
     Duty(KeyDuty),
+    /// Tell a person about its dates.
+    Warn(DateWarning),
     /// A verification ended without success.
     Failed,
 }
+
+const TOO_OLD: &str = "create a new key on the exchange, link that, and delete this one there";
 
 /// One key.
 #[derive(Debug)]
@@ -77,6 +84,7 @@ pub struct KeyCare {
     /// Verifications in a row that the venue left unanswered.
     silences: u32,
     clock: Option<(i64, u64)>,
+    dates: DateWatch,
 }
 
 impl KeyCare {
@@ -91,7 +99,7 @@ impl KeyCare {
 
     /// Takes a key into care and begins to verify it where its state calls for that.
     #[must_use]
-    pub fn start(spec: KeySpec, now: MonoNanos) -> (Self, Vec<CareAct>) {
+    pub fn start(spec: KeySpec, now: MonoNanos, unix: UnixNanos) -> (Self, Vec<CareAct>) {
         let was_active = match spec.state {
             KeyState::Active | KeyState::Rotating => true,
             // A crash in the middle of a verification must not leave resting orders without a key.
@@ -111,8 +119,10 @@ impl KeyCare {
             auth_failures: 0,
             silences: 0,
             clock: None,
+            dates: DateWatch::default(),
         };
         let mut acts = match state {
+            KeyState::Active if care.spec.dates.ended(unix).is_some() => care.end(now, unix),
             KeyState::Linked => care.begin(Trigger::Verify, "being verified", now),
             KeyState::Active => care.begin(Trigger::Restart, "verified again after the start", now),
             KeyState::Verifying => {
@@ -144,24 +154,24 @@ impl KeyCare {
     }
 
     /// A person asks for a verification; an Active key keeps its state meanwhile.
-    pub fn verify(&mut self, now: MonoNanos) -> Vec<CareAct> {
+    pub fn verify(&mut self, now: MonoNanos, unix: UnixNanos) -> Vec<CareAct> {
         if self.verification.is_some() {
             return Vec::new();
         }
         if self.state == KeyState::Active {
             self.verify_here(now);
-            return self.feed_clock(now);
+            return self.feed_clock(now, unix);
         }
         let mut acts = self.begin(Trigger::Verify, "being verified", now);
         acts.extend(self.tell_duty(now));
-        acts.extend(self.feed_clock(now));
+        acts.extend(self.feed_clock(now, unix));
         acts
     }
 
     /// The venue's clock was measured: offset and uncertainty in nanoseconds.
-    pub fn clock(&mut self, offset_ns: i64, uncertainty_ns: u64, now: MonoNanos) -> Vec<CareAct> {
+    pub fn clock(&mut self, offset_ns: i64, uncertainty_ns: u64, now: MonoNanos, unix: UnixNanos) -> Vec<CareAct> {
         self.clock = Some((offset_ns, uncertainty_ns));
-        self.feed_clock(now)
+        self.feed_clock(now, unix)
     }
 
     /// The venue's clock is not known any more.
@@ -173,7 +183,7 @@ impl KeyCare {
     pub fn answer(&mut self, query: QueryId, answer: QueryAnswer, now: MonoNanos, unix: UnixNanos) -> Vec<CareAct> {
         let Some(verification) = &mut self.verification else { return Vec::new() };
         let acts = verification.answer(query, answer, now, unix);
-        self.follow(acts, now)
+        self.follow(acts, now, unix)
     }
 
     /// The venue refused the key on some other request.
@@ -202,13 +212,19 @@ impl KeyCare {
     }
 
     /// Time has passed.
-    pub fn tick(&mut self, now: MonoNanos) -> Vec<CareAct> {
+    pub fn tick(&mut self, now: MonoNanos, unix: UnixNanos) -> Vec<CareAct> {
         let mut acts = self.tell_duty(now);
+        if self.state == KeyState::Active {
+            acts.extend(self.end(now, unix));
+        }
+        if !matches!(self.state, KeyState::Quarantined | KeyState::Expired | KeyState::Revoked) {
+            acts.extend(self.dates.look(&self.spec.dates, unix).map(CareAct::Warn));
+        }
         if let Some(verification) = &mut self.verification {
             let stepped = verification.tick(now);
-            acts.extend(self.follow(stepped, now));
+            acts.extend(self.follow(stepped, now, unix));
         } else if self.due.is_some_and(|due| now >= due) {
-            acts.extend(self.verify(now));
+            acts.extend(self.verify(now, unix));
         }
         acts
     }
@@ -226,15 +242,15 @@ impl KeyCare {
         self.verification = Some(Verification::new(self.spec.policy.clone(), self.next_query, now));
     }
 
-    fn feed_clock(&mut self, now: MonoNanos) -> Vec<CareAct> {
+    fn feed_clock(&mut self, now: MonoNanos, unix: UnixNanos) -> Vec<CareAct> {
         let (Some(verification), Some((offset_ns, uncertainty_ns))) = (&mut self.verification, self.clock) else {
             return Vec::new();
         };
         let acts = verification.clock(offset_ns, uncertainty_ns, now);
-        self.follow(acts, now)
+        self.follow(acts, now, unix)
     }
 
-    fn follow(&mut self, acts: Vec<Act>, now: MonoNanos) -> Vec<CareAct> {
+    fn follow(&mut self, acts: Vec<Act>, now: MonoNanos, unix: UnixNanos) -> Vec<CareAct> {
         let mut out = Vec::new();
         if let Some(verification) = &self.verification {
             self.next_query = verification.next_query();
@@ -243,17 +259,23 @@ impl KeyCare {
             match act {
                 Act::Ask(query, intent) => out.push(CareAct::Ask(query, intent)),
                 Act::Line(line) => out.push(CareAct::Line(line)),
-                Act::Done(verdict) => out.extend(self.conclude(verdict, now)),
+                Act::Done(verdict) => out.extend(self.conclude(verdict, now, unix)),
             }
         }
         out
     }
 
-    fn conclude(&mut self, verdict: Verdict, now: MonoNanos) -> Vec<CareAct> {
+    fn conclude(&mut self, verdict: Verdict, now: MonoNanos, unix: UnixNanos) -> Vec<CareAct> {
         self.verification = None;
         self.due = Some(now.after(self.wait_after(&verdict)));
         let active = self.state == KeyState::Active;
         match verdict {
+            Verdict::Passed { info, .. } if !active && self.with_end(&info).ended(unix).is_some() => {
+                let line = ProbeLine::bad("age", "the key is older than 180 days", TOO_OLD);
+                let mut acts = vec![CareAct::Line(line)];
+                acts.extend(self.failed(Trigger::NeedsPerson, "it is older than 180 days", Some(info), now));
+                acts
+            }
             Verdict::Passed { info, balances } => self.passed(info, balances, active, now),
             Verdict::ForbiddenRight(info) => {
                 let trigger = if active { Trigger::Worse } else { Trigger::ForbiddenRight };
@@ -291,6 +313,7 @@ impl KeyCare {
     fn passed(&mut self, info: KeyInfo, balances: Vec<BalanceReport>, active: bool, now: MonoNanos) -> Vec<CareAct> {
         self.auth_failures = 0;
         self.spec.policy.account = Some(info.account.to_string());
+        self.spec.dates = self.with_end(&info);
         let mut acts = Vec::new();
         if !active {
             let trigger = if self.spec.beside_active { Trigger::PassedBeside } else { Trigger::Passed };
@@ -298,6 +321,16 @@ impl KeyCare {
         }
         acts.push(CareAct::Verified { info, balances });
         acts
+    }
+
+    /// The key's dates with the end that the venue says now.
+    fn with_end(&self, info: &KeyInfo) -> KeyDates {
+        KeyDates { expires: info.expires, ..self.spec.dates }
+    }
+
+    fn end(&mut self, now: MonoNanos, unix: UnixNanos) -> Vec<CareAct> {
+        let reason = self.spec.dates.ended(unix);
+        reason.map(|reason| self.move_on(Trigger::Ended, reason, None, now)).unwrap_or_default()
     }
 
     fn failed(&mut self, trigger: Trigger, reason: &str, info: Option<KeyInfo>, now: MonoNanos) -> Vec<CareAct> {

@@ -2,6 +2,7 @@
 
 use super::*;
 use crate::core::tests::{NOW, UNIX, good, info, policy};
+use crate::dates::tests::{dates, day};
 use crate::probe::tests::error;
 use messages::{CouldNotAsk, KeyRight, VenueErrorClass};
 
@@ -12,6 +13,7 @@ fn spec(state: KeyState) -> KeySpec {
         account: "bitget-main".to_owned(),
         state,
         policy: policy(),
+        dates: dates(None),
         verified_before: false,
         beside_active: false,
     }
@@ -33,7 +35,7 @@ fn question(acts: &[CareAct]) -> QueryId {
 
 /// Answers both questions of a verification that waits for the clock, the first with `found`.
 fn verify_with(care: &mut KeyCare, found: KeyInfo, now: MonoNanos) -> Vec<CareAct> {
-    let first = question(&care.clock(1_000_000, 1_000_000, now));
+    let first = question(&care.clock(1_000_000, 1_000_000, now, UNIX));
     let mut acts = care.answer(first, QueryAnswer::KeyInfo(found), now, UNIX);
     if acts.iter().any(|act| matches!(act, CareAct::Ask(..))) {
         let second = question(&acts);
@@ -43,7 +45,7 @@ fn verify_with(care: &mut KeyCare, found: KeyInfo, now: MonoNanos) -> Vec<CareAc
 }
 
 fn active() -> KeyCare {
-    let (mut care, _) = KeyCare::start(spec(KeyState::Linked), NOW);
+    let (mut care, _) = KeyCare::start(spec(KeyState::Linked), NOW, UNIX);
     verify_with(&mut care, good(), NOW);
     assert_eq!(care.state(), KeyState::Active);
     care
@@ -51,7 +53,7 @@ fn active() -> KeyCare {
 
 #[test]
 fn linked_key_becomes_active_and_only_then_may_place_orders() {
-    let (mut care, acts) = KeyCare::start(spec(KeyState::Linked), NOW);
+    let (mut care, acts) = KeyCare::start(spec(KeyState::Linked), NOW, UNIX);
     assert_eq!(moves(&acts), [(KeyState::Linked, KeyState::Verifying)]);
     assert_eq!(duties(&acts), [KeyDuty::VerifyOnly]);
     let acts = verify_with(&mut care, good(), NOW);
@@ -66,14 +68,14 @@ fn linked_key_becomes_active_and_only_then_may_place_orders() {
 
 #[test]
 fn active_key_is_verified_again_after_a_start_and_cancels_pass_meanwhile() {
-    let (mut care, acts) = KeyCare::start(spec(KeyState::Active), NOW);
+    let (mut care, acts) = KeyCare::start(spec(KeyState::Active), NOW, UNIX);
     assert_eq!(moves(&acts), [(KeyState::Active, KeyState::Verifying)]);
     assert_eq!(duties(&acts), [KeyDuty::CancelOnly]);
     let acts = verify_with(&mut care, good(), NOW);
     assert_eq!(duties(&acts), [KeyDuty::Full]);
 
     let crashed = KeySpec { verified_before: true, ..spec(KeyState::Verifying) };
-    let (mut care, acts) = KeyCare::start(crashed, NOW);
+    let (mut care, acts) = KeyCare::start(crashed, NOW, UNIX);
     assert_eq!(duties(&acts), [KeyDuty::CancelOnly], "a crash while verifying leaves cancels");
     assert_eq!(duties(&verify_with(&mut care, good(), NOW)), [KeyDuty::Full]);
 }
@@ -81,7 +83,7 @@ fn active_key_is_verified_again_after_a_start_and_cancels_pass_meanwhile() {
 #[test]
 fn key_beside_an_active_one_waits_for_its_cut_over() {
     let beside = KeySpec { beside_active: true, ..spec(KeyState::Linked) };
-    let (mut care, _) = KeyCare::start(beside, NOW);
+    let (mut care, _) = KeyCare::start(beside, NOW, UNIX);
     let acts = verify_with(&mut care, good(), NOW);
     assert_eq!(moves(&acts), [(KeyState::Verifying, KeyState::Standby)]);
     assert!(!duties(&acts).contains(&KeyDuty::Full));
@@ -90,22 +92,22 @@ fn key_beside_an_active_one_waits_for_its_cut_over() {
 #[test]
 fn forbidden_right_quarantines_at_linking_and_when_added_later() {
     let bad = || info(&[KeyRight::SpotTrade, KeyRight::Withdraw], 1);
-    let (mut care, _) = KeyCare::start(spec(KeyState::Linked), NOW);
+    let (mut care, _) = KeyCare::start(spec(KeyState::Linked), NOW, UNIX);
     let acts = verify_with(&mut care, bad(), NOW);
     assert_eq!(moves(&acts), [(KeyState::Verifying, KeyState::Quarantined)]);
     assert_eq!(duties(&acts), [KeyDuty::None], "it never placed anything");
 
     let mut care = active();
     let later = NOW.after(KeyCare::EVERY);
-    let asked = care.tick(later);
+    let asked = care.tick(later, UNIX);
     let first = question(&asked);
     assert_eq!(care.state(), KeyState::Active, "it goes on trading while it is checked");
     let acts = care.answer(first, QueryAnswer::KeyInfo(bad()), later, UNIX);
     assert_eq!(moves(&acts), [(KeyState::Active, KeyState::Quarantined)]);
     assert_eq!(duties(&acts), [KeyDuty::CancelOnly]);
-    let acts = care.tick(later.after(FLATTEN_WINDOW));
+    let acts = care.tick(later.after(FLATTEN_WINDOW), UNIX);
     assert_eq!(duties(&acts), [KeyDuty::None]);
-    assert_eq!(care.tick(later.after(KeyCare::EVERY * 2)), [], "only a person brings it back");
+    assert_eq!(care.tick(later.after(KeyCare::EVERY * 2), UNIX), [], "only a person brings it back");
 }
 
 #[test]
@@ -131,13 +133,13 @@ fn three_rejections_in_a_row_or_one_unknown_key_cost_the_trust() {
 
 #[test]
 fn silent_venue_sends_a_new_key_back_to_linked_and_tries_again_by_itself() {
-    let (mut care, _) = KeyCare::start(spec(KeyState::Linked), NOW);
-    care.clock(0, 0, NOW);
+    let (mut care, _) = KeyCare::start(spec(KeyState::Linked), NOW, UNIX);
+    care.clock(0, 0, NOW, UNIX);
     let mut now = NOW;
     let mut seen = Vec::new();
     for _ in 0..600 {
         now = now.after(Duration::from_secs(1));
-        seen.extend(care.tick(now));
+        seen.extend(care.tick(now, UNIX));
     }
     let expected = [(KeyState::Verifying, KeyState::Linked), (KeyState::Linked, KeyState::Verifying)];
     assert_eq!(moves(&seen).get(..2), Some(&expected[..]));
@@ -152,20 +154,20 @@ fn silent_venue_does_not_cost_an_active_key_its_state() {
     let mut now = NOW.after(KeyCare::EVERY);
     for _ in 0..100 {
         now = now.after(Duration::from_secs(1));
-        assert_eq!(moves(&care.tick(now)), []);
+        assert_eq!(moves(&care.tick(now, UNIX)), []);
     }
     assert_eq!(care.state(), KeyState::Active);
 }
 
 #[test]
 fn key_that_a_person_must_correct_stays_linked_with_its_cause() {
-    let (mut care, _) = KeyCare::start(spec(KeyState::Linked), NOW);
-    let first = question(&care.clock(0, 0, NOW));
+    let (mut care, _) = KeyCare::start(spec(KeyState::Linked), NOW, UNIX);
+    let first = question(&care.clock(0, 0, NOW, UNIX));
     let cause = CouldNotAsk::Venue(error(VenueReason::Passphrase, VenueErrorClass::Fatal));
     let acts = care.answer(first, QueryAnswer::CouldNotAsk(cause), NOW, UNIX);
     assert_eq!(moves(&acts), [(KeyState::Verifying, KeyState::Linked)]);
     assert!(acts.contains(&CareAct::Failed));
-    let acts = care.verify(NOW);
+    let acts = care.verify(NOW, UNIX);
     assert_eq!(moves(&acts), [(KeyState::Linked, KeyState::Verifying)]);
     assert_ne!(question(&acts), first, "no query number is used twice");
 }
@@ -173,11 +175,51 @@ fn key_that_a_person_must_correct_stays_linked_with_its_cause() {
 #[test]
 fn keys_without_trust_are_not_verified_by_themselves() {
     for state in [KeyState::Quarantined, KeyState::Expired, KeyState::Revoked, KeyState::Standby] {
-        let (mut care, acts) = KeyCare::start(spec(state), NOW);
+        let (mut care, acts) = KeyCare::start(spec(state), NOW, UNIX);
         assert_eq!(moves(&acts), []);
         assert!(!care.verifying());
-        assert_eq!(care.tick(NOW.after(KeyCare::EVERY * 2)), []);
+        assert_eq!(care.tick(NOW.after(KeyCare::EVERY * 2), UNIX), []);
     }
-    let (mut care, _) = KeyCare::start(spec(KeyState::Revoked), NOW);
-    assert_eq!(care.verify(NOW), [], "revoked is final");
+    let (mut care, _) = KeyCare::start(spec(KeyState::Revoked), NOW, UNIX);
+    assert_eq!(care.verify(NOW, UNIX), [], "revoked is final");
+}
+
+#[test]
+fn active_key_expires_at_the_venues_date_and_cancels_for_a_minute() {
+    let mut care = active();
+    let found = KeyInfo { expires: Some(day(40)), ..good() };
+    let first = question(&care.verify(NOW, UNIX));
+    let second = question(&care.answer(first, QueryAnswer::KeyInfo(found), NOW, UNIX));
+    care.answer(second, QueryAnswer::Balances(Vec::new()), NOW, UNIX);
+    assert_eq!(moves(&care.tick(NOW, day(39))), []);
+    let acts = care.tick(NOW, day(40));
+    assert_eq!(moves(&acts), [(KeyState::Active, KeyState::Expired)]);
+    assert_eq!(duties(&acts), [KeyDuty::CancelOnly]);
+    assert_eq!(duties(&care.tick(NOW.after(FLATTEN_WINDOW), day(40))), [KeyDuty::None]);
+}
+
+#[test]
+fn no_key_is_used_after_180_days_and_none_is_activated_then() {
+    let mut care = active();
+    assert_eq!(moves(&care.tick(NOW, day(180))), [(KeyState::Active, KeyState::Expired)]);
+    let (care, acts) = KeyCare::start(spec(KeyState::Active), NOW, day(181));
+    assert_eq!((care.state(), duties(&acts)), (KeyState::Expired, vec![KeyDuty::CancelOnly]));
+    let (mut care, _) = KeyCare::start(KeySpec { dates: dates(None), ..spec(KeyState::Linked) }, NOW, day(181));
+    let first = question(&care.clock(0, 0, NOW, day(181)));
+    let second = question(&care.answer(first, QueryAnswer::KeyInfo(good()), NOW, day(181)));
+    let acts = care.answer(second, QueryAnswer::Balances(Vec::new()), NOW, day(181));
+    assert!(acts.iter().any(|act| matches!(act, CareAct::Line(line) if !line.ok && line.what == "age")));
+    assert_eq!(moves(&acts), [(KeyState::Verifying, KeyState::Linked)]);
+}
+
+#[test]
+fn person_is_told_of_the_dates_while_the_key_is_in_use() {
+    let warnings = |acts: Vec<CareAct>| acts.into_iter().filter(|act| matches!(act, CareAct::Warn(_))).count();
+    let mut care = active();
+    assert_eq!(warnings(care.tick(NOW, day(75))), 0);
+    assert_eq!(warnings(care.tick(NOW, day(83))), 1);
+    assert_eq!(warnings(care.tick(NOW, day(83))), 0, "told once");
+    assert_eq!(warnings(care.tick(NOW, day(90))), 1);
+    care.tick(NOW, day(180));
+    assert_eq!(warnings(care.tick(NOW, day(200))), 0, "an expired key has been told of as such");
 }

@@ -58,19 +58,6 @@ pub struct KeyRecord {
 }
 
 impl KeyRecord {
-    /// Age at which a key is due for rotation: 90 days, in nanoseconds.
-    const ROTATE_AFTER_NS: u64 = 90 * DAY_NS;
-    /// How long before its end at the venue a key is due: 7 days, in nanoseconds.
-    const BEFORE_EXPIRY_NS: u64 = 7 * DAY_NS;
-
-    /// When it should be rotated: 90 days after linking, or a week before the venue ends it.
-    #[must_use]
-    pub fn rotation_due(&self) -> UnixNanos {
-        let by_age = self.created.0.saturating_add(Self::ROTATE_AFTER_NS);
-        let by_venue = self.expires.map_or(u64::MAX, |end| end.0.saturating_sub(Self::BEFORE_EXPIRY_NS));
-        UnixNanos(by_age.min(by_venue))
-    }
-
     /// Notes what the venue said of the key.
     pub fn learn(&mut self, info: &KeyInfo) {
         self.venue_account = Some(info.account.to_string());
@@ -79,9 +66,6 @@ impl KeyRecord {
         self.expires = info.expires;
     }
 }
-
-/// One day in nanoseconds.
-const DAY_NS: u64 = 86_400 * 1_000_000_000;
 
 /// The three values that a venue gives for one API key.
 pub struct KeySecrets {
@@ -322,14 +306,5 @@ pub(crate) mod tests {
             assert!(secrets(key, secret, passphrase).fault().is_some());
         }
         assert!(secrets(&"k".repeat(257), "s", "").fault().is_some());
-    }
-
-    #[test]
-    fn rotation_is_due_by_age_or_a_week_before_the_venue_ends_the_key() {
-        let mut key = record();
-        key.created = UnixNanos(0);
-        assert_eq!(key.rotation_due(), UnixNanos(90 * DAY_NS));
-        key.expires = Some(UnixNanos(30 * DAY_NS));
-        assert_eq!(key.rotation_due(), UnixNanos(23 * DAY_NS));
     }
 }

@@ -223,6 +223,8 @@ fn plan(sim: &RunningSim, listen: SocketAddr, root: &Path) -> Plan {
         symbols: vec![SYMBOL.to_owned()],
         rest_timeout: Duration::from_secs(3),
         ip_binding: settings::IpBinding::Warn,
+        rotate_after: settings::KeyPolicy::default().rotate_after,
+        warn_before: settings::KeyPolicy::default().warn_before,
     };
     let strategy = |id: &str, kind: &str, params: serde_json::Value| StrategyPlan {
         id: id.to_owned(),

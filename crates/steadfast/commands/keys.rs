@@ -10,7 +10,7 @@ use crate::{commands, term, unlock};
 use clock::SystemClock;
 use domain::{Clock, InstrumentId, VenueId};
 use hot_actor::HotConfig;
-use key_manager::{KeyCare, KeyMessage};
+use key_manager::{KeyCare, KeyDates, KeyMessage};
 use messages::{Control, KeyAlias, KeyRole, KeyState, RefuseReason, SignQuery, TopUsed};
 use order_gateway::{LinkConfig, WireLog, WireLogBounds};
 use order_path::{Core, Now, Setup, VenueSetup};
@@ -239,7 +239,8 @@ fn list(global: &Global) -> Result<(), Trouble> {
     }
     let custody = unlock::open(global, &dir, &place.settings.vault.unlock)?;
     if global.json {
-        let rows: Vec<_> = custody.list().map(as_json).collect();
+        let rows: Vec<_> =
+            custody.list().map(|record| as_json(record, rotation_due(&place.settings, record))).collect();
         term::data(&serde_json::Value::from(rows).to_string());
         return Ok(());
     }
@@ -260,7 +261,7 @@ fn list(global: &Global) -> Result<(), Trouble> {
                 format!("{} address(es)", record.bound_addresses)
             },
             format!("{} d", place.clock.unix().0.saturating_sub(record.created.0) / DAY_NS),
-            date(record.rotation_due()),
+            date(rotation_due(&place.settings, record)),
         ]);
     }
     term::data(&table.to_string());
@@ -275,13 +276,20 @@ fn date(at: domain::UnixNanos) -> String {
         .map_or_else(|_| "never".to_owned(), |time| time.strftime("%Y-%m-%d").to_string())
 }
 
-fn as_json(record: &KeyRecord) -> serde_json::Value {
+/// When a key should be replaced, by the settings of its account where they still have it.
+fn rotation_due(settings: &Settings, record: &KeyRecord) -> domain::UnixNanos {
+    let policy = settings.venue.get(&record.account).map(|venue| venue.key_policy.clone()).unwrap_or_default();
+    let (rotate_after, warn_before) = (policy.rotate_after, policy.warn_before);
+    KeyDates { created: record.created, expires: record.expires, rotate_after, warn_before }.rotation_due()
+}
+
+fn as_json(record: &KeyRecord, rotation_due: domain::UnixNanos) -> serde_json::Value {
     serde_json::json!({
         "alias": record.alias.as_str(), "venue": record.venue, "environment": record.environment,
         "account": record.account, "role": role_word(record.role), "status": record.state.as_str(),
         "reason": record.reason, "rights": record.rights, "bound_addresses": record.bound_addresses,
         "fingerprint": record.fingerprint, "wallets": record.wallets,
-        "created": date(record.created), "rotation_due": date(record.rotation_due()),
+        "created": date(record.created), "rotation_due": date(rotation_due),
         "verified": record.verified.map(date),
     })
 }
@@ -459,9 +467,14 @@ async fn verify_on(
             }
             seen.borrow_mut().push(line.clone());
         }),
-        moved: Box::new(|_, _, _| {}),
+        changed: Box::new(|_, _, _| {}),
+        dates: Box::new(move |_, warning| {
+            if shows {
+                term::tell(&format!("  note: the key {}", warning.text));
+            }
+        }),
     };
-    let keys = [KeyOf { venue: VENUE, alias, allow_unbound: venue.ip_binding != IpBinding::Required }];
+    let keys = [KeyOf::new(VENUE, alias, &venue)];
     let (mut manager, book) = key_book::manager(
         Box::new(LocalStore::new(custody, Arc::clone(&place.clock))),
         &keys,

@@ -116,6 +116,8 @@ gauges! {
     key_created_timestamp_seconds(account);
     /// When the key should be rotated, seconds since 1970
     key_rotation_due_timestamp_seconds(account);
+    /// When the key is used no longer: its end at the venue, or 180 days after it was linked, seconds since 1970
+    key_end_timestamp_seconds(account);
     /// Last successful verification of a key, seconds since 1970
     key_last_verified_timestamp_seconds(account);
     /// 1 if the permission is granted at the venue

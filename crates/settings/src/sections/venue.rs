@@ -71,10 +71,11 @@ section! {
         forbid: Vec<ForbiddenRight> = ["withdraw", "transfer"], check both_rights();
         /// Whether the key must be bound to an address: true, false, or "warn".
         require_ip_binding: IpBinding = "warn";
-        /// Age at which a key should be replaced.
-        rotate_after: Duration = "90d", check between(Duration::from_secs(86_400), Duration::from_secs(3_650 * 86_400));
-        /// How long before that a warning is given.
-        warn_before: Duration = "14d", check between(Duration::from_secs(86_400), Duration::from_secs(365 * 86_400));
+        /// Age at which a key should be replaced; one that ends at the venue earlier, a week before that. At 180 days,
+        /// or at its end at the venue, a key becomes Expired and places no more orders.
+        rotate_after: Duration = "90d", check between(Duration::from_secs(86_400), Duration::from_secs(180 * 86_400));
+        /// How long before that the first warning is given; the next a week before, at the date, and weekly after it.
+        warn_before: Duration = "14d", check between(Duration::from_secs(86_400), Duration::from_secs(179 * 86_400));
     }
 }
 
