@@ -79,7 +79,6 @@ pub struct KeyBook {
     changed: HearChange,
     dates: HearDates,
     keys: Vec<KeyOf>,
-    clock: Arc<dyn Clock>,
     troubles: Vec<CustodyError>,
 }
 
@@ -98,16 +97,7 @@ pub fn manager(
         publish(&store.show(&key.alias)?, key);
     }
     let KeyWires { ask, control, line, changed, dates } = wires;
-    let book = KeyBook {
-        store,
-        control,
-        line,
-        changed,
-        dates,
-        keys: keys.to_vec(),
-        clock: Arc::clone(&clock),
-        troubles: Vec::new(),
-    };
+    let book = KeyBook { store, control, line, changed, dates, keys: keys.to_vec(), troubles: Vec::new() };
     let book = Rc::new(RefCell::new(book));
     let writer = Rc::clone(&book);
     let outlets = KeyOutlets { ask, news: Box::new(move |news| writer.borrow_mut().take(news)) };

@@ -56,6 +56,14 @@ pub fn ask_secret(global: &Global, prompt: &str, instead: &str) -> Result<zeroiz
             .why(if global.no_input { "--no-input forbids it" } else { "standard input is not a terminal" })
             .fix(instead));
     }
+    ask_terminal(prompt)
+}
+
+/// Asks at the terminal that this program belongs to, whatever its standard input is.
+///
+/// # Errors
+/// [`Trouble`] without a terminal.
+pub fn ask_terminal(prompt: &str) -> Result<zeroize::Zeroizing<String>, Trouble> {
     rpassword::prompt_password(prompt)
         .map(zeroize::Zeroizing::new)
         .map_err(|error| Trouble::new(Exit::Failure, "the terminal gave no answer").why(error))

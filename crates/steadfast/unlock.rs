@@ -19,22 +19,47 @@ const LEN_MAX: u64 = 4_096;
 /// group's right to read.
 const CREDENTIAL_FORBIDDEN: u32 = 0o037;
 /// How the passphrase gets here without a terminal.
-const UNATTENDED: &str =
-    "put it into a file of mode 0600 and set [vault] unlock = \"file:PATH\" in config/steadfast.toml";
+const UNATTENDED: &str = "run it at a terminal, or put the passphrase into a file of mode 0600 and set [vault] unlock = \"file:PATH\" in\nconfig/steadfast.toml; for one command: STEADFAST__VAULT__UNLOCK=file:PATH, where /dev/fd/3 takes it from descriptor 3";
 
 /// Opens the vault of a custody directory with the passphrase from its configured source.
 ///
 /// # Errors
 /// [`Trouble`]: no vault yet, passphrase not to be had or wrong, vault open to others or damaged.
-pub fn open(global: &Global, dir: &Path, unlock: &Unlock) -> Result<Custody, Trouble> {
-    if !Custody::exists(dir) {
-        return Err(Trouble::new(Exit::Key, format!("there is no vault in {}", dir.display()))
-            .why("no key has been linked yet")
-            .fix("steadfast keys add ALIAS --venue bitget"));
+pub fn open(global: &Global, dir: &Path, settings: &settings::Vault) -> Result<Custody, Trouble> {
+    exists(dir)?;
+    open_from(global, dir, &source_of(&settings.unlock)?, settings.auto_lock_after_failures)
+}
+
+fn exists(dir: &Path) -> Result<(), Trouble> {
+    if Custody::exists(dir) {
+        return Ok(());
     }
+    Err(Trouble::new(Exit::Key, format!("there is no vault in {}", dir.display()))
+        .why("no key has been linked yet")
+        .fix("steadfast keys add ALIAS --venue bitget"))
+}
+
+/// As [`open`], from a source whose place is known already; `lock_after` wrong passphrases in a row, it is not read
+/// any more unless a person types it.
+///
+/// # Errors
+/// As [`open`].
+pub fn open_from(global: &Global, dir: &Path, unlock: &UnlockFrom, lock_after: u32) -> Result<Custody, Trouble> {
+    exists(dir)?;
     let failures = Failures::of(dir);
+    if !matches!(unlock, UnlockFrom::Prompt | UnlockFrom::Terminal) && failures.number() >= lock_after {
+        return Err(Trouble::new(
+            Exit::Key,
+            format!("the vault is locked after {} wrong passphrases in a row", failures.number()),
+        )
+        .why(format!(
+            "the passphrase came from {}; it is not tried again ([vault] auto_lock_after_failures = {lock_after})",
+            place(unlock),
+        ))
+        .fix("correct it there, then open the vault once by hand, at a terminal:\nSTEADFAST__VAULT__UNLOCK=prompt steadfast keys list"));
+    }
     failures.wait(global);
-    let passphrase = passphrase(global, unlock, "passphrase of the vault: ")?;
+    let passphrase = to_passphrase(&*text(global, unlock, "passphrase of the vault: ")?)?;
     match Custody::open(dir, &passphrase) {
         Ok(custody) => {
             failures.forget();
@@ -58,7 +83,8 @@ pub fn create(
     cost: KdfParams,
     now: UnixNanos,
 ) -> Result<Custody, Trouble> {
-    let asks = *unlock == Unlock::Prompt && term::can_ask(global);
+    let unlock = &source_of(unlock)?;
+    let asks = matches!(unlock, UnlockFrom::Prompt) && term::can_ask(global);
     if asks {
         term::say(
             global,
@@ -86,21 +112,11 @@ pub fn create(
     Ok(custody)
 }
 
-/// Opens the vault with the passphrase from a file that the service manager gave.
-///
-/// # Errors
-/// As [`open`].
-pub fn open_with_credential(dir: &Path, path: &Path) -> Result<Custody, Trouble> {
-    let passphrase = to_passphrase(&*read_secret(path, CREDENTIAL_FORBIDDEN)?)?;
-    let name = path.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
-    Custody::open(dir, &passphrase).map_err(|error| vault_trouble(dir, &Unlock::Credential(name), &error))
-}
-
-/// Where a signer process, which has no environment, finds the passphrase.
+/// The place that a setting means: a file's, or a credential's of the service manager.
 ///
 /// # Errors
 /// [`Trouble`] when the service manager gave no credentials.
-pub fn source_for_child(unlock: &Unlock) -> Result<UnlockFrom, Trouble> {
+pub fn source_of(unlock: &Unlock) -> Result<UnlockFrom, Trouble> {
     Ok(match unlock {
         Unlock::Prompt => UnlockFrom::Prompt,
         Unlock::File(path) => UnlockFrom::File(std::path::absolute(path).unwrap_or_else(|_| path.clone())),
@@ -118,20 +134,17 @@ fn credential(name: &str) -> Result<PathBuf, Trouble> {
     Ok(dir.join(name))
 }
 
-fn passphrase(global: &Global, unlock: &Unlock, prompt: &str) -> Result<Passphrase, Trouble> {
-    to_passphrase(&text(global, unlock, prompt)?)
-}
-
 fn to_passphrase(text: &str) -> Result<Passphrase, Trouble> {
     Passphrase::from_text(text)
         .map_err(|error| Trouble::new(Exit::Key, "the passphrase cannot be used").why(causes(&error)))
 }
 
-fn text(global: &Global, unlock: &Unlock, prompt: &str) -> Result<Zeroizing<String>, Trouble> {
+fn text(global: &Global, unlock: &UnlockFrom, prompt: &str) -> Result<Zeroizing<String>, Trouble> {
     match unlock {
-        Unlock::Prompt => term::ask_secret(global, prompt, UNATTENDED),
-        Unlock::File(path) => read_secret_file(path),
-        Unlock::Credential(name) => read_secret(&credential(name)?, CREDENTIAL_FORBIDDEN),
+        UnlockFrom::Prompt => term::ask_secret(global, prompt, UNATTENDED),
+        UnlockFrom::Terminal => term::ask_terminal(prompt),
+        UnlockFrom::File(path) => read_secret_file(path),
+        UnlockFrom::Credential(path) => read_secret(path, CREDENTIAL_FORBIDDEN),
     }
 }
 
@@ -166,18 +179,29 @@ fn read_secret(path: &Path, forbidden: u32) -> Result<Zeroizing<String>, Trouble
     Ok(text)
 }
 
-/// Where the passphrase comes from, for people.
-fn source(unlock: &Unlock) -> String {
+/// The passphrase by where it comes from, for people.
+fn source(unlock: &UnlockFrom) -> String {
     match unlock {
-        Unlock::Prompt => "the one that was typed".to_owned(),
-        Unlock::File(path) => format!("the one in {}", path.display()),
-        Unlock::Credential(name) => format!("the credential `{name}`"),
+        UnlockFrom::Prompt | UnlockFrom::Terminal => "the one that was typed".to_owned(),
+        UnlockFrom::File(_) => format!("the one in {}", place(unlock)),
+        UnlockFrom::Credential(_) => place(unlock),
+    }
+}
+
+/// Where the passphrase comes from, for people.
+fn place(unlock: &UnlockFrom) -> String {
+    match unlock {
+        UnlockFrom::Prompt | UnlockFrom::Terminal => "the terminal".to_owned(),
+        UnlockFrom::File(path) => path.display().to_string(),
+        UnlockFrom::Credential(path) => {
+            format!("the credential `{}`", path.file_name().unwrap_or_default().to_string_lossy())
+        }
     }
 }
 
 /// What a person reads about a vault that does not open.
 #[must_use]
-pub fn vault_trouble(dir: &Path, unlock: &Unlock, error: &CustodyError) -> Trouble {
+pub fn vault_trouble(dir: &Path, unlock: &UnlockFrom, error: &CustodyError) -> Trouble {
     use vault::VaultError as V;
     let name = Custody::vault_path(dir);
     let name = name.display();
@@ -189,9 +213,8 @@ pub fn vault_trouble(dir: &Path, unlock: &Unlock, error: &CustodyError) -> Troub
             .fix(format!(
                 "{}; a forgotten passphrase cannot be recovered:\nlink the keys anew in another data directory",
                 match unlock {
-                    Unlock::Prompt => "type it again".to_owned(),
-                    Unlock::File(path) => format!("correct {}", path.display()),
-                    Unlock::Credential(name) => format!("correct the credential `{name}`"),
+                    UnlockFrom::Prompt | UnlockFrom::Terminal => "type it again".to_owned(),
+                    UnlockFrom::File(_) | UnlockFrom::Credential(_) => format!("correct {}", place(unlock)),
                 }
             )),
         V::PassphraseTooShort { .. } => Trouble::new(Exit::Key, "the new vault's passphrase is too short")

@@ -1,6 +1,6 @@
 //! Keys and the vault: exit code 6, the one thing that is wrong, and a vault that holds what it held.
 
-use crate::support::{Home, KEY, PASSPHRASE, SECRET, Said, Sim, set_mode};
+use crate::support::{Home, KEY, PASSPHRASE, SECRET, STEADFAST, Said, Sim, VAULT_PASSPHRASE, set_mode};
 
 const ADD: [&str; 6] = ["keys", "add", "bitget-main", "--venue", "bitget", "--stdin"];
 
@@ -133,6 +133,34 @@ fn wrong_passphrase_of_the_vault_changes_nothing_in_it() {
     let after = home.files("data/custody").into_iter().filter(|(path, _)| path.ends_with("keys.vault"));
     assert_eq!(before, after.collect::<Vec<_>>());
     assert!(home.run(&["run"]).err.ends_with(&said.err), "the daemon says the same");
+}
+
+#[test]
+fn vault_is_locked_after_wrong_passphrases_until_it_is_opened_by_hand() {
+    let home = Home::new(None);
+    home.edit("config/conf.d/local.toml", "[vault]\n", "[vault]\nauto_lock_after_failures = 2\n");
+    home.write("vault-passphrase", "another six words for a vault\n", 0o600);
+    assert!(home.run(&["keys", "list"]).err.contains("does not open"));
+    assert!(home.run(&["run"]).err.contains("does not open"), "the setting allows two");
+    home.write("vault-passphrase", &format!("{VAULT_PASSPHRASE}\n"), 0o600);
+    let said = home.run(&["run"]);
+    assert_eq!(said.code, Some(6));
+    home.reads("locked_vault", &said);
+    home.edit("config/conf.d/local.toml", "file:vault-passphrase", "prompt");
+    let said = home.run(&["keys", "list"]);
+    assert!(said.err.contains("cannot ask for the passphrase"), "a person at a terminal may try: {}", said.err);
+}
+
+#[test]
+fn passphrase_is_taken_from_a_descriptor_for_one_command() {
+    let home = Home::new(None);
+    home.edit("config/conf.d/local.toml", "file:vault-passphrase", "prompt");
+    let line = format!("STEADFAST__VAULT__UNLOCK=file:/dev/fd/3 {STEADFAST} keys list --json 3< vault-passphrase");
+    let said = home.run_shell(&line);
+    assert_eq!((said.code, said.out.trim()), (Some(0), "[]"), "{}", said.err);
+    let said =
+        home.run_shell(&format!("cat vault-passphrase | {{ {line}; }} 3<&0").replace(" 3< vault-passphrase", ""));
+    assert_eq!((said.code, said.out.trim()), (Some(0), "[]"), "{}", said.err);
 }
 
 #[test]

@@ -100,6 +100,11 @@ impl Home {
         self.finish(assert_cmd::Command::new(STEADFAST).args(args), input)
     }
 
+    /// Runs a line in a shell.
+    pub(crate) fn run_shell(&self, line: &str) -> Said {
+        self.finish(assert_cmd::Command::new("sh").args(["-c", line]), "")
+    }
+
     /// Runs a command on a disk that takes no byte more.
     pub(crate) fn run_on_full_disk(&self, args: &[&str]) -> Said {
         let mut command = assert_cmd::Command::new("sh");

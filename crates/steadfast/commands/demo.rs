@@ -155,6 +155,7 @@ fn signers(dir: &DataDir, plan: &Plan, linked: Linked) -> Result<Signers, Troubl
     let boot = Boot {
         custody: std::path::absolute(&plan.custody).unwrap_or_else(|_| plan.custody.clone()),
         unlock: UnlockFrom::File(std::path::absolute(&file).unwrap_or_else(|_| file.clone())),
+        lock_after: u32::MAX,
         spin: false,
         places: signers::places(dir, plan)?,
         may_ask: false,

@@ -75,7 +75,7 @@ fn add(global: &Global, args: &KeysAddArgs) -> Result<(), Trouble> {
     let dir = place.settings.vault_dir();
     let unlock = &place.settings.vault.unlock;
     // A vault that is there is opened first: nobody types a key only to hear that its name is taken.
-    let opened = if Custody::exists(&dir) { Some(unlock::open(global, &dir, unlock)?) } else { None };
+    let opened = if Custody::exists(&dir) { Some(unlock::open(global, &dir, &place.settings.vault)?) } else { None };
     if let Some(custody) = &opened {
         may_be_added(custody, &args.alias, &account, role)?;
     }
@@ -212,7 +212,7 @@ fn info_of(record: &KeyRecord) -> Option<messages::KeyInfo> {
 
 fn test(global: &Global, alias: &str) -> Result<(), Trouble> {
     let place = place(global)?;
-    let custody = unlock::open(global, &place.settings.vault_dir(), &place.settings.vault.unlock)?;
+    let custody = unlock::open(global, &place.settings.vault_dir(), &place.settings.vault)?;
     let record = custody.show(alias).map_err(|error| Trouble { exit: Exit::NotFound, ..custody_trouble(&error) })?;
     if record.state == KeyState::Revoked {
         return Err(Trouble::new(Exit::Key, format!("key `{alias}` is revoked")).fix("link a new key"));
@@ -237,7 +237,7 @@ fn list(global: &Global) -> Result<(), Trouble> {
         }
         return Ok(());
     }
-    let custody = unlock::open(global, &dir, &place.settings.vault.unlock)?;
+    let custody = unlock::open(global, &dir, &place.settings.vault)?;
     if global.json {
         let rows: Vec<_> =
             custody.list().map(|record| as_json(record, rotation_due(&place.settings, record))).collect();

@@ -3,7 +3,7 @@
 //! It is this very program, started again by the daemon with one end of a socket as descriptor 0 and nothing else:
 //! no environment, no arguments from outside, no other descriptor.
 
-use super::{Boot, UnlockFrom, cannot};
+use super::{Boot, cannot};
 use crate::cli::Global;
 use crate::report::{Exit, Trouble, causes};
 use crate::{commands, unlock};
@@ -13,7 +13,6 @@ use order_signer::Custody;
 use order_signer::process::{
     CustodyDesk, Failure, Greeting, Packets, ReadySigner, Seats, serve_cancels, serve_custody, serve_orders,
 };
-use settings::Unlock;
 use std::os::fd::AsFd as _;
 use std::process::ExitCode;
 use std::sync::Arc;
@@ -153,12 +152,7 @@ fn environment(word: &str) -> venue_bitget::Environment {
 
 fn open(boot: &Boot) -> Result<Custody, Trouble> {
     let global = Global { no_input: !boot.may_ask, ..Global::default() };
-    let unlock = match &boot.unlock {
-        UnlockFrom::Prompt => Unlock::Prompt,
-        UnlockFrom::File(path) => Unlock::File(path.clone()),
-        UnlockFrom::Credential(path) => return unlock::open_with_credential(&boot.custody, path),
-    };
-    unlock::open(&global, &boot.custody, &unlock)
+    unlock::open_from(&global, &boot.custody, &boot.unlock, boot.lock_after)
 }
 
 /// A descriptor that should not be here could be used by whoever takes this process over.

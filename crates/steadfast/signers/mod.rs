@@ -191,8 +191,10 @@ pub enum Keeping {
 /// Where a signer process gets its passphrase.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub enum UnlockFrom {
-    /// The terminal.
+    /// Standard input, if it is a terminal.
     Prompt,
+    /// The terminal, whatever standard input is: a signer process's is a socket.
+    Terminal,
     /// A file that only its owner can read.
     File(PathBuf),
     /// A file of the service manager.
@@ -206,6 +208,8 @@ pub struct Boot {
     pub custody: PathBuf,
     /// Where the passphrase comes from.
     pub unlock: UnlockFrom,
+    /// Wrong passphrases in a row after which a file is not read any more.
+    pub lock_after: u32,
     /// Whether it looks for work without end instead of sleeping.
     pub spin: bool,
     /// Which key signs for which venue account.
@@ -268,10 +272,14 @@ pub fn start(
     let signers = match settings.signer.mode {
         #[cfg(target_os = "linux")]
         settings::SignerMode::Auto | settings::SignerMode::Process => {
-            let unlock = crate::unlock::source_for_child(&settings.vault.unlock)?;
-            let spin = plan.wait == hot_actor::WaitPolicy::Spin;
             let may_ask = crate::term::can_ask(global);
-            let boot = Boot { custody: dir, unlock, spin, places, may_ask };
+            let unlock = match crate::unlock::source_of(&settings.vault.unlock)? {
+                UnlockFrom::Prompt if may_ask => UnlockFrom::Terminal,
+                other => other,
+            };
+            let lock_after = settings.vault.auto_lock_after_failures;
+            let spin = plan.wait == hot_actor::WaitPolicy::Spin;
+            let boot = Boot { custody: dir, unlock, lock_after, spin, places, may_ask };
             Signers::Process(parent::SignerProcess::start(boot, clock)?)
         }
         #[cfg(not(target_os = "linux"))]
@@ -279,7 +287,7 @@ pub fn start(
             return Err(Trouble::new(Exit::Settings, "a signer process needs Linux")
                 .fix("set signer.mode = \"auto\" or \"inline\""));
         }
-        _ => Signers::inline(crate::unlock::open(global, &dir, &settings.vault.unlock)?, &dir)?,
+        _ => Signers::inline(crate::unlock::open(global, &dir, &settings.vault)?, &dir)?,
     };
     let _ = plan;
     demand(settings, &signers.isolation())?;

@@ -290,7 +290,7 @@ section! {
         path: Option<String> = absent(), check not_empty().if_present();
         /// Where the passphrase comes from: `prompt`, `credential:NAME` of the service manager, or `file:PATH` of a file that only its owner can read.
         unlock: Unlock = "prompt";
-        /// Wrong passphrases in a row after which the vault must be opened by hand.
+        /// Wrong passphrases in a row after which `file:` and `credential:` are not tried again until the vault has been opened by hand, by `prompt`. From the third on, each further try waits twice as long.
         auto_lock_after_failures: u32 = 5, check between(1, 20);
     }
 }
