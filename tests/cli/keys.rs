@@ -122,6 +122,22 @@ fn silent_exchange_is_no_fault_of_the_key() {
 }
 
 #[test]
+fn mistyped_secret_that_nobody_could_try_is_replaced_by_linking_again() {
+    let sim = Sim::start(&[]);
+    let home = Home::new(Some(&sim));
+    let rest = format!("rest = \"{}\"", sim.addresses.rest);
+    home.edit("config/conf.d/local.toml", &rest, "rest = \"http://127.0.0.1:9\"");
+    add(&home, KEY, &SECRET.replace('9', "8"), PASSPHRASE);
+    assert_eq!(states(&home), ["Linked"]);
+    home.edit("config/conf.d/local.toml", "rest = \"http://127.0.0.1:9\"", &rest);
+    assert_eq!(home.run(&["keys", "test", "bitget-main"]).code, Some(6), "the secret is wrong");
+    let said = add(&home, KEY, SECRET, PASSPHRASE);
+    assert_eq!(said.code, Some(0), "{}", said.err);
+    home.reads("linked_again", &said);
+    assert_eq!(states(&home), ["Active"]);
+}
+
+#[test]
 fn wrong_passphrase_of_the_vault_changes_nothing_in_it() {
     let home = Home::new(None);
     home.write("vault-passphrase", "another six words for a vault\n", 0o600);

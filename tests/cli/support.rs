@@ -266,8 +266,8 @@ impl Daemon {
 
 /// Where an exchange listens.
 #[derive(Clone)]
-struct Addresses {
-    rest: String,
+pub(crate) struct Addresses {
+    pub(crate) rest: String,
     ws_public: String,
     ws_private: String,
 }
@@ -287,7 +287,7 @@ impl Addresses {
 /// `steadfast sim` in a process of its own, with the invented key.
 pub(crate) struct Sim {
     _child: Reaped,
-    addresses: Addresses,
+    pub(crate) addresses: Addresses,
 }
 
 impl Sim {

@@ -196,7 +196,8 @@ impl Custody {
         self.place(alias).and_then(|place| self.keys.get(place)).map(|(_, record)| record).ok_or_else(|| no_such(alias))
     }
 
-    /// Links a key: stores it, signs nothing with it yet.
+    /// Links a key: stores it, signs nothing with it yet. Linked again under its name before it ever left
+    /// [`KeyState::Linked`], a key keeps its record and its values are replaced: they may have been mistyped.
     ///
     /// # Errors
     /// [`CustodyError::AliasTaken`], [`CustodyError::KnownKey`], [`CustodyError::BadValues`], or the vault's.
@@ -205,6 +206,12 @@ impl Custody {
             return Err(CustodyError::BadValues { fault });
         }
         let fingerprint = secrets.fingerprint();
+        let is_linked = |record: &KeyRecord| {
+            record.fingerprint == fingerprint && record.alias == new.alias && record.state == KeyState::Linked
+        };
+        if self.list().any(is_linked) {
+            return self.relink(new, secrets, now);
+        }
         for record in self.list() {
             if record.fingerprint == fingerprint {
                 return Err(CustodyError::KnownKey { alias: record.alias, state: record.state });
@@ -243,6 +250,22 @@ impl Custody {
         }
         self.keys.push((id, record));
         self.keys.last().map(|(_, record)| record).ok_or_else(|| no_such(&new.alias))
+    }
+
+    fn relink(&mut self, new: NewKey, secrets: &KeySecrets, now: UnixNanos) -> Result<&KeyRecord, CustodyError> {
+        let next = KeyRecord {
+            venue: new.venue,
+            environment: new.environment,
+            account: new.account,
+            role: new.role,
+            wallets: new.wallets,
+            stream_login_confirmed: new.stream_login_confirmed,
+            state_since: now,
+            reason: "linked again".to_owned(),
+            ..self.show(&new.alias)?.clone()
+        };
+        self.store(&new.alias, next, Some(secrets))?;
+        self.show(&new.alias)
     }
 
     /// Moves a key one step through its life, saved when this returns.
@@ -345,8 +368,15 @@ impl Custody {
         let (id, _) = *self.keys.get(place).ok_or_else(|| no_such(alias))?;
         let before = self.vault.get(id).ok_or_else(|| no_such(alias))?;
         let secrets = if next.state == KeyState::Revoked { None } else { read_secrets(before)? };
+        self.store(alias, next, secrets.as_ref())
+    }
+
+    fn store(&mut self, alias: &str, next: KeyRecord, secrets: Option<&KeySecrets>) -> Result<(), CustodyError> {
+        let place = self.place(alias).ok_or_else(|| no_such(alias))?;
+        let (id, _) = *self.keys.get(place).ok_or_else(|| no_such(alias))?;
+        let before = self.vault.get(id).ok_or_else(|| no_such(alias))?;
         let undo = before.duplicate().map_err(RecordError::from)?;
-        let bytes = write_record(&next, secrets.as_ref())?;
+        let bytes = write_record(&next, secrets)?;
         self.vault.put(id, bytes)?;
         if let Err(error) = self.save() {
             self.vault.put(id, undo)?;
@@ -356,6 +386,12 @@ impl Custody {
             entry.1 = next;
         }
         Ok(())
+    }
+
+    #[cfg(test)]
+    pub(crate) fn secrets_of(&self, alias: &str) -> KeySecrets {
+        let (id, _) = self.keys[self.place(alias).unwrap()];
+        read_secrets(self.vault.get(id).unwrap()).unwrap().unwrap()
     }
 
     fn save(&mut self) -> Result<(), CustodyError> {

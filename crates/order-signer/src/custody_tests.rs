@@ -100,6 +100,29 @@ fn every_step_of_a_keys_life_that_is_not_listed_is_refused() {
 }
 
 #[test]
+fn linked_key_takes_other_values_and_no_later_state_does() {
+    let home = tempfile::tempdir().unwrap();
+    let mut custody = create(home.path());
+    custody.add(new_key("main"), &secrets("bg_invented_1", "sk_mistyped_canary", "wrong"), NOW).unwrap();
+    let kid = custody.show("main").unwrap().kid.clone();
+    let other = custody.add(new_key("other"), &values(1), NOW);
+    assert!(matches!(other, Err(CustodyError::KnownKey { state: KeyState::Linked, .. })), "only under its own name");
+    let record = custody.add(new_key("main"), &values(1), NOW).unwrap();
+    assert_eq!((record.kid.as_str(), record.state), (kid.as_str(), KeyState::Linked));
+    assert_eq!(custody.list().count(), 1);
+    drop(custody);
+    let mut custody = Custody::open(home.path(), &passphrase()).unwrap();
+    let kept = custody.secrets_of("main");
+    assert_eq!(kept.secret.expose(), values(1).secret.expose());
+    assert_eq!(kept.passphrase.expose(), values(1).passphrase.expose());
+    for state in [KeyState::Verifying, KeyState::Active, KeyState::Quarantined, KeyState::Revoked] {
+        walk(&mut custody, "main", &[state]);
+        let again = custody.add(new_key("main"), &values(1), NOW);
+        assert!(matches!(again, Err(CustodyError::KnownKey { state: known, .. }) if known == state), "{state:?}");
+    }
+}
+
+#[test]
 fn an_account_has_one_active_key_of_a_role() {
     let home = tempfile::tempdir().unwrap();
     let mut custody = create(home.path());

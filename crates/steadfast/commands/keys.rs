@@ -86,7 +86,8 @@ fn add(global: &Global, args: &KeysAddArgs) -> Result<(), Trouble> {
         None => unlock::create(global, &dir, unlock, vault::KdfParams::DEFAULT, place.clock.unix())?,
     };
     let known = custody.list().find(|record| record.fingerprint == secrets.fingerprint());
-    if let Some(known) = known {
+    let again = known.is_some_and(|known| known.alias == alias && known.state == KeyState::Linked);
+    if let (Some(known), false) = (known, again) {
         return Err(custody_trouble(&CustodyError::KnownKey { alias: known.alias, state: known.state }));
     }
     let environment = place.settings.venue.get(&account).map_or("sim", |venue| venue.environment.word());
@@ -104,6 +105,9 @@ fn add(global: &Global, args: &KeysAddArgs) -> Result<(), Trouble> {
     if verified.is_worth_keeping() {
         store(&mut custody, new, &secrets, &verified, place.clock.unix()).map_err(|error| custody_trouble(&error))?;
         verified.stored = true;
+        if again {
+            term::say(global, &format!("key `{alias}` was linked before: its secret and passphrase are replaced"));
+        }
     }
     drop(secrets);
     finish(global, &verified)
@@ -184,7 +188,8 @@ fn store(
     now: domain::UnixNanos,
 ) -> Result<(), CustodyError> {
     let alias = new.alias;
-    if custody.show(&alias).is_ok_and(|record| record.state != KeyState::Revoked) {
+    let another = |record: &KeyRecord| record.fingerprint != secrets.fingerprint();
+    if custody.show(&alias).is_ok_and(|record| record.state != KeyState::Revoked && another(record)) {
         custody.set_state(&alias, KeyState::Revoked, "another key was linked under its name", now)?;
     }
     custody.add(new, secrets, now)?;
@@ -665,6 +670,9 @@ pub fn custody_trouble(error: &CustodyError) -> Trouble {
             .fix("link the new key under another name"),
         CustodyError::KnownKey { state: KeyState::Active, .. } => {
             trouble.fix("use the key under that name, or create a new one on the exchange")
+        }
+        CustodyError::KnownKey { alias, state: KeyState::Linked } => {
+            trouble.fix(format!("steadfast keys test {alias}, or link it again under that name to replace its values"))
         }
         CustodyError::KnownKey { alias, .. } => trouble.fix(format!(
             "steadfast keys test {alias}; if its values were wrong, create a new key on the exchange and link that"
