@@ -5,7 +5,7 @@
 use crate::shared::{Shared, Stretch};
 use alerts::{Alert, Alerts, Event};
 use crossbeam_channel::{Receiver, TryRecvError};
-use domain::{ClientOrderId, MonoNanos, OrderState, StrategyTag, UnixNanos, VenueId};
+use domain::{ClientOrderId, InstrumentId, MonoNanos, OrderState, StrategyTag, UnixNanos, VenueId};
 use keeper::Outlet;
 use messages::{EventBody, HaltReason, OrderEvent, RefuseReason, TradingState};
 use order_path::Urgent;
@@ -34,8 +34,8 @@ const TIMES_MAX: usize = 4_096;
 pub struct StrategySeat {
     /// The venue account.
     pub venue: VenueId,
-    /// Their numbers.
-    pub tags: Vec<StrategyTag>,
+    /// Their numbers, and the instrument that each trades.
+    pub tags: Vec<(StrategyTag, InstrumentId)>,
     /// Where a start goes.
     pub start: Outlet<StartStrategy>,
     /// Where order events go.
@@ -352,7 +352,7 @@ impl Running {
         if self.deliver_from.get(&tag).is_none_or(|from| event.seq < *from) {
             return;
         }
-        for seat in self.parts.seats.iter().filter(|seat| seat.tags.contains(&tag)) {
+        for seat in self.parts.seats.iter().filter(|seat| seat.tags.iter().any(|(own, _)| *own == tag)) {
             // A strategy host that is gone has been counted and escalated by its keeper.
             let _ = seat.events.post(*event);
         }
@@ -361,12 +361,12 @@ impl Running {
     fn start_strategies(&mut self, venue: VenueId) {
         let seats: Vec<StrategySeat> = self.parts.seats.iter().filter(|seat| seat.venue == venue).cloned().collect();
         for seat in seats {
-            for tag in &seat.tags {
+            for (tag, instrument) in &seat.tags {
                 if self.started.contains(tag) {
                     continue;
                 }
                 let (sender, receiver) = crossbeam_channel::bounded(1);
-                if self.parts.urgent.post_wait(Urgent::Restore(*tag, sender)).is_err() {
+                if self.parts.urgent.post_wait(Urgent::Restore(*tag, *instrument, sender)).is_err() {
                     return;
                 }
                 let Ok((restored, from)) = receiver.recv_timeout(RESTORE_MAX) else { return };

@@ -227,16 +227,16 @@ pub struct OrderEvent {
     pub body: EventBody,
 }
 
-/// What a strategy gets at start, and rebuilds itself from alone.
+/// What a strategy gets at start of what it did on the instrument that it trades, and rebuilds itself from alone.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Restored {
     /// The strategy.
     pub strategy: StrategyTag,
-    /// Its orders that may rest, as reconciled.
+    /// Its orders of that instrument that may rest, as reconciled.
     pub orders: Vec<Order>,
-    /// Its latest fills, oldest first; at most [`Restored::FILLS_MAX`].
+    /// Its latest fills of that instrument, oldest first; at most [`Restored::FILLS_MAX`].
     pub fills: Vec<Fill>,
-    /// Its position: bought minus sold minus fees taken in base.
+    /// Its position in the instrument that it trades: bought minus sold minus fees taken in base.
     pub position: Amount,
     /// Whether it has ever traded (then no opening position is bought again).
     pub has_history: bool,

@@ -21,7 +21,7 @@ pub enum Urgent {
     /// From operators, the feed, the clock, strategies (cancels) and the program itself.
     Control(Control),
     /// Somebody wants to know what a strategy owns, and the number of the first event not included.
-    Restore(StrategyTag, Sender<(Restored, u64)>),
+    Restore(StrategyTag, InstrumentId, Sender<(Restored, u64)>),
     /// Somebody wants to know how many orders may still rest.
     LiveOrders(Sender<usize>),
 }
@@ -290,8 +290,8 @@ impl HotActor for OrderPath {
         match message {
             Urgent::Report(report) => self.core.report(&report, now, &mut self.outside),
             Urgent::Control(control) => self.control(control, now),
-            Urgent::Restore(strategy, reply) => {
-                let _ = reply.try_send((self.core.restored_for(strategy), self.core.next_event()));
+            Urgent::Restore(strategy, instrument, reply) => {
+                let _ = reply.try_send((self.core.restored_for(strategy, instrument), self.core.next_event()));
             }
             Urgent::LiveOrders(reply) => {
                 let _ = reply.try_send(self.core.live_orders().count());

@@ -2,7 +2,7 @@
 
 use crate::core::{Core, Job};
 use crate::types::{Effects, Now};
-use domain::{CancelState, Fill, Order, OrderState, StrategyTag};
+use domain::{CancelState, Fill, InstrumentId, Order, OrderState, StrategyTag};
 use messages::{EventBody, OrderEvent, Restored, TradingState};
 
 /// A place request that `wire.log` recorded, in the instrument's mantissas.
@@ -105,18 +105,16 @@ impl Core {
         }
     }
 
-    /// What a strategy rebuilds itself from.
-    #[must_use]
-    pub fn restored_for(&self, strategy: StrategyTag) -> Restored {
-        let mut orders: Vec<Order> = self.table.live().filter(|order| order.strategy == strategy).copied().collect();
+    /// What a strategy rebuilds itself from: what it did on the instrument that it trades now. What it left resting
+    /// on another one belongs to nobody any more and is cancelled.
+    pub fn restored_for(&mut self, strategy: StrategyTag, instrument: InstrumentId) -> Restored {
+        let own = self.table.live().filter(|order| order.strategy == strategy);
+        let (mut orders, left): (Vec<Order>, Vec<Order>) = own.partition(|order| order.instrument == instrument);
+        left.iter().for_each(|order| self.queue(Job::Cancel(order.id)));
         orders.sort_by_key(|order| order.id);
-        let fills: Vec<_> = self.latest_fills.iter().filter(|fill| fill.strategy == strategy).copied().collect();
-        let position = self
-            .instruments
-            .iter()
-            .map(|instrument| self.exposure.position(strategy, instrument.id).qty)
-            .find(|qty| *qty != domain::Amount::ZERO)
-            .unwrap_or_default();
+        let is_own = |fill: &&Fill| fill.strategy == strategy && fill.instrument == instrument;
+        let fills: Vec<_> = self.latest_fills.iter().filter(is_own).copied().collect();
+        let position = self.exposure.position(strategy, instrument).qty;
         let has_history = self.has_history.contains(&strategy) || !orders.is_empty();
         Restored { strategy, orders, fills, position, has_history }
     }

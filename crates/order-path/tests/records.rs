@@ -4,11 +4,14 @@
 #![expect(clippy::unwrap_used, reason = "a failed assumption fails the test")]
 
 use domain::{
-    CancelState, ClientOrderId, Epoch, InstanceTag, Instrument, InstrumentId, InstrumentStatus, InstrumentVersion,
-    MonoNanos, Notional, Order, OrderState, Price, Qty, Scaled, Sequence, Side, StrategyTag, TimeInForce, UnixNanos,
-    VenueId, VenueOrderId, VenueOrderStatus,
+    Amount, CancelState, ClientOrderId, Epoch, Fee, Fill, InstanceTag, Instrument, InstrumentId, InstrumentStatus,
+    InstrumentVersion, Liquidity, MonoNanos, Notional, Order, OrderState, Pnl, Price, Qty, Scaled, Sequence, Side,
+    StrategyTag, TimeInForce, UnixNanos, VenueId, VenueOrderId, VenueOrderStatus, VenueTradeId,
 };
-use messages::{ClientIdText, EventBody, OrderEvent, OrderUpdate, ReportBody, VenueReport};
+use messages::{
+    ClientIdText, Control, EndpointGroup, EventBody, KeyDuty, OrderEvent, OrderUpdate, PositionAfter, ReportBody,
+    SignIntent, VenueReport,
+};
 use order_path::{Core, Effects, Now, Setup, VenueSetup};
 use risk_guard::{Limits, StrategyLimits};
 use std::time::Duration;
@@ -27,9 +30,9 @@ impl Effects for Published {
     fn store_halt(&mut self, _: Option<(messages::HaltReason, messages::Note)>) {}
 }
 
-fn core() -> Core {
+fn instrument(number: u16, symbol: &str) -> Instrument {
     let version = InstrumentVersion {
-        id: InstrumentId(0),
+        id: InstrumentId(number),
         version: 1,
         price_decimals: 2,
         qty_decimals: 6,
@@ -41,17 +44,24 @@ fn core() -> Core {
         status: InstrumentStatus::Online,
         valid_from: UnixNanos(0),
     };
-    let instrument = Instrument {
-        id: InstrumentId(0),
+    Instrument {
+        id: InstrumentId(number),
         venue: VenueId(0),
-        symbol: "BTCUSDT".try_into().unwrap(),
+        symbol: symbol.try_into().unwrap(),
         base: "BTC".try_into().unwrap(),
         quote: "USDT".try_into().unwrap(),
         version,
-    };
+    }
+}
+
+fn empty() -> Core {
     let setup = Setup {
-        venues: vec![VenueSetup { tag: InstanceTag::from_number(1), epoch: Epoch::new(2).unwrap(), rates: Vec::new() }],
-        instruments: vec![instrument],
+        venues: vec![VenueSetup {
+            tag: InstanceTag::from_number(1),
+            epoch: Epoch::new(2).unwrap(),
+            rates: EndpointGroup::ALL.map(|group| (group, 10)).to_vec(),
+        }],
+        instruments: vec![instrument(0, "BTCUSDT"), instrument(1, "ETHUSDT")],
         strategies: vec![(StrategyTag(1), StrategyLimits::default())],
         account: "test".to_owned(),
         limits: Limits::default(),
@@ -60,7 +70,11 @@ fn core() -> Core {
         hold_on_foreign: false,
         halted: None,
     };
-    let mut core = Core::new(setup, NOW);
+    Core::new(setup, NOW)
+}
+
+fn core() -> Core {
+    let mut core = empty();
     for number in 1..=MANY {
         let body = EventBody::Order { order: order(number), from: OrderState::Acked, at: MonoNanos(0), error: None };
         core.restore(&OrderEvent { seq: number, at: NOW.unix, body });
@@ -142,4 +156,54 @@ fn an_order_that_no_record_knows_is_adopted_and_shown() {
     };
     assert!(out.0.iter().any(told), "{:?}", out.0);
     assert_eq!(core.live_orders().count(), 1);
+}
+
+/// The fill of one whole order, on an instrument.
+fn filled(order: Order) -> EventBody {
+    let fill = Fill {
+        trade_id: VenueTradeId::from(&order.id.to_string()).unwrap(),
+        order: order.id,
+        strategy: order.strategy,
+        instrument: order.instrument,
+        version: 1,
+        side: order.side,
+        price: order.price,
+        qty: order.qty,
+        fee: Fee { asset: "USDT".try_into().unwrap(), amount: Amount::ZERO },
+        liquidity: Liquidity::Maker,
+        venue_time: order.created,
+    };
+    let position = PositionAfter { qty: Amount::ZERO, realised: Pnl::ZERO };
+    EventBody::Filled { fill, state: OrderState::Filled, filled: order.qty, position }
+}
+
+#[test]
+fn strategy_gets_what_it_did_on_its_own_instrument_and_the_rest_is_cancelled() {
+    let mut core = empty();
+    let at = |number: u16, order: Order| Order { instrument: InstrumentId(number), ..order };
+    let rests =
+        |order: Order| Order { state: OrderState::Acked, filled: Qty::ZERO, filled_by_fills: Qty::ZERO, ..order };
+    let bought = [at(0, order(1)), Order { qty: Qty(3_000), filled: Qty(3_000), ..at(1, order(2)) }];
+    let resting = [rests(at(0, order(3))), rests(at(1, order(4)))];
+    let mut seq = 0;
+    let mut restore = |core: &mut Core, body| {
+        seq += 1;
+        core.restore(&OrderEvent { seq, at: NOW.unix, body });
+    };
+    for order in bought {
+        restore(&mut core, EventBody::Order { order: rests(order), from: OrderState::Sent, at: NOW.mono, error: None });
+        restore(&mut core, filled(order));
+    }
+    for order in resting {
+        restore(&mut core, EventBody::Order { order, from: OrderState::Sent, at: NOW.mono, error: None });
+    }
+    let mut out = Published::default();
+    core.control(Control::KeyDuty(VenueId(0), KeyDuty::Full), NOW, &mut out);
+    let restored = core.restored_for(StrategyTag(1), InstrumentId(1));
+    assert_eq!(restored.position.0.to_string(), "0.003000", "not what it once bought of another one");
+    assert_eq!(restored.orders.iter().map(|order| order.id).collect::<Vec<_>>(), [resting[1].id]);
+    assert_eq!(restored.fills.iter().map(|fill| fill.order).collect::<Vec<_>>(), [bought[1].id]);
+    let job = core.next_job(NOW, &mut out).unwrap();
+    let SignIntent::Cancel { id, .. } = job.intent else { unreachable!("{:?}", job.intent) };
+    assert_eq!(id, resting[0].id);
 }

@@ -42,12 +42,12 @@ impl Market<'_> {
         let own: Vec<(StrategyTag, StrategyPlan)> =
             self.tags.iter().filter(|(_, strategy)| strategy.venue == self.venue.name).cloned().collect();
         // Built once here, so that wrong parameters are told before anything trades.
-        self.host(&own, station)?;
+        let tags = self.host(&own, station)?.trades().collect();
         let strategies = keeper.mailbox::<StrategyActor>("strategy", STRATEGY_BOUND);
         let market = strategies.outlet::<MarketEvent>(market_policy(self.instruments.len()));
         let seat = StrategySeat {
             venue: self.id,
-            tags: own.iter().map(|(tag, _)| *tag).collect(),
+            tags,
             start: strategies.outlet(Policy::Never),
             events: strategies.outlet(Policy::Never),
         };

@@ -141,6 +141,11 @@ impl StrategyHost {
             .map(|running| (running.hosted.tag, running.hosted.name.as_str(), running.hosted.kind, running.status))
     }
 
+    /// Every strategy with the instrument that it trades.
+    pub fn trades(&self) -> impl Iterator<Item = (StrategyTag, InstrumentId)> {
+        self.running.iter().map(|running| (running.hosted.tag, running.hosted.instrument.id))
+    }
+
     /// The instruments whose market events are wanted.
     #[must_use]
     pub fn instruments(&self) -> BTreeSet<InstrumentId> {
