@@ -119,7 +119,7 @@ pub fn create(
 pub fn source_of(unlock: &Unlock) -> Result<UnlockFrom, Trouble> {
     Ok(match unlock {
         Unlock::Prompt => UnlockFrom::Prompt,
-        Unlock::File(path) => UnlockFrom::File(std::path::absolute(path).unwrap_or_else(|_| path.clone())),
+        Unlock::File(path) => UnlockFrom::File(path.clone()),
         Unlock::Credential(name) => UnlockFrom::Credential(credential(name)?),
     })
 }

@@ -13,7 +13,7 @@ use crate::plan::{Plan, StrategyPlan, VenuePlan};
 use crate::registry::{KnownInstrument, Registry};
 use crate::report::{Exit, Trouble, causes};
 use crate::shared::{KeyRow, Names, OrderList, Shared};
-use crate::signers::{Keeping, Signers};
+use crate::signers::{KeeperWires, SignerKeeper, Signers};
 use crate::station::{Ears, Parts, Station};
 use crate::{commands, restore};
 use actix_rt::Arbiter;
@@ -94,7 +94,7 @@ pub struct Running {
     arbiters: Vec<Arbiter>,
     keeper: Keeper,
     plan: Plan,
-    _keeping: Keeping,
+    _signer_keeper: Option<SignerKeeper>,
     _dir: DataDir,
 }
 
@@ -251,7 +251,7 @@ pub async fn start(start: Start) -> Result<Running, Trouble> {
 
     let emergency = Emergency::start(emergency_venues(&start.signers, &venues, &listed, &clock)?, Arc::clone(&clock))?;
     start.signers.isolation().publish();
-    let (store, keeping) = start.signers.into_store(&clock);
+    let (store, signer_keeper) = start.signers.into_store(keeper_wires(&urgent, &died_sender, &shared), &clock)?;
     let manager = key_manager(store, &venues, &station, &shared, &clock, start.alerts.clone(), start.show_probes)?;
     start_keys(&keeper, &keys, manager, &station, &shared, &died_sender).await;
     let desk = Arc::new(Desk { shared: Arc::clone(&shared), urgent });
@@ -277,7 +277,7 @@ pub async fn start(start: Start) -> Result<Running, Trouble> {
         arbiters,
         keeper,
         plan,
-        _keeping: keeping,
+        _signer_keeper: signer_keeper,
         _dir: start.dir,
     })
 }
@@ -488,6 +488,26 @@ fn ears(keys: &Mailbox<KeyManager>, died: &std::sync::mpsc::SyncSender<&'static 
             seen.state().dead.push(part);
             Watch(Arc::clone(&seen)).actor_up(part, false);
             let _ = died.try_send(part);
+        }),
+    }
+}
+
+fn keeper_wires(
+    urgent: &Lane<Urgent>,
+    died: &std::sync::mpsc::SyncSender<&'static str>,
+    shared: &Arc<Shared>,
+) -> KeeperWires {
+    let (urgent, died, seen, told) = (urgent.clone(), died.clone(), Arc::clone(shared), Arc::clone(shared));
+    KeeperWires {
+        control: Box::new(move |control| drop(urgent.post_wait(Urgent::Control(control)))),
+        up: Box::new(move |up| {
+            telemetry::actor_up("order-signer").set(if up { 1.0 } else { 0.0 });
+            seen.state().actors.entry("order-signer").or_default().0 = up;
+        }),
+        gone: Box::new(move |why| {
+            tracing::error!(why, "there is no signer any more");
+            told.state().dead.push("order-signer");
+            let _ = died.try_send("order-signer");
         }),
     }
 }

@@ -3,8 +3,8 @@
 use crate::{BookFaultKind, HaltReason, KeyDuty};
 use arrayvec::ArrayString;
 use domain::{
-    ClientOrderId, InstrumentId, InstrumentVersion, MonoNanos, OrderPrice, OrderQty, Side, StrategyTag, TimeInForce,
-    VenueId,
+    ClientOrderId, Epoch, InstrumentId, InstrumentVersion, MonoNanos, OrderPrice, OrderQty, Side, StrategyTag,
+    TimeInForce, VenueId,
 };
 
 /// A strategy's wish to place one limit order, on the grid of the instrument version it saw.
@@ -93,6 +93,8 @@ pub enum Control {
     BookLost(InstrumentId, BookFaultKind),
     /// What the key of a venue may do now, from the key manager.
     KeyDuty(VenueId, KeyDuty),
+    /// A new signer process has taken the place of one that died or fell silent; it signs under this epoch.
+    SignerBack(Epoch),
     /// The journal can no longer be written (disk full, fsync error): no new risk, cancels pass.
     JournalFailed,
     /// The journal writes again.

@@ -651,6 +651,7 @@ impl Core {
                 }
                 self.maybe_reconcile(venue, now);
             }
+            Control::SignerBack(epoch) => self.signer_back(epoch, now),
             Control::JournalFailed => self.journal_ok = false,
             Control::JournalHealed => self.journal_ok = true,
             Control::WireLogFailed => self.wire_ok = false,
@@ -677,6 +678,21 @@ impl Core {
         } else {
             self.asking.abandon_run(venue);
         }
+    }
+
+    /// The halt stays. Its cancels are made again with what rests, and the venues are asked what they know.
+    fn signer_back(&mut self, epoch: domain::Epoch, now: Now) {
+        self.silences = 0;
+        for state in &mut self.venues {
+            state.setup.epoch = epoch;
+            state.reconciled = false;
+        }
+        let venues = u8::try_from(self.venues.len()).unwrap_or(u8::MAX);
+        for venue in (0..venues).map(VenueId) {
+            self.asking.abandon_run(venue);
+            self.maybe_reconcile(venue, now);
+        }
+        self.cancel_everything();
     }
 
     fn maybe_reconcile(&mut self, venue: VenueId, now: Now) {

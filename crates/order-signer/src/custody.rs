@@ -107,7 +107,7 @@ pub enum CustodyError {
         why: String,
     },
     /// A file beside the vault could not be read or written.
-    #[error("{path}: {source}")]
+    #[error("{path} cannot be read or written")]
     Io {
         /// The file.
         path: PathBuf,

@@ -20,7 +20,7 @@ pub struct EpochStore {
 #[derive(Debug, thiserror::Error)]
 pub enum EpochError {
     /// The file system refused.
-    #[error("epoch file {path}: {source}")]
+    #[error("epoch file {path} cannot be read or written")]
     Io {
         /// The file or directory.
         path: PathBuf,

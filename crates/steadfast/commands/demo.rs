@@ -153,8 +153,8 @@ fn signers(dir: &DataDir, plan: &Plan, linked: Linked) -> Result<Signers, Troubl
         .map_err(|error| Trouble::new(Exit::Failure, "the demo's passphrase cannot be kept").why(error))?;
     drop(linked);
     let boot = Boot {
-        custody: std::path::absolute(&plan.custody).unwrap_or_else(|_| plan.custody.clone()),
-        unlock: UnlockFrom::File(std::path::absolute(&file).unwrap_or_else(|_| file.clone())),
+        custody: plan.custody.clone(),
+        unlock: UnlockFrom::File(file.clone()),
         lock_after: u32::MAX,
         spin: false,
         places: signers::places(dir, plan)?,

@@ -9,10 +9,10 @@ use crate::report::{Exit, Trouble, causes};
 use crate::{commands, unlock};
 use clock::SystemClock;
 use domain::Clock;
-use order_signer::Custody;
 use order_signer::process::{
     CustodyDesk, Failure, Greeting, Packets, ReadySigner, Seats, serve_cancels, serve_custody, serve_orders,
 };
+use order_signer::{Custody, CustodyError};
 use std::os::fd::AsFd as _;
 use std::process::ExitCode;
 use std::sync::Arc;
@@ -93,7 +93,12 @@ fn serve(
     for place in &boot.places {
         let codec = venue_bitget::codecs(environment(&place.environment)).signing;
         let load = || custody.load_signer(&place.alias, Arc::clone(&codec), Arc::clone(&clock), identity);
-        let signer = load().map_err(|error| commands::keys::custody_trouble(&error))?;
+        let signer = match load() {
+            Ok(signer) => signer,
+            // The key manager names it, with what is to be done, once the venue has answered.
+            Err(CustodyError::NoSuchKey { .. }) => continue,
+            Err(error) => return Err(commands::keys::custody_trouble(&error)),
+        };
         let canceller = custody
             .load_cancel_only(&place.alias, Arc::clone(&codec), Arc::clone(&clock), identity)
             .map_err(|error| commands::keys::custody_trouble(&error))?;

@@ -5,6 +5,9 @@ pub mod child;
 #[cfg(target_os = "linux")]
 pub mod parent;
 
+#[cfg(target_os = "linux")]
+pub use parent::{KeeperWires, SignerKeeper};
+
 use crate::commands;
 use crate::data_dir::DataDir;
 use crate::plan::{Plan, VenuePlan};
@@ -169,23 +172,20 @@ impl Signers {
     }
 
     /// The keys, for the key manager; and, of a process, what keeps it alive.
-    #[must_use]
-    pub fn into_store(self, clock: &Arc<dyn Clock>) -> (Box<dyn KeyStore>, Keeping) {
+    ///
+    /// # Errors
+    /// [`Trouble`] when the system gives no thread.
+    pub fn into_store(
+        self,
+        wires: KeeperWires,
+        clock: &Arc<dyn Clock>,
+    ) -> Result<(Box<dyn KeyStore>, Option<SignerKeeper>), Trouble> {
         match self {
-            Self::Inline { custody, .. } => (Box::new(LocalStore::new(custody, Arc::clone(clock))), Keeping::Nothing),
+            Self::Inline { custody, .. } => Ok((Box::new(LocalStore::new(custody, Arc::clone(clock))), None)),
             #[cfg(target_os = "linux")]
-            Self::Process(process) => (process.store(), Keeping::Process(process)),
+            Self::Process(process) => Ok((process.store(), Some(process.keep(wires, clock)?))),
         }
     }
-}
-
-/// What has to live as long as the signers are used.
-pub enum Keeping {
-    /// They live where they are used.
-    Nothing,
-    /// Their process.
-    #[cfg(target_os = "linux")]
-    Process(parent::SignerProcess),
 }
 
 /// Where a signer process gets its passphrase.
@@ -199,6 +199,14 @@ pub enum UnlockFrom {
     File(PathBuf),
     /// A file of the service manager.
     Credential(PathBuf),
+}
+
+impl UnlockFrom {
+    /// Whether nobody has to be asked.
+    #[must_use]
+    pub const fn is_unattended(&self) -> bool {
+        matches!(self, Self::File(_) | Self::Credential(_))
+    }
 }
 
 /// What a signer process is told at its start.

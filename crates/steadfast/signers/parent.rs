@@ -2,13 +2,14 @@
 
 use super::{Boot, IsolationReached, cannot, child};
 use crate::report::{Exit, Trouble};
-use domain::{Clock, Epoch, InstanceTag, VenueId};
-use messages::KeyDuty;
+use domain::{Clock, Epoch, InstanceTag, MonoNanos, VenueId};
+use messages::{Control, HaltReason, KeyDuty, Note};
 use order_path::SignerSeat;
 use order_signer::process::{Greeting, LinkWait, Packets, ProcessSeat, ReadySigner, RemoteStore, SignerLink, pair};
 use order_signer::{Identity, KeyStore};
 use signing::{Isolation, MemoryKind, SignerHello, SignerPort};
 use std::process::{Child, Command, Stdio};
+use std::sync::mpsc::{Receiver, RecvTimeoutError};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -17,9 +18,15 @@ const GREETING_MAX: Duration = Duration::from_secs(60);
 /// Longest wait for a person to type a passphrase.
 const PERSON_MAX: Duration = Duration::from_secs(600);
 
+/// Restarts in [`RESTARTS_WITHIN`] after which the daemon ends.
+const RESTARTS_MAX: usize = 5;
+/// See [`RESTARTS_MAX`].
+const RESTARTS_WITHIN: Duration = Duration::from_secs(60);
+
 /// A running signer process and the daemon's ends of its sockets.
 pub struct SignerProcess {
     child: Child,
+    boot: Boot,
     ready: ReadySigner,
     identity: Identity,
     orders: Arc<Mutex<SignerLink>>,
@@ -33,6 +40,10 @@ pub struct SignerProcess {
 pub struct Lost(Arc<Mutex<Option<Box<dyn Fn(&'static str) + Send>>>>);
 
 impl Lost {
+    fn set(&self, heard: Option<Box<dyn Fn(&'static str) + Send>>) {
+        *self.0.lock().unwrap_or_else(std::sync::PoisonError::into_inner) = heard;
+    }
+
     fn tell(&self, how: &'static str) {
         if let Some(heard) = self.0.lock().unwrap_or_else(std::sync::PoisonError::into_inner).as_ref() {
             heard(how);
@@ -71,18 +82,13 @@ impl SignerProcess {
         )
         .map_err(|error| cannot(&error))?;
         let store = RemoteStore::new(born.custody).map_err(|error| cannot(&error))?;
-        Ok(Self { child: born.child, ready: born.ready, identity: born.identity, orders, cancels, store, lost })
+        Ok(Self { child: born.child, boot, ready: born.ready, identity: born.identity, orders, cancels, store, lost })
     }
 
     /// Tag and epoch of this run.
     #[must_use]
     pub const fn identity(&self) -> Identity {
         self.identity
-    }
-
-    /// Calls `heard` when the process has gone, or was silent for too long.
-    pub fn when_lost(&self, heard: Box<dyn Fn(&'static str) + Send>) {
-        *self.lost.0.lock().unwrap_or_else(std::sync::PoisonError::into_inner) = Some(heard);
     }
 
     /// How it is kept apart.
@@ -125,10 +131,114 @@ impl SignerProcess {
     }
 }
 
-impl Drop for SignerProcess {
+/// Where the keeper of the process tells what happens.
+pub struct KeeperWires {
+    /// Tells the order path something.
+    pub control: Box<dyn Fn(Control) + Send>,
+    /// The process is up (true) or not.
+    pub up: Box<dyn Fn(bool) + Send>,
+    /// There is no signer any more, and there will be none.
+    pub gone: Box<dyn Fn(String) + Send>,
+}
+
+/// Keeps the process alive: halts when it is lost, and starts another where nobody has to be asked.
+pub struct SignerKeeper {
+    lost: Lost,
+    thread: Option<std::thread::JoinHandle<()>>,
+}
+
+impl SignerProcess {
+    /// Watches over the process on a thread of its own.
+    ///
+    /// # Errors
+    /// [`Trouble`] when the system gives no thread.
+    pub fn keep(self, wires: KeeperWires, clock: &Arc<dyn Clock>) -> Result<SignerKeeper, Trouble> {
+        let (told, hears) = std::sync::mpsc::sync_channel(1);
+        let lost = self.lost.clone();
+        // A second word about the same loss finds no room, and needs none.
+        lost.set(Some(Box::new(move |how| {
+            let _ = told.try_send(how);
+        })));
+        let clock = Arc::clone(clock);
+        let thread = std::thread::Builder::new()
+            .name("signer-keeper".to_owned())
+            .spawn(move || self.watch(&hears, &wires, &*clock))
+            .map_err(|error| cannot(&error))?;
+        Ok(SignerKeeper { lost, thread: Some(thread) })
+    }
+
+    fn watch(mut self, hears: &Receiver<&'static str>, wires: &KeeperWires, clock: &dyn Clock) {
+        let mut restarts: Vec<MonoNanos> = Vec::new();
+        while let Some(how) = self.next_loss(hears) {
+            (wires.up)(false);
+            tracing::error!(how, "the signer process is lost; nothing new is signed");
+            let note = Note::from("the signer process is lost").unwrap_or_default();
+            (wires.control)(Control::Halt(HaltReason::SignerLost, note));
+            // A silent one may wake up: it must not sign beside its successor.
+            let _ = self.child.kill();
+            let _ = self.child.wait();
+            let now = clock.mono();
+            restarts.retain(|at| now.since(*at) < RESTARTS_WITHIN);
+            if restarts.len() >= RESTARTS_MAX {
+                return (wires.gone)(format!("it was lost {RESTARTS_MAX} times within a minute"));
+            }
+            restarts.push(now);
+            if !self.boot.unlock.is_unattended() {
+                return (wires.gone)("its passphrase was typed, and nobody can be asked now".to_owned());
+            }
+            if let Err(trouble) = self.restart() {
+                return (wires.gone)(trouble.to_string());
+            }
+            telemetry::actor_restarts_total("order-signer", how).increment(1);
+            (wires.up)(true);
+            (wires.control)(Control::SignerBack(self.identity.epoch));
+            tracing::warn!(epoch = self.identity.epoch.get(), "a new signer process signs; trading stays halted");
+        }
+    }
+
+    /// Waits until the process is lost; `None`: nobody uses it any more.
+    fn next_loss(&mut self, hears: &Receiver<&'static str>) -> Option<&'static str> {
+        loop {
+            match hears.recv_timeout(Duration::from_millis(200)) {
+                Ok(how) => return Some(how),
+                Err(RecvTimeoutError::Disconnected) => return None,
+                // It may end while nothing is asked of it.
+                Err(RecvTimeoutError::Timeout) => {
+                    if matches!(self.child.try_wait(), Ok(Some(_))) {
+                        return Some("dead");
+                    }
+                }
+            }
+        }
+    }
+
+    fn restart(&mut self) -> Result<(), Trouble> {
+        let born = bear(&self.boot)?;
+        if born.identity.tag != self.identity.tag {
+            return Err(Trouble::new(Exit::Failure, "the custody directory has another tag than before"));
+        }
+        let hello = hello(&born);
+        let locked = |link: &Arc<Mutex<SignerLink>>, socket: Packets| {
+            link.lock()
+                .unwrap_or_else(std::sync::PoisonError::into_inner)
+                .replace(socket, hello)
+                .map_err(|error| cannot(&error))
+        };
+        // The keys' duties first: what the order path then asks for may be signed.
+        self.store.replace(born.custody).map_err(|error| cannot(&error))?;
+        locked(&self.orders, born.orders)?;
+        locked(&self.cancels, born.cancels)?;
+        (self.child, self.ready, self.identity) = (born.child, born.ready, born.identity);
+        Ok(())
+    }
+}
+
+impl Drop for SignerKeeper {
     fn drop(&mut self) {
-        // It ends by itself when its sockets close, which the last user of a seat does; nobody waits for that here.
-        let _ = self.child.try_wait();
+        self.lost.set(None);
+        if let Some(thread) = self.thread.take() {
+            let _ = thread.join();
+        }
     }
 }
 

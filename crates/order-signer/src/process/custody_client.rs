@@ -12,7 +12,13 @@ use std::time::Duration;
 
 /// The keys of a signer process. Copies share one socket.
 #[derive(Clone)]
-pub struct RemoteStore(Arc<Mutex<Packets>>);
+pub struct RemoteStore(Arc<Mutex<End>>);
+
+struct End {
+    socket: Packets,
+    /// What each key may be used for, as last told: a new process has to be told again.
+    duties: Vec<(VenueId, KeyDuty)>,
+}
 
 impl RemoteStore {
     /// Longest wait for an answer: a vault is saved with several syncs meanwhile.
@@ -24,22 +30,28 @@ impl RemoteStore {
     /// [`SocketError::System`] when the time limit cannot be set.
     pub fn new(socket: Packets) -> Result<Self, SocketError> {
         socket.wait_at_most(Some(Self::PATIENCE))?;
-        Ok(Self(Arc::new(Mutex::new(socket))))
+        Ok(Self(Arc::new(Mutex::new(End { socket, duties: Vec::new() }))))
     }
 
-    /// Takes the socket of a new process in the place of one that has gone.
+    /// Takes the socket of a new process in the place of one that has gone, and tells it the keys' duties.
     ///
     /// # Errors
-    /// [`SocketError::System`] when the time limit cannot be set.
-    pub fn replace(&self, socket: Packets) -> Result<(), SocketError> {
-        socket.wait_at_most(Some(Self::PATIENCE))?;
-        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = socket;
-        Ok(())
+    /// [`CustodyError::Away`] when the new process does not answer either.
+    pub fn replace(&self, socket: Packets) -> Result<(), CustodyError> {
+        let away = |error: SocketError| CustodyError::Away { why: error.to_string() };
+        socket.wait_at_most(Some(Self::PATIENCE)).map_err(away)?;
+        let duties = {
+            let mut end = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+            end.socket = socket;
+            end.duties.clone()
+        };
+        duties.into_iter().try_for_each(|(seat, duty)| self.ask("", &CustodyAsk::Duty { seat, duty }).map(drop))
     }
 
     fn ask(&self, alias: &str, ask: &CustodyAsk) -> Result<Vec<KeyRecord>, CustodyError> {
         let away = |why: String| CustodyError::Away { why };
-        let socket = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let end = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let socket = &end.socket;
         let frame = serde_json::to_vec(ask).map_err(|error| away(error.to_string()))?;
         socket.send(&frame).map_err(|error| away(error.to_string()))?;
         let mut inward = vec![0_u8; CUSTODY_FRAME_MAX];
@@ -76,6 +88,11 @@ impl KeyStore for RemoteStore {
     }
 
     fn set_duty(&mut self, seat: VenueId, duty: KeyDuty) -> Result<(), CustodyError> {
+        {
+            let mut end = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+            end.duties.retain(|(known, _)| *known != seat);
+            end.duties.push((seat, duty));
+        }
         self.ask("", &CustodyAsk::Duty { seat, duty }).map(drop)
     }
 }
