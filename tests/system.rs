@@ -11,6 +11,9 @@ mod crash;
 mod http;
 #[path = "system/lab.rs"]
 mod lab;
+#[cfg(target_os = "linux")]
+#[path = "system/signer.rs"]
+mod signer;
 
 use books::Books;
 use lab::{Daemon, Exchange, Home, until};

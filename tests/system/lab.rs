@@ -294,6 +294,11 @@ pub(crate) struct Daemon {
 }
 
 impl Daemon {
+    /// Its process id.
+    pub(crate) fn id(&self) -> u32 {
+        self.child.id()
+    }
+
     /// What it has printed so far.
     pub(crate) fn said(&self) -> String {
         fs::read_to_string(&self.out).unwrap_or_default()

@@ -186,7 +186,7 @@ impl SignerProcess {
             if !self.boot.unlock.is_unattended() {
                 return (wires.gone)("its passphrase was typed, and nobody can be asked now".to_owned());
             }
-            if let Err(trouble) = self.restart() {
+            if let Err(trouble) = self.restart(hears) {
                 return (wires.gone)(trouble.to_string());
             }
             telemetry::actor_restarts_total("order-signer", how).increment(1);
@@ -212,22 +212,21 @@ impl SignerProcess {
         }
     }
 
-    fn restart(&mut self) -> Result<(), Trouble> {
+    fn restart(&mut self, hears: &Receiver<&'static str>) -> Result<(), Trouble> {
         let born = bear(&self.boot)?;
         if born.identity.tag != self.identity.tag {
             return Err(Trouble::new(Exit::Failure, "the custody directory has another tag than before"));
         }
         let hello = hello(&born);
-        let locked = |link: &Arc<Mutex<SignerLink>>, socket: Packets| {
-            link.lock()
-                .unwrap_or_else(std::sync::PoisonError::into_inner)
-                .replace(socket, hello)
-                .map_err(|error| cannot(&error))
-        };
         // The keys' duties first: what the order path then asks for may be signed.
         self.store.replace(born.custody).map_err(|error| cannot(&error))?;
-        locked(&self.orders, born.orders)?;
-        locked(&self.cancels, born.cancels)?;
+        let mut orders = self.orders.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+        let mut cancels = self.cancels.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+        orders.replace(born.orders, hello).map_err(|error| cannot(&error))?;
+        cancels.replace(born.cancels, hello).map_err(|error| cannot(&error))?;
+        // Whoever tells of a loss holds one of the two locks: a word that waits here is about the former process.
+        while hears.try_recv().is_ok() {}
+        drop((orders, cancels));
         (self.child, self.ready, self.identity) = (born.child, born.ready, born.identity);
         Ok(())
     }
