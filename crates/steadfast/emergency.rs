@@ -18,6 +18,8 @@ use venue_api::{ActAnswer, RestCodec};
 const TRIES: u32 = 3;
 /// Pause between two tries.
 const PAUSE: Duration = Duration::from_millis(500);
+/// The outcome for an instrument on which nothing of ours rests any more.
+const CANCELLED: &str = "cancelled";
 /// Longest wait for one answer.
 const ANSWER_MAX: Duration = Duration::from_secs(3);
 
@@ -82,6 +84,14 @@ impl Emergency {
     }
 }
 
+impl Emergency {
+    /// Whether the lines of [`Self::cancel_everything`] say that nothing is left.
+    #[must_use]
+    pub fn all_cancelled(lines: &[String]) -> bool {
+        lines.iter().all(|line| line.ends_with(CANCELLED))
+    }
+}
+
 impl Drop for Emergency {
     fn drop(&mut self) {
         let (unused, _) = sync_channel(1);
@@ -127,7 +137,7 @@ async fn cancel_all(venues: &mut [EmergencyVenue], clock: &Arc<dyn Clock>) -> Ve
             for _ in 0..TRIES {
                 match cancel(venue, &http, symbol).await {
                     Ok(()) => {
-                        outcome = "cancelled".to_owned();
+                        outcome = CANCELLED.to_owned();
                         break;
                     }
                     Err(cause) => outcome = cause,

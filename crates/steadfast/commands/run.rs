@@ -2,6 +2,7 @@
 
 use crate::cli::{Global, RunArgs};
 use crate::data_dir::DataDir;
+use crate::emergency::Emergency;
 use crate::report::{Exit, Trouble, causes};
 use crate::term::StopSignal;
 use crate::wiring::{self, End, Start};
@@ -105,6 +106,11 @@ pub fn finish(global: &Global, end: &End) -> Result<(), Trouble> {
                 &format!("stopped; {left} orders still rest at the exchange and are taken up at the next start"),
             );
             Ok(())
+        }
+        End::Died(part, lines) if !Emergency::all_cancelled(lines) => {
+            Err(Trouble::new(Exit::Failure, format!("{part} died, and not everything could be cancelled"))
+                .why(lines.join("\n"))
+                .fix("cancel by hand at the exchange what must not rest; then look at the log and start again"))
         }
         End::Died(part, lines) => Err(Trouble::new(Exit::Failure, format!("{part} died; everything was cancelled"))
             .why(lines.join("\n"))

@@ -1,6 +1,7 @@
 //! A running program: its main loop, its orderly end, and its end after a death in the money path.
 
 use super::{End, Running};
+use crate::emergency::Emergency;
 use crate::shared::Shared;
 use alerts::{Alert, Event};
 use messages::Control;
@@ -8,6 +9,9 @@ use std::time::Duration;
 
 /// Between two looks at what died and what waits.
 const LOOK_EVERY: Duration = Duration::from_millis(250);
+
+/// Orders named one by one when they cannot be cancelled.
+const LISTED_MAX: usize = 20;
 
 impl Running {
     /// Keeps the program going until `wanted` is true or a part of the money path dies. `each` is called about
@@ -84,7 +88,15 @@ impl Running {
     /// A part of the money path has died: cancel through the emergency thread, flush, end.
     pub async fn abandon(mut self, part: &'static str) -> End {
         self.shared.state().stopping = true;
-        let lines = self.emergency.cancel_everything(Duration::from_secs(20));
+        let mut lines = self.emergency.cancel_everything(Duration::from_secs(20));
+        if !Emergency::all_cancelled(&lines) {
+            let state = self.shared.state();
+            let resting = state.portfolio.snapshot(0).open_orders;
+            lines.push(format!("{} orders may still rest:", resting.len()));
+            lines.extend(resting.iter().take(LISTED_MAX).map(|order| {
+                format!("{} {} {} at {} ({})", order.instrument, order.side.as_str(), order.qty, order.price, order.id)
+            }));
+        }
         for line in &lines {
             tracing::error!(line, "emergency");
         }
