@@ -8,6 +8,11 @@ use steadfast::bench::{Extent, measure};
 use steadfast::term;
 
 fn main() -> ExitCode {
+    // The signer process that is measured is this program, started again.
+    #[cfg(target_os = "linux")]
+    if let Some(code) = steadfast::signers::child::dispatch() {
+        return code;
+    }
     let given: Vec<String> = std::env::args().skip(1).collect();
     let asked = |switch: &str| given.iter().any(|argument| argument == switch);
     // `cargo test --benches` runs this too, without `--bench`: then it only has to work.

@@ -13,6 +13,8 @@ mod pieces;
 mod report;
 mod rig;
 mod sampler;
+#[cfg(target_os = "linux")]
+mod signer_process;
 mod thread;
 mod venue;
 
@@ -42,6 +44,9 @@ pub enum BenchError {
     /// The order path halted.
     #[error("the order path halted during the bench: {}", .0.as_str())]
     Halted(HaltReason),
+    /// The signer process could not be started, or refuses the bench's orders.
+    #[error("{0}")]
+    Signer(String),
     /// The order path did not answer for seconds.
     #[error("the order path does not answer")]
     Silent,
@@ -151,6 +156,8 @@ pub fn measure(
     for (name, samples) in HOPS.into_iter().zip(&way.hops) {
         rows.push(report::Measured::new(name, Method::Stamps, samples, Vec::new()));
     }
+    #[cfg(target_os = "linux")]
+    through_the_process(&plan, &mut rows, progress)?;
     for (wait, back_to_back, with_gaps) in MODES {
         progress(back_to_back);
         let seats = Seats { wait, cores: if wait == WaitPolicy::Spin { machine::two_cores() } else { None } };
@@ -169,6 +176,37 @@ pub fn measure(
     controls.absorb(&pieces::control(plan.rounds)?.batches);
     let allocations = count.map(allocations_per_order).transpose()?;
     Ok(BenchReport::new(machine, &controls, clock_reading, &rows, allocations, flood))
+}
+
+/// The signer process beside the inline signer.
+#[cfg(target_os = "linux")]
+fn through_the_process(
+    plan: &Plan,
+    rows: &mut Vec<report::Measured>,
+    progress: &mut dyn FnMut(&str),
+) -> Result<(), BenchError> {
+    use signer_process::{Signed, Way, inline, process};
+    let (tight, gaps) = (plan.back_to_back, plan.with_gaps);
+    let targets = || vec![Wanted::P50Ns(6_000.0), Wanted::P99Ns(15_000.0)];
+    let mut row = |name: &'static str, samples: &Samples, wanted| {
+        rows.push(report::Measured::new(name, Method::Single, samples, wanted));
+    };
+    progress("intent to signed bytes, inline and by the signer process");
+    let Signed { tight: near, gaps: far } = inline(tight, gaps)?;
+    row("intent to signed, inline, back to back", &near, Vec::new());
+    row("intent to signed, inline, 150 us gaps", &far, Vec::new());
+    if machine::two_cores().is_some() {
+        let Signed { tight: near, gaps: far } = process(Way::SpinOnTwo, tight, gaps)?;
+        row("intent to signed, process, spin, back to back", &near, targets());
+        row("intent to signed, process, spin, 150 us gaps", &far, Vec::new());
+    }
+    let Signed { tight: near, gaps: far } = process(Way::BlockOnOne, tight, gaps)?;
+    row("intent to signed, process, block on one core, back to back", &near, targets());
+    row("intent to signed, process, block on one core, 150 us gaps", &far, Vec::new());
+    let Signed { tight: near, gaps: far } = process(Way::BlockAcross, tight, gaps)?;
+    row("intent to signed, process, block, back to back", &near, Vec::new());
+    row("intent to signed, process, block, 150 us gaps", &far, Vec::new());
+    Ok(())
 }
 
 /// Wait modes with the names of their rows: back to back, and with gaps.

@@ -13,6 +13,7 @@ pub(super) enum Wanted {
     P50InC(f64),
     P99InC(f64),
     P50Ns(f64),
+    P99Ns(f64),
 }
 
 /// One kind of operation as it was measured.
@@ -236,6 +237,7 @@ fn row(measured: &Measured, c: f64) -> Row {
         Wanted::P50InC(limit) => Target::new(format!("p50 <= {limit} c"), p50_ns / c, limit),
         Wanted::P99InC(limit) => Target::new(format!("p99 <= {limit} c"), p99_ns / c, limit),
         Wanted::P50Ns(limit) => Target::new(format!("p50 <= {limit} ns"), p50_ns, limit),
+        Wanted::P99Ns(limit) => Target::new(format!("p99 <= {limit} ns"), p99_ns, limit),
     });
     Row {
         name: measured.name,
