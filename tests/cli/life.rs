@@ -95,6 +95,25 @@ fn halt_survives_a_restart_until_it_is_lifted() {
 }
 
 #[test]
+fn commands_reach_the_daemon_over_its_socket_and_over_its_address() {
+    let sim = Sim::start(&[]);
+    let home = Home::new(Some(&sim));
+    assert_eq!(home.run(&ADD).code, Some(0));
+    let daemon = home.daemon();
+    home.wait_for("it is up", |_| true);
+    let address = format!("http://127.0.0.1:{}", home.port);
+    home.edit("config/conf.d/local.toml", &format!(":{}", home.port), &format!(":{}", free_port()));
+    assert_eq!(home.run(&["status", "--json"]).code, Some(0), "nothing listens at the address of the settings");
+    let said = home.run(&["pause", "--reason", "over the socket"]);
+    assert_eq!(said.code, Some(0), "{}", said.err);
+    assert_eq!(home.run(&["status", "--endpoint", &address]).code, Some(0));
+    std::fs::remove_file(home.path("data/control.sock")).expect("the socket is removed");
+    assert_eq!(home.run(&["status"]).code, Some(4), "no socket, no address");
+    daemon.signal(Signal::INT);
+    assert_eq!(daemon.end().0, Some(0));
+}
+
+#[test]
 fn second_signal_ends_at_once_with_its_own_code() {
     let sim = Sim::start(&[]);
     let home = Home::new(Some(&sim));

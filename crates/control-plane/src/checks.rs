@@ -69,6 +69,16 @@ impl Hosts {
     }
 }
 
+/// Over the Unix socket only the daemon's own user, and root, are heard, whatever the modes of its directories say.
+pub(crate) fn check_user(peer: Option<u32>, own: u32) -> Result<(), Problem> {
+    if peer.is_some_and(|user| user == own || user == 0) {
+        Ok(())
+    } else {
+        telemetry::auth_failures_total("socket_user").increment(1);
+        Err(Problem::new(403, "wrong_user", "forbidden", "this socket answers only to the daemon's own user"))
+    }
+}
+
 /// The head of a request is not too large.
 pub(crate) fn check_head(uri: &Uri, headers: &HeaderMap) -> Result<(), Problem> {
     let target = uri.path_and_query().map_or(0, |target| target.as_str().len());
@@ -209,6 +219,15 @@ mod tests {
         let good = [("host", "localhost:7447")];
         assert_eq!(host_status(&hosts, "http://evil.test/metrics", &good, Way::Tcp), 421);
         assert_eq!(host_status(&hosts, "http://localhost:7447/metrics", &good, Way::Tcp), 200);
+    }
+
+    #[test]
+    fn other_users_are_not_heard_over_the_socket() {
+        assert!(check_user(Some(1_000), 1_000).is_ok());
+        assert!(check_user(Some(0), 1_000).is_ok());
+        assert_eq!(check_user(Some(1_001), 1_000).unwrap_err().status, 403);
+        assert_eq!(check_user(Some(1_000), 0).unwrap_err().code, "wrong_user");
+        assert_eq!(check_user(None, 1_000).unwrap_err().status, 403, "a system that does not say");
     }
 
     #[test]

@@ -59,7 +59,13 @@ async fn reply(
     shared: &Shared,
     found: Found,
 ) -> Result<HttpResponse, Problem> {
-    let way = if request.conn_data::<OverSocket>().is_some() { Way::Socket } else { Way::Tcp };
+    let way = match request.conn_data::<OverSocket>() {
+        Some(OverSocket { user }) => {
+            checks::check_user(*user, rustix::process::geteuid().as_raw())?;
+            Way::Socket
+        }
+        None => Way::Tcp,
+    };
     let (uri, headers) = (request.uri(), request.headers());
     shared.hosts.check(uri, headers, way)?;
     checks::check_head(uri, headers)?;

@@ -96,7 +96,10 @@ pub(crate) struct Shared {
 }
 
 /// Marks connections that came over the Unix socket.
-pub(crate) struct OverSocket;
+pub(crate) struct OverSocket {
+    /// The user of the process at the other end, as the system says; none: it does not say.
+    pub(crate) user: Option<u32>,
+}
 
 /// The bucket of wrong tokens, on the program's clock.
 pub(crate) type Bucket = RateLimiter<NotKeyed, InMemoryState, BucketClock, NoOpMiddleware<BucketInstant>>;
@@ -243,8 +246,8 @@ fn build(
         .shutdown_timeout(STOP_PATIENCE_SECONDS)
         .disable_signals()
         .on_connect(|connection, data| {
-            if connection.is::<tokio::net::UnixStream>() {
-                data.insert(OverSocket);
+            if let Some(socket) = connection.downcast_ref::<tokio::net::UnixStream>() {
+                data.insert(OverSocket { user: socket.peer_cred().ok().map(|peer| peer.uid()) });
             }
         })
         .listen(listener)?;

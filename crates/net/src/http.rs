@@ -8,6 +8,7 @@ use domain::{Clock, MonoNanos};
 use reqwest::header::{HeaderMap, HeaderName, HeaderValue};
 use std::error::Error as _;
 use std::future::Future;
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -55,6 +56,8 @@ pub struct HttpConfig {
     pub answer_bytes_max: usize,
     /// Lower-case names of the answer's headers that are kept, such as rate limits.
     pub kept_headers: &'static [&'static str],
+    /// A Unix socket to which every connection goes, whatever the address says; none: TCP.
+    pub socket: Option<PathBuf>,
 }
 
 impl Default for HttpConfig {
@@ -66,6 +69,7 @@ impl Default for HttpConfig {
             idle_connections: 1,
             answer_bytes_max: 4 * 1024 * 1024,
             kept_headers: &["date", "retry-after"],
+            socket: None,
         }
     }
 }
@@ -172,7 +176,7 @@ impl HttpClient {
     /// # Errors
     /// [`HttpSetupError`]; the program cannot work without one.
     pub fn new(config: HttpConfig, clock: Arc<dyn Clock>) -> Result<Self, HttpSetupError> {
-        let client = reqwest::Client::builder()
+        let mut builder = reqwest::Client::builder()
             .tls_backend_preconfigured(tls::client_config().map_err(HttpSetupError::Tls)?)
             .redirect(reqwest::redirect::Policy::none())
             .retry(reqwest::retry::never())
@@ -180,9 +184,11 @@ impl HttpClient {
             .referer(false)
             .tcp_nodelay(true)
             .connect_timeout(config.connect_patience)
-            .pool_max_idle_per_host(config.idle_connections.max(1))
-            .build()
-            .map_err(HttpSetupError::Client)?;
+            .pool_max_idle_per_host(config.idle_connections.max(1));
+        if let Some(path) = &config.socket {
+            builder = builder.unix_socket(path.clone());
+        }
+        let client = builder.build().map_err(HttpSetupError::Client)?;
         Ok(Self { client, config, clock })
     }
 

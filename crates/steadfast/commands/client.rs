@@ -1,6 +1,6 @@
 //! The commands that speak to the running daemon over its control interface.
 //!
-//! Invariants: plain text goes to literal loopback addresses only and no redirect is followed, so the token reaches
+//! Invariants: plain text goes to the daemon's private socket or to literal loopback addresses only and no redirect is followed, so the token reaches
 //! nobody else; what the daemon sends is cleaned of control characters before it reaches the terminal; `halt` works
 //! without a daemon.
 
@@ -17,6 +17,7 @@ use risk_guard::{HaltFlag, HaltRecord};
 use std::fmt::Write as _;
 use std::fs::{OpenOptions, TryLockError};
 use std::io::{ErrorKind, IsTerminal as _};
+use std::os::unix::net::UnixStream;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
@@ -37,10 +38,19 @@ const CLEAR: &str = "\x1b[H\x1b[2J";
 pub struct Target {
     /// Its address, such as `http://127.0.0.1:7447`.
     pub endpoint: String,
+    /// Its Unix socket, used instead of the address while somebody listens there.
+    pub socket: Option<PathBuf>,
     /// The file that holds its token.
     pub token: PathBuf,
     /// Its data directory.
     pub data_dir: PathBuf,
+}
+
+impl Target {
+    /// The socket, if somebody listens on it: one that a killed daemon left does not keep a person from the address.
+    fn listening_socket(&self) -> Option<PathBuf> {
+        self.socket.clone().filter(|path| UnixStream::connect(path).is_ok())
+    }
 }
 
 /// `steadfast status`
@@ -185,6 +195,7 @@ const fn said(trading: TradingState) -> &'static str {
 /// One connection to the daemon.
 struct Client {
     endpoint: String,
+    over_socket: bool,
     authorization: Option<zeroize::Zeroizing<String>>,
     http: HttpClient,
     runtime: tokio::runtime::Runtime,
@@ -211,10 +222,14 @@ impl Client {
             idle_connections: 1,
             answer_bytes_max: ANSWER_BYTES_MAX,
             kept_headers: &[],
+            socket: target.listening_socket(),
         };
+        let over_socket = config.socket.is_some();
         let http = HttpClient::new(config, Arc::new(SystemClock)).map_err(|error| cannot(causes(&error)))?;
         let authorization = token.map(|token| zeroize::Zeroizing::new(format!("Bearer {}", token.expose())));
-        Ok(Self { endpoint: target.endpoint.trim_end_matches('/').to_owned(), authorization, http, runtime })
+        // Over the socket the name is `localhost` (see `ask`) and the port is nobody's.
+        let endpoint = if over_socket { "http://127.0.0.1" } else { target.endpoint.trim_end_matches('/') };
+        Ok(Self { endpoint: endpoint.to_owned(), over_socket, authorization, http, runtime })
     }
 
     fn get<T: serde::de::DeserializeOwned>(&self, path: &str) -> Result<T, Trouble> {
@@ -228,6 +243,9 @@ impl Client {
     fn ask<T: serde::de::DeserializeOwned>(&self, method: HttpMethod, path: &str, body: String) -> Result<T, Trouble> {
         let url = format!("{}{path}", self.endpoint);
         let mut headers = vec![("accept", "application/json")];
+        if self.over_socket {
+            headers.push(("host", "localhost"));
+        }
         if let Some(authorization) = &self.authorization {
             headers.push(("authorization", authorization.as_str()));
         }
@@ -532,7 +550,7 @@ mod tests {
         if with_token {
             token::create_or_read(&token).unwrap();
         }
-        Target { endpoint, token, data_dir: directory.path().to_owned() }
+        Target { endpoint, socket: None, token, data_dir: directory.path().to_owned() }
     }
 
     fn why(reason: &str) -> ReasonArgs {

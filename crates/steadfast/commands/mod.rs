@@ -51,5 +51,11 @@ fn target(global: &Global) -> Target {
         (None, None) => settings.token_file(),
     };
     let endpoint = global.endpoint.clone().unwrap_or_else(|| format!("http://{}", settings.control.listen));
-    Target { endpoint, token, data_dir: PathBuf::from(&data_dir) }
+    // Whoever names an address means that one.
+    let socket = match (&global.endpoint, &global.data_dir) {
+        (Some(_), _) => None,
+        (None, Some(dir)) => Some(dir.join("control.sock")),
+        (None, None) => Some(settings.control_socket()),
+    };
+    Target { endpoint, socket, token, data_dir: PathBuf::from(&data_dir) }
 }
