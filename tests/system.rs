@@ -191,13 +191,34 @@ fn status_and_scrape_show_every_actor_that_runs() {
     let mut daemon = home.run(None);
     daemon.ready();
     let (address, token) = daemon.control();
-    let (_, page) = http::bearer(&address, &token, "/metrics");
+    // Gauges are published once a second.
+    let page = until("the gauges", || {
+        let (_, page) = http::bearer(&address, &token, "/metrics");
+        page.contains("steadfast_equity_quote{").then_some(page)
+    });
     let status = daemon.api("/api/v1/status");
-    for name in ["market-feed", "strategy", "key-manager", "order-path", "order-signer", "order-gateway", "journal"] {
+    for name in [
+        "market-feed",
+        "strategy",
+        "risk-guard",
+        "key-manager",
+        "order-path",
+        "order-signer",
+        "order-gateway",
+        "journal",
+        "portfolio",
+    ] {
         let gauge = format!("steadfast_actor_up{{actor=\"{name}\"}} 1");
         assert!(page.contains(&gauge), "{name} is not up in the scrape");
         let shown = status["actors"].as_array().unwrap().iter().find(|actor| actor["name"] == name);
-        assert!(shown.is_some_and(|actor| actor["up"] == true), "{name}: {shown:?}");
+        let shown = shown.unwrap_or_else(|| panic!("{name} is not shown"));
+        assert_eq!(shown["up"], true, "{name}");
+        // Two are called within the order path's turn and have no mailbox.
+        let has_mailbox = !["risk-guard", "order-signer"].contains(&name);
+        assert_eq!(shown["mailbox_capacity"].as_u64().unwrap() > 0, has_mailbox, "{name}");
     }
-    drop(daemon);
+    assert!(page.contains("steadfast_equity_quote{account=\"lab\",quote=\"USDT\"}"), "{page}");
+    assert!(page.contains("steadfast_key_status{account=\"lab\",status=\"active\"} 1"));
+    let equity = status["equity"].as_str().unwrap();
+    assert!(equity.split('.').nth(1).is_none_or(|digits| digits.len() <= 4), "{equity}");
 }

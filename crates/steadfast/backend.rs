@@ -16,6 +16,10 @@ use std::time::Duration;
 
 /// Longest wait until an act is in force.
 const ACT_MAX: Duration = Duration::from_secs(5);
+/// Digits of equity, profit and fees behind the point.
+const MONEY_DECIMALS: u32 = 4;
+/// Digits of an average price behind the point.
+const PRICE_DECIMALS: u32 = 8;
 /// Fills shown at the most.
 const FILLS_MAX: usize = 1_000;
 
@@ -32,6 +36,11 @@ fn time(at: UnixNanos) -> Timestamp {
         .ok()
         .and_then(|ms| Timestamp::from_millisecond(ms).ok())
         .unwrap_or(Timestamp::UNIX_EPOCH)
+}
+
+/// An amount in quote as people read it: no more digits than a small coin's order needs.
+fn money(amount: Decimal) -> Decimal {
+    amount.round_dp(MONEY_DECIMALS)
 }
 
 /// A note cut to fit.
@@ -182,12 +191,15 @@ impl Backend for Desk {
         let actors = state
             .actors
             .iter()
-            .map(|(name, (up, restarts))| ActorView {
-                name: (*name).to_owned(),
-                up: *up,
-                restarts: *restarts,
-                mailbox_depth: 0,
-                mailbox_capacity: 0,
+            .map(|(name, (up, restarts))| {
+                let (depth, capacity) = state.mailboxes.get(name).copied().unwrap_or_default();
+                ActorView {
+                    name: (*name).to_owned(),
+                    up: *up,
+                    restarts: *restarts,
+                    mailbox_depth: u64::try_from(depth).unwrap_or(u64::MAX),
+                    mailbox_capacity: u64::try_from(capacity).unwrap_or(u64::MAX),
+                }
             })
             .collect();
         Status {
@@ -204,9 +216,9 @@ impl Backend for Desk {
             }),
             not_ready,
             quote: shared.names.quote.clone(),
-            equity: snapshot.equity.0,
-            day_pnl: day,
-            fees: snapshot.fees.0,
+            equity: shared.equity(&state).map(money),
+            day_pnl: money(day),
+            fees: money(snapshot.fees.0),
             open_orders: u64::try_from(snapshot.open_orders.len()).unwrap_or(u64::MAX),
             unknown_orders: snapshot.unknown,
             strategies,
@@ -246,16 +258,16 @@ impl Backend for Desk {
             .positions
             .iter()
             .map(|position| {
-                let held = position.qty.0;
+                let (held, price) = (position.qty.0, |price: Decimal| price.round_dp(PRICE_DECIMALS));
                 PositionView {
                     venue: venue.clone(),
                     instrument: position.instrument.clone(),
                     strategy: position.strategy.clone(),
                     quantity: held,
-                    entry: position.cost.0.checked_div(held),
-                    mark: position.value.and_then(|value| value.0.checked_div(held)),
-                    unrealised: position.unrealised.map(|pnl| pnl.0),
-                    realised: position.realised.0,
+                    entry: position.cost.0.checked_div(held).map(price),
+                    mark: position.value.and_then(|value| value.0.checked_div(held)).map(price),
+                    unrealised: position.unrealised.map(|pnl| money(pnl.0)),
+                    realised: money(position.realised.0),
                 }
             })
             .collect()

@@ -195,7 +195,7 @@ fn publish(record: &KeyRecord, key: &KeyOf) {
     let account = record.account.as_str();
     for state in KeyState::ALL {
         let is = if state == record.state { 1.0 } else { 0.0 };
-        telemetry::key_status(account, state.as_str()).set(is);
+        telemetry::key_status(account, state.label()).set(is);
     }
     let dates = key.dates(record);
     let seconds = |at: UnixNanos| (at.0 / 1_000_000_000) as f64;

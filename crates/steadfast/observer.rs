@@ -8,7 +8,7 @@ use crossbeam_channel::{Receiver, TryRecvError};
 use domain::{ClientOrderId, InstrumentId, MonoNanos, OrderState, StrategyTag, UnixNanos, VenueId};
 use keeper::Outlet;
 use messages::{EventBody, HaltReason, OrderEvent, RefuseReason, TradingState};
-use order_path::Urgent;
+use order_path::{EventRing, Urgent};
 use portfolio::PortfolioMetrics;
 use rust_decimal::prelude::ToPrimitive as _;
 use std::collections::{BTreeMap, BTreeSet};
@@ -89,8 +89,6 @@ pub struct Observer {
     pub urgent: hot_actor::Lane<Urgent>,
     /// Messages to people.
     pub alerts: Option<Alerts>,
-    /// The account's name in the metrics.
-    pub account: String,
     /// The data directory, for the space that is left.
     pub data_dir: PathBuf,
 }
@@ -114,7 +112,7 @@ impl Observer {
     pub fn start(self) -> std::io::Result<ObserverHandle> {
         let stop = Arc::new(AtomicBool::new(false));
         let asked = Arc::clone(&stop);
-        let gauges = PortfolioMetrics::new(&self.account, &self.shared.names.quote);
+        let gauges = PortfolioMetrics::new(self.shared.names.account(), &self.shared.names.quote);
         let running = Running {
             last_publish: self.shared.clock.mono(),
             parts: self,
@@ -179,6 +177,7 @@ impl Running {
             }
             EventBody::Reconciled { venue, .. } => {
                 state.reconciled.insert(*venue, true);
+                state.compared.insert(*venue);
             }
             _ => {}
         }
@@ -191,8 +190,7 @@ impl Running {
             EventBody::Placed { order, caused, decided, checked, signed, .. } => {
                 let Some(instrument) = names.instrument(order.instrument) else { return };
                 let (venue, strategy) = (names.venue(instrument.venue), names.strategy(order.strategy));
-                telemetry::orders_submitted_total(venue, &self.parts.account, strategy, order.side.as_str(), "limit")
-                    .increment(1);
+                telemetry::orders_submitted_total(venue, venue, strategy, order.side.as_str(), "limit").increment(1);
                 self.hop(Stretch::FrameSignal, *caused, *decided);
                 self.hop(Stretch::SignalRisk, *decided, *checked);
                 self.hop(Stretch::RiskSign, *checked, *signed);
@@ -204,7 +202,7 @@ impl Running {
                 let Some(instrument) = names.instrument(order.instrument) else { return };
                 let (venue, strategy) = (names.venue(instrument.venue), names.strategy(order.strategy));
                 if order.state == OrderState::Sent && *from == OrderState::Signed {
-                    self.sent(order.id, *at);
+                    self.sent(order.id, venue, *at);
                 }
                 if matches!(from, OrderState::Signed | OrderState::Sent)
                     && matches!(order.state, OrderState::Acked | OrderState::PartlyFilled | OrderState::Filled)
@@ -273,23 +271,19 @@ impl Running {
             Stretch::SignalRisk => Hop::SignalRisk,
             Stretch::RiskSign => Hop::RiskSign,
             Stretch::AckFill => Hop::AckFill,
-            Stretch::TickToWire => {
-                let venue = self.parts.shared.names.venues.first().map_or("unknown", String::as_str);
-                telemetry::order_tick_to_wire_duration_seconds(venue).record(passed.as_secs_f64());
-                return;
-            }
-            // The gateway publishes the two stretches that it measures itself.
-            Stretch::FrameSignal | Stretch::SignSend | Stretch::SendAck => return,
+            // The gateway publishes the two stretches that it measures itself; the last has a metric of its own.
+            Stretch::FrameSignal | Stretch::SignSend | Stretch::SendAck | Stretch::TickToWire => return,
         };
         telemetry::order_hop_duration_seconds(hop).record(passed.as_secs_f64());
     }
 
-    fn sent(&mut self, id: ClientOrderId, at: MonoNanos) {
+    fn sent(&mut self, id: ClientOrderId, venue: &str, at: MonoNanos) {
         let Some(times) = self.times.get_mut(&id) else { return };
         times.sent = Some(at);
         let Times { caused, signed, .. } = *times;
         self.hop(Stretch::SignSend, signed, at);
         self.hop(Stretch::TickToWire, caused, at);
+        telemetry::order_tick_to_wire_duration_seconds(venue).record(at.since(caused).as_secs_f64());
     }
 
     fn acked(&mut self, id: ClientOrderId, at: MonoNanos, unix: UnixNanos) {
@@ -310,7 +304,14 @@ impl Running {
 
     fn tell_people(&self, event: &OrderEvent) {
         let Some(alerts) = &self.parts.alerts else { return };
-        let account = self.parts.account.clone();
+        let names = &self.parts.shared.names;
+        let account = match &event.body {
+            EventBody::Order { order, .. } => {
+                names.instrument(order.instrument).map_or(names.account(), |instrument| names.venue(instrument.venue))
+            }
+            EventBody::Difference { venue, .. } => names.venue(*venue),
+            _ => names.account(),
+        };
         let alert = match &event.body {
             EventBody::Trading { state: TradingState::Halted, halt, note } => {
                 let why = halt.map_or("halted", HaltReason::explain);
@@ -405,11 +406,13 @@ impl Running {
         for (instrument, top) in tops {
             state.portfolio.mark(instrument, top);
         }
-        let (equity, _) = state.portfolio.equity();
-        let time_ms = shared.clock.unix().as_millis();
-        state.note_equity(time_ms, equity.0);
-        let venue = shared.names.venues.first().map_or("unknown", String::as_str);
-        self.gauges.publish(&state.portfolio, venue);
+        state.mailboxes.insert("portfolio", (self.parts.events.len(), EventRing::ROOM));
+        let equity = shared.equity(&state);
+        if let Some(equity) = equity {
+            state.note_equity(shared.clock.unix().as_millis(), equity);
+        }
+        let venues: Vec<_> = shared.names.own.iter().map(|id| (*id, shared.names.venue(*id))).collect();
+        self.gauges.publish(&state.portfolio, &venues, equity.is_some());
         for (venue, (offset_ns, uncertainty_ns, _)) in &state.clocks {
             let name = shared.names.venue(*venue);
             #[expect(clippy::cast_precision_loss, reason = "a gauge; microseconds are enough")]

@@ -7,7 +7,7 @@ use market_feed::TopBoard;
 use messages::{BookStatus, EventBody, HaltReason, NotReadyReason, Note, OrderEvent, TradingState};
 use portfolio::Portfolio;
 use rust_decimal::Decimal;
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 /// Orders kept for the list, ended ones included.
@@ -18,8 +18,10 @@ pub const EQUITY_MAX: usize = 3_600;
 /// Names of numbers, fixed for a run.
 #[derive(Debug, Clone)]
 pub struct Names {
-    /// Venue accounts.
+    /// Venue accounts, those included that the settings no longer name.
     pub venues: Vec<String>,
+    /// The venue accounts of this run.
+    pub own: Vec<VenueId>,
     /// Instruments, with the rules in force at the start.
     pub instruments: Vec<Instrument>,
     /// Strategies.
@@ -33,6 +35,17 @@ impl Names {
     #[must_use]
     pub fn venue(&self, id: VenueId) -> &str {
         self.venues.get(id.index()).map_or("unknown", String::as_str)
+    }
+
+    /// The name in metrics and messages for what is about all accounts of this run together: the account's own name
+    /// when it is the only one.
+    #[must_use]
+    pub fn account(&self) -> &str {
+        match self.own.as_slice() {
+            [] => "none",
+            [only] => self.venue(*only),
+            _ => "all",
+        }
     }
 
     /// An instrument.
@@ -200,6 +213,8 @@ pub struct State {
     pub trading_seq: u64,
     /// Venues compared with our books since their stream came up.
     pub reconciled: BTreeMap<VenueId, bool>,
+    /// Venues compared with our books at least once: balances are known.
+    pub compared: BTreeSet<VenueId>,
     /// Private streams.
     pub streams: BTreeMap<VenueId, bool>,
     /// Public streams.
@@ -224,8 +239,10 @@ pub struct State {
     pub refused: u64,
     /// Orders that were ever of unknown outcome.
     pub unknown_seen: u64,
-    /// Mailboxes: name, up, restarts.
+    /// Actors: name, up, restarts.
     pub actors: BTreeMap<&'static str, (bool, u64)>,
+    /// Their mailboxes: messages that wait, and the most that may.
+    pub mailboxes: BTreeMap<&'static str, (usize, usize)>,
     /// Parts that died and were not to be rebuilt.
     pub dead: Vec<&'static str>,
 }
@@ -266,6 +283,7 @@ impl Shared {
             since: clock.unix(),
             trading_seq: 0,
             reconciled: BTreeMap::new(),
+            compared: BTreeSet::new(),
             streams: BTreeMap::new(),
             feeds: BTreeMap::new(),
             clocks: BTreeMap::new(),
@@ -279,6 +297,7 @@ impl Shared {
             refused: 0,
             unknown_seen: 0,
             actors: BTreeMap::new(),
+            mailboxes: BTreeMap::new(),
             dead: Vec::new(),
         };
         Self { names, mode, started: clock.mono(), clock, board, addresses, state: Mutex::new(state) }
@@ -289,14 +308,20 @@ impl Shared {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    /// What all accounts are worth, in quote; `None` before each has been compared with its venue.
+    #[must_use]
+    pub fn equity(&self, state: &State) -> Option<Decimal> {
+        let known = !self.names.own.is_empty() && self.names.own.iter().all(|venue| state.compared.contains(venue));
+        known.then(|| state.portfolio.equity().0.0)
+    }
+
     /// Why no orders may be sent now.
     #[must_use]
     pub fn not_ready(&self) -> Vec<NotReadyReason> {
         const CLOCK_UNCERTAINTY_NS_MAX: u64 = 500_000_000;
         let state = self.state();
-        let venues = (0..self.names.venues.len()).filter_map(|index| u8::try_from(index).ok().map(VenueId));
         let mut reasons = Vec::new();
-        for venue in venues {
+        for venue in self.names.own.iter().copied() {
             let active = state.keys.iter().any(|key| key.venue == venue && key.status == "Active");
             let clock =
                 state.clocks.get(&venue).is_some_and(|(_, uncertainty, _)| *uncertainty <= CLOCK_UNCERTAINTY_NS_MAX);
@@ -355,5 +380,48 @@ impl State {
             self.equity.extend(kept);
         }
         self.equity.push_back((time_ms, equity));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use clock::SystemClock;
+
+    fn shared(own: &[u8]) -> Shared {
+        let names = Names {
+            venues: vec!["former".to_owned(), "main".to_owned(), "second".to_owned()],
+            own: own.iter().map(|id| VenueId(*id)).collect(),
+            instruments: Vec::new(),
+            strategies: Vec::new(),
+            quote: "USDT".to_owned(),
+        };
+        let portfolio = Portfolio::new(&[], &[]);
+        Shared::new(names, "sim", TopBoard::default(), Arc::new(SystemClock), BTreeMap::new(), portfolio)
+    }
+
+    #[test]
+    fn equity_is_unknown_until_every_account_was_compared_once() {
+        let shared = shared(&[1, 2]);
+        let mut state = shared.state();
+        assert_eq!(shared.equity(&state), None);
+        state.compared.insert(VenueId(1));
+        assert_eq!(shared.equity(&state), None);
+        state.compared.insert(VenueId(2));
+        assert_eq!(shared.equity(&state), Some(Decimal::ZERO));
+        state.reconciled.insert(VenueId(2), false);
+        assert!(shared.equity(&state).is_some(), "a stream that is down for a moment does not make it unknown");
+    }
+
+    #[test]
+    fn what_is_about_several_accounts_carries_no_single_name() {
+        assert_eq!(shared(&[1]).names.account(), "main");
+        assert_eq!(shared(&[1, 2]).names.account(), "all");
+    }
+
+    #[test]
+    fn account_that_the_settings_no_longer_name_keeps_nobody_from_being_ready() {
+        let shared = shared(&[]);
+        assert_eq!(shared.not_ready(), []);
     }
 }

@@ -4,7 +4,7 @@
 use crate::report::{Exit, Trouble, causes};
 use actix_rt::Arbiter;
 use domain::{Clock, VenueId};
-use hot_actor::{Death, HotConfig, HotHandle, Lanes, OutboxReceiver, Wake, mailbox, outbox};
+use hot_actor::{Death, HotConfig, HotHandle, Lanes, OutboxMeter, OutboxReceiver, Wake, mailbox, outbox};
 use messages::{Control, KeyDuty, QueryAnswer, QueryId, SignIntent, SignRefusal, VenueError, VenueReport};
 use order_gateway::{Doorbell, Gateway, GatewayHandle, LinkConfig, Outlets, Recorder};
 use order_path::{Core, EventRing, OrderPath, SignerSeat, Tally, Urgent, Wires};
@@ -110,6 +110,7 @@ pub struct Station {
     lanes: Lanes<OrderPath>,
     path: HotHandle<OrderPath>,
     gateway: GatewayHandle,
+    outbox: OutboxMeter<Outbound>,
     arbiter: Arbiter,
 }
 
@@ -121,6 +122,7 @@ impl Station {
     pub fn start(parts: Parts) -> Result<Self, Trouble> {
         let bell = Doorbell::new();
         let (sender, receiver) = outbox::<Outbound>(OUTBOX_MAX, bell.wake());
+        let meter = sender.meter();
         let (lanes, inbox) = mailbox::<OrderPath>(parts.config);
         let path = OrderPath::new(
             parts.core,
@@ -149,13 +151,22 @@ impl Station {
         let outlets = outlets(&lanes, &parts.ears);
         let arbiter = Arbiter::new();
         let gateway = start_gateway(&arbiter, parts.links, receiver, bell, parts.recorder, outlets, parts.clock)?;
-        Ok(Self { lanes, path, gateway, arbiter })
+        Ok(Self { lanes, path, gateway, outbox: meter, arbiter })
     }
 
     /// The order path's lanes.
     #[must_use]
     pub const fn lanes(&self) -> &Lanes<OrderPath> {
         &self.lanes
+    }
+
+    /// What waits at the order path and at the gateway, and what may: by the actor's name.
+    #[must_use]
+    pub fn readings(&self) -> [(&'static str, (usize, usize)); 2] {
+        let Lanes { urgent, messages, .. } = &self.lanes;
+        let depth = urgent.depth().saturating_add(messages.depth());
+        let room = urgent.room().saturating_add(messages.room());
+        [("order-path", (depth, room)), ("order-gateway", self.outbox.reading())]
     }
 
     /// Tells the order path something, waiting while its lane is full. `false`: it has ended.

@@ -140,6 +140,7 @@ pub async fn start(start: Start) -> Result<Running, Trouble> {
     let identity = start.signers.identity();
     let names = Names {
         venues: registry.venues().to_vec(),
+        own: venues.iter().map(|(id, _)| *id).collect(),
         instruments: listed.instruments.clone(),
         strategies: (1..).map(StrategyTag).zip(registry.strategies().iter().cloned()).collect(),
         quote: listed.instruments.first().map_or_else(|| "USDT".to_owned(), |instrument| instrument.quote.to_string()),
@@ -148,7 +149,7 @@ pub async fn start(start: Start) -> Result<Running, Trouble> {
     let halted = halt_flag
         .load()
         .map_err(|error| Trouble::new(Exit::Failure, "the halt flag cannot be read").why(causes(&error)))?;
-    let setup = setup(&plan, &registry, &venues, &tags, &listed, identity, halted.as_ref());
+    let setup = setup(&plan, &registry, &venues, &tags, &listed, identity, halted.as_ref(), names.account());
     let mut core = Core::new(setup, Now { mono: clock.mono(), unix: clock.unix() });
     let mut portfolio = Portfolio::new(&listed.instruments, &names.strategies);
     let mut orders = OrderList::default();
@@ -217,7 +218,7 @@ pub async fn start(start: Start) -> Result<Running, Trouble> {
             ..HotConfig::default()
         },
         send_by: plan.send_by,
-        on_tally: tally(&venues),
+        on_tally: tally(shared.names.account()),
         ears: ears(&keys, &died_sender, &shared),
         clock: Arc::clone(&clock),
     })?;
@@ -242,7 +243,6 @@ pub async fn start(start: Start) -> Result<Running, Trouble> {
         seats: strategy_seats,
         urgent: urgent.clone(),
         alerts: start.alerts.clone(),
-        account: plan.venues.first().map_or_else(|| "none".to_owned(), |venue| venue.name.clone()),
         data_dir: start.dir.root().to_path_buf(),
     }
     .start()
@@ -364,6 +364,7 @@ fn instruments(
     Listed { instruments, by_venue }
 }
 
+#[expect(clippy::too_many_arguments, reason = "what the order path is made of, each used once")]
 fn setup(
     plan: &Plan,
     registry: &Registry,
@@ -372,6 +373,7 @@ fn setup(
     listed: &Listed,
     identity: Identity,
     halted: Option<&HaltRecord>,
+    account: &str,
 ) -> Setup {
     let rates = |index: usize| {
         venues
@@ -397,7 +399,7 @@ fn setup(
             .collect(),
         instruments: listed.instruments.clone(),
         strategies,
-        account: plan.venues.first().map_or_else(|| "none".to_owned(), |venue| venue.name.clone()),
+        account: account.to_owned(),
         limits: plan.limits.clone(),
         index_delay: plan.index_delay,
         cancel_on_disconnect_after: plan.cancel_on_disconnect_after,
@@ -447,10 +449,9 @@ fn links(venues: &[(VenueId, VenuePlan)], listed: &Listed) -> Vec<LinkConfig> {
         .collect()
 }
 
-fn tally(venues: &[(VenueId, VenuePlan)]) -> Box<dyn FnMut(order_path::Tally) + Send> {
-    let account = venues.first().map_or_else(|| "none".to_owned(), |(_, venue)| venue.name.clone());
-    let signed = telemetry::signer_requests_total(&account, "signed");
-    let refused = telemetry::signer_requests_total(&account, "refused");
+fn tally(account: &str) -> Box<dyn FnMut(order_path::Tally) + Send> {
+    let signed = telemetry::signer_requests_total(account, "signed");
+    let refused = telemetry::signer_requests_total(account, "refused");
     Box::new(move |tally| {
         signed.absolute(tally.signed);
         refused.absolute(tally.sign_refused);

@@ -36,9 +36,9 @@ pub struct Status {
     pub not_ready: Vec<NotReadyView>,
     /// The currency of equity, profit and fees.
     pub quote: String,
-    /// What the account is worth, in quote currency.
-    #[serde(with = "rust_decimal::serde::str")]
-    pub equity: Decimal,
+    /// What the accounts are worth, in quote currency; none: not known before they were first compared with the venues.
+    #[serde(with = "rust_decimal::serde::str_option")]
+    pub equity: Option<Decimal>,
     /// Net profit and loss since the start of the UTC day, in quote currency.
     #[serde(with = "rust_decimal::serde::str")]
     pub day_pnl: Decimal,
@@ -135,7 +135,7 @@ pub struct KeyView {
     pub alias: String,
     /// The venue it belongs to.
     pub venue: String,
-    /// Its place in the life cycle, such as `active`.
+    /// Its place in the life cycle, such as `Active`.
     pub status: String,
     /// What it may do at the venue.
     pub permissions: Vec<String>,

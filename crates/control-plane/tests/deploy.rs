@@ -59,6 +59,16 @@ fn every_alert_has_severity_summary_description_and_a_page_in_the_runbook() {
 }
 
 #[test]
+fn states_of_keys_in_the_rules_are_words_of_the_metric() {
+    let rules = shipped("deploy/alerts.yml");
+    let (_, rest) = rules.split_once("steadfast_key_status{status=~\"").unwrap();
+    let (states, _) = rest.split_once('"').unwrap();
+    for state in states.split('|') {
+        assert!(messages::KeyState::ALL.iter().any(|known| known.label() == state), "{state} is never exported");
+    }
+}
+
+#[test]
 fn what_stops_trading_has_an_alert() {
     let rules = shipped("deploy/alerts.yml");
     for metric in

@@ -18,6 +18,6 @@ mod thread;
 
 pub use actor::{HotActor, HotConfig, WaitPolicy};
 pub use lane::{Lane, PostError};
-pub use outbox::{OutboxReceiver, OutboxSender, Wake, outbox};
+pub use outbox::{OutboxMeter, OutboxReceiver, OutboxSender, Wake, outbox};
 pub use slot::{BookBusy, SlotReader, SlotWords, SlotWriter, slot};
 pub use thread::{Death, HotExit, HotHandle, HotMailbox, Lanes, SpawnError, mailbox};

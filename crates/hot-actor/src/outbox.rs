@@ -39,7 +39,26 @@ pub fn outbox<T>(capacity: usize, wake: Wake) -> (OutboxSender<T>, OutboxReceive
     (OutboxSender { shared: Arc::clone(&shared), wake }, OutboxReceiver { shared })
 }
 
+/// Reads an outbox's fill level from elsewhere, without holding either end.
+pub struct OutboxMeter<T> {
+    shared: Arc<Shared<T>>,
+}
+
+impl<T> OutboxMeter<T> {
+    /// Items waiting now, and items the queue can hold.
+    #[must_use]
+    pub fn reading(&self) -> (usize, usize) {
+        (self.shared.queue.len(), self.shared.queue.capacity())
+    }
+}
+
 impl<T> OutboxSender<T> {
+    /// A meter of this outbox.
+    #[must_use]
+    pub fn meter(&self) -> OutboxMeter<T> {
+        OutboxMeter { shared: Arc::clone(&self.shared) }
+    }
+
     /// Puts `item` into the queue and wakes the consumer if it may be asleep. Never waits.
     ///
     /// # Errors

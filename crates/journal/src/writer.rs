@@ -9,6 +9,7 @@ use messages::OrderEvent;
 use rusqlite::{Connection, params};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
@@ -35,6 +36,8 @@ pub struct Journal {
 pub struct JournalHandle {
     stop: Sender<()>,
     thread: Option<JoinHandle<Stored>>,
+    waiting: Arc<AtomicUsize>,
+    room: usize,
 }
 
 /// Events of one commit.
@@ -108,11 +111,13 @@ impl Journal {
         on_health: impl FnMut(Health) + Send + 'static,
     ) -> Result<JournalHandle, JournalError> {
         let (stop, stopped) = bounded(1);
+        let waiting = Arc::new(AtomicUsize::new(0));
+        let (told, room) = (Arc::clone(&waiting), events.capacity().unwrap_or(usize::MAX));
         let thread = std::thread::Builder::new()
             .name("journal".to_owned())
-            .spawn(move || Writer::new(self, events, clock, Box::new(on_health)).run(&stopped))
+            .spawn(move || Writer::new(self, events, clock, Box::new(on_health)).run(&stopped, &told))
             .map_err(JournalError::Thread)?;
-        Ok(JournalHandle { stop, thread: Some(thread) })
+        Ok(JournalHandle { stop, thread: Some(thread), waiting, room })
     }
 }
 
@@ -123,6 +128,12 @@ impl JournalHandle {
         let _ = self.stop.try_send(());
         (self.waker())();
         self.thread.take().and_then(|thread| thread.join().ok())
+    }
+
+    /// Events that wait to be written, as of the writer's last look, and the ring's room.
+    #[must_use]
+    pub fn reading(&self) -> (usize, usize) {
+        (self.waiting.load(Ordering::Relaxed), self.room)
     }
 
     /// Wakes the thread, so that events in the ring are looked at now. Never waits.
@@ -199,12 +210,14 @@ impl Writer {
         }
     }
 
-    fn run(mut self, stopped: &Receiver<()>) -> Stored {
+    fn run(mut self, stopped: &Receiver<()>, waiting: &AtomicUsize) -> Stored {
         loop {
             let open = self.gather();
             if !self.group.is_empty() {
+                waiting.store(self.events.len().saturating_add(self.group.len()), Ordering::Relaxed);
                 self.write();
             }
+            waiting.store(self.events.len().saturating_add(self.group.len()), Ordering::Relaxed);
             self.stopping |= stopped.try_recv().is_ok();
             if !open || self.stopping {
                 while let Ok(event) = self.events.try_recv() {

@@ -42,6 +42,21 @@ impl KeyState {
         Self::Revoked,
     ];
 
+    /// The word in metrics.
+    #[must_use]
+    pub const fn label(self) -> &'static str {
+        match self {
+            Self::Linked => "linked",
+            Self::Verifying => "verifying",
+            Self::Active => "active",
+            Self::Standby => "standby",
+            Self::Rotating => "rotating",
+            Self::Quarantined => "quarantined",
+            Self::Expired => "expired",
+            Self::Revoked => "revoked",
+        }
+    }
+
     /// The word shown to people.
     #[must_use]
     pub const fn as_str(self) -> &'static str {

@@ -394,7 +394,7 @@ fn render(status: &Status, positions: &[PositionView]) -> String {
     let _ = writeln!(
         text,
         "equity {} {}  today {}  fees {}  open orders {}  unknown {}",
-        status.equity,
+        status.equity.map_or_else(|| "-".to_owned(), |equity| equity.to_string()),
         plain(&status.quote),
         status.day_pnl,
         status.fees,
@@ -462,7 +462,11 @@ fn render(status: &Status, positions: &[PositionView]) -> String {
         ["actor", "state", "restarts", "waiting"],
         status.actors.iter().map(|a| {
             let state = if a.up { "up" } else { "DOWN" };
-            let waiting = format!("{}/{}", a.mailbox_depth, a.mailbox_capacity);
+            // Who is called within another actor's turn has no mailbox.
+            let waiting = match a.mailbox_capacity {
+                0 => "-".to_owned(),
+                capacity => format!("{}/{capacity}", a.mailbox_depth),
+            };
             [a.name.clone(), state.to_owned(), a.restarts.to_string(), waiting]
         }),
         &[2, 3],
@@ -640,7 +644,7 @@ mod tests {
             }),
             not_ready: Vec::new(),
             quote: "USDT".to_owned(),
-            equity: "100000.10".parse().unwrap(),
+            equity: Some("100000.10".parse().unwrap()),
             day_pnl: "-0.5".parse().unwrap(),
             fees: "0.25".parse().unwrap(),
             open_orders: 0,
@@ -672,6 +676,8 @@ mod tests {
         );
         assert!(text.contains("halted by an operator (bed\u{fffd}[31m); lift it with: steadfast unhalt"));
         assert!(text.contains("equity 100000.10 USDT  today -0.5  fees 0.25  open orders 0  unknown 1"));
+        let unknown = render(&Status { equity: None, ..view() }, &[]);
+        assert!(unknown.contains("equity - USDT"), "{unknown}");
         assert!(text.contains("DOWN") && text.contains("dashboard: http://127.0.0.1:7447/"));
         assert!(!text.contains("position"), "empty tables are left out");
         assert!(!text.contains('\u{1b}'));

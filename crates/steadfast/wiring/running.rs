@@ -5,6 +5,7 @@ use crate::emergency::Emergency;
 use crate::shared::Shared;
 use alerts::{Alert, Event};
 use messages::Control;
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 /// Between two looks at what died and what waits.
@@ -39,7 +40,11 @@ impl Running {
                 self.emergency.set_clock_offset(*venue, *offset_ns);
             }
         }
+        let mut mailboxes: BTreeMap<&'static str, (usize, usize)> = BTreeMap::new();
         for reading in self.keeper.readings() {
+            // Actors of one name, one for each venue, are shown by the fullest.
+            let shown = mailboxes.entry(reading.actor).or_default();
+            *shown = (reading.depth.max(shown.0), reading.messages_max.max(shown.1));
             #[expect(clippy::cast_precision_loss, reason = "a gauge of a few thousand at most")]
             {
                 telemetry::mailbox_depth(reading.actor).set(reading.depth as f64);
@@ -47,12 +52,15 @@ impl Running {
             }
             telemetry::messages_dropped_total(reading.actor, "conflated").absolute(reading.conflated_total);
         }
-        let urgent = &self.station.lanes().urgent;
-        #[expect(clippy::cast_precision_loss, reason = "a gauge of a few thousand at most")]
-        {
-            telemetry::mailbox_depth("order-path").set(urgent.depth() as f64);
-            telemetry::mailbox_capacity("order-path").set(urgent.room() as f64);
+        for (actor, (depth, room)) in self.station.readings().into_iter().chain([("journal", self.journal.reading())]) {
+            #[expect(clippy::cast_precision_loss, reason = "a gauge of a few thousand at most")]
+            {
+                telemetry::mailbox_depth(actor).set(depth as f64);
+                telemetry::mailbox_capacity(actor).set(room as f64);
+            }
+            mailboxes.insert(actor, (depth, room));
         }
+        self.shared.state().mailboxes.extend(mailboxes);
     }
 
     /// Stops in order: no new intents, cancels (if the settings say so), drains the gateway, flushes the journal.

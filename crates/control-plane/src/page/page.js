@@ -116,8 +116,6 @@ const curve = [];
 function addPoint(time, equity) {
   const value = Number(equity);
   if (!Number.isFinite(value)) return;
-  // Nothing is known of the account before its first balances; that is not a curve from zero.
-  if (value === 0 && curve.length === 0) return;
   const last = curve[curve.length - 1];
   if (last && time - last[0] < CURVE_STEP_MS) return;
   curve.push([time, value]);
@@ -236,8 +234,7 @@ function show(frame) {
   badge("trading", status.trading);
   showHealth(status);
   setText(byId("time"), clockTime(status.time) + " UTC");
-  // Before the first balances have come, zero means that nothing is known.
-  const valued = curve.length > 0 || Number(status.equity) !== 0;
+  const valued = status.equity !== null;
   setText(byId("equity"), valued ? money(status.equity) : "...");
   setText(byId("quote"), status.quote);
   const day = byId("day-pnl");
@@ -254,7 +251,7 @@ function show(frame) {
   byId("pause").disabled = status.trading !== "active";
   byId("resume").disabled = status.trading !== "reduce_only";
   byId("halt").disabled = status.trading === "halted";
-  addPoint(Date.parse(status.time), status.equity);
+  if (valued) addPoint(Date.parse(status.time), status.equity);
   drawCurve();
   const open = openOrders(frame);
   showBook(frame.book, open);

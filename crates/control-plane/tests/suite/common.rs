@@ -43,7 +43,7 @@ impl Backend for Fake {
             halt: None,
             not_ready: self.ready().into_iter().map(Into::into).collect(),
             quote: "USDT".to_owned(),
-            equity: decimal("100000.10"),
+            equity: Some(decimal("100000.10")),
             day_pnl: decimal("-0.5"),
             fees: decimal("0.25"),
             open_orders: 1,
