@@ -1,5 +1,6 @@
 //! The feed as a pure state machine: frames, connections and time in; sends, events and tops out.
 
+use crate::budget::{Need, RequestBudget};
 use crate::line::{Due, Line, LineLimits};
 use crate::top::Top;
 use arrayvec::ArrayVec;
@@ -9,6 +10,9 @@ use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 use venue_api::{Channel, FeedCodec, FeedFrame, FeedFrameKind, Subscription, WireLevel};
+
+/// A connection on which no book has spoken for so long is given up in any case.
+const QUIET_MAX: Duration = Duration::from_secs(300);
 
 /// Which channel an instrument's book comes from.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -137,6 +141,8 @@ pub struct FeedState {
     lines: Vec<Line>,
     /// Places in `lines`.
     by_subscription: HashMap<Subscription, usize>,
+    /// Requests for subscriptions.
+    budget: RequestBudget,
     connected: bool,
     /// When a book last spoke on this connection, or it was made.
     heard: MonoNanos,
@@ -158,6 +164,7 @@ impl FeedState {
             places: HashMap::with_capacity(instruments.len()),
             lines: Vec::with_capacity(instruments.len() * 2),
             by_subscription: HashMap::with_capacity(instruments.len() * 2),
+            budget: RequestBudget::default(),
             connected: false,
             heard: MonoNanos(0),
             live: false,
@@ -202,7 +209,10 @@ impl FeedState {
         self.heard = now;
         self.lines.iter_mut().for_each(|line| line.asked(now));
         let wanted: Vec<Subscription> = self.lines.iter().map(|line| line.subscription).collect();
-        out.extend(self.codec.subscribe(&wanted).into_iter().map(FeedOutput::Send));
+        for request in self.codec.subscribe(&wanted) {
+            self.budget.note(now);
+            out.push(FeedOutput::Send(request));
+        }
     }
 
     /// The connection is gone.
@@ -379,7 +389,10 @@ impl FeedState {
     fn check_lines(&mut self, now: MonoNanos, out: &mut Vec<FeedOutput>) {
         let limits =
             LineLimits { ack_wait_max: self.settings.ack_wait_max, silence_max: self.settings.book_silence_max };
-        let patience = limits.silence_max + limits.ack_wait_max;
+        // When the venue may not be asked about silence any more, nobody would speak up: a connection that its pings
+        // keep is given more time then, so that connecting does not become the way of asking.
+        let patience =
+            if self.budget.is_left(Need::Silent, now) { limits.silence_max + limits.ack_wait_max } else { QUIET_MAX };
         if now.since(self.heard) > patience && self.lines.iter().any(Line::is_book) {
             // No book speaks, asked again or not: the connection is dead, whatever its pings say.
             return self.give_up("stalled", now, out);
@@ -393,13 +406,16 @@ impl FeedState {
                     if line.is_book() {
                         self.discard_book(place, BookFaultKind::NoSnapshot, now, out);
                     }
-                    self.send_again(place, out);
+                    self.send_again(place, now, out);
                 }
-                Some(Due::AckMissing | Due::Silent) => {
+                // Its book is old and cannot be read; should it speak again, it is good.
+                Some(Due::Silent) if !self.budget.take(Need::Silent, now) => line.put_off(now),
+                Some(due @ (Due::AckMissing | Due::Silent)) => {
+                    line.paid = due == Due::Silent;
                     if line.is_book() {
                         self.lose_book(place, BookFaultKind::Stale, now, out);
                     } else if line.ask_again(now) {
-                        self.send_again(place, out);
+                        self.send_again(place, now, out);
                     }
                 }
             }
@@ -477,7 +493,7 @@ impl FeedState {
     fn lose_book(&mut self, place: usize, fault: BookFaultKind, now: MonoNanos, out: &mut Vec<FeedOutput>) {
         self.discard_book(place, fault, now, out);
         if self.lines.get_mut(place).is_some_and(|line| line.ask_again(now)) {
-            self.send_again(place, out);
+            self.send_again(place, now, out);
         }
     }
 
@@ -490,8 +506,12 @@ impl FeedState {
         self.set_live(false, out);
     }
 
-    fn send_again(&mut self, place: usize, out: &mut Vec<FeedOutput>) {
-        let Some(line) = self.lines.get(place) else { return };
+    /// Asks for a subscription again, or lets it wait until the venue may be asked.
+    fn send_again(&mut self, place: usize, now: MonoNanos, out: &mut Vec<FeedOutput>) {
+        let Some(line) = self.lines.get_mut(place) else { return };
+        if !std::mem::take(&mut line.paid) && !self.budget.take(Need::Broken, now) {
+            return line.wait_until(self.budget.free_at(now));
+        }
         self.tally.resubscribed += 1;
         let subscription = [line.subscription];
         out.extend(self.codec.unsubscribe(&subscription).into_iter().map(FeedOutput::Send));

@@ -13,6 +13,7 @@
 //! - before the venue's forced disconnect a second connection is complete, then the first is left.
 
 mod actor;
+mod budget;
 mod core;
 mod line;
 mod top;

@@ -19,6 +19,8 @@ pub(crate) struct Line {
     phase: Phase,
     /// Times it was asked for again since it last lived for [`Line::STABLE_AFTER`].
     again: u32,
+    /// Its next request is counted in the budget already.
+    pub(crate) paid: bool,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -50,11 +52,11 @@ impl Line {
     /// The wait before the second request in a row; doubled for each further one.
     const WAIT_MIN: Duration = Duration::from_secs(1);
     /// The longest wait. A venue may limit requests (Bitget: 240 an hour and connection): one line
-    /// that never recovers takes at most 60 of them.
+    /// that never recovers takes at most 60 of them; `RequestBudget` bounds all lines together.
     const WAIT_MAX: Duration = Duration::from_secs(60);
 
     pub(crate) const fn new(subscription: Subscription, instrument: InstrumentId) -> Self {
-        Self { subscription, instrument, phase: Phase::Off, again: 0 }
+        Self { subscription, instrument, phase: Phase::Off, again: 0, paid: false }
     }
 
     pub(crate) const fn is_book(&self) -> bool {
@@ -63,6 +65,7 @@ impl Line {
 
     pub(crate) fn off(&mut self) {
         self.phase = Phase::Off;
+        self.paid = false;
     }
 
     pub(crate) fn asked(&mut self, now: MonoNanos) {
@@ -112,6 +115,18 @@ impl Line {
         self.again = self.again.saturating_add(1);
         self.phase = if wait.is_zero() { Phase::Asked(now) } else { Phase::Waiting { until: now.after(wait) } };
         wait.is_zero()
+    }
+
+    /// Not asked for before this time, because the venue takes no more requests.
+    pub(crate) fn wait_until(&mut self, until: MonoNanos) {
+        self.phase = Phase::Waiting { until };
+    }
+
+    /// Its silence is looked at again later.
+    pub(crate) fn put_off(&mut self, now: MonoNanos) {
+        if let Phase::Alive { since, .. } = self.phase {
+            self.phase = Phase::Alive { last: now, since };
+        }
     }
 
     pub(crate) fn due(&self, now: MonoNanos, limits: LineLimits) -> Option<Due> {

@@ -25,8 +25,13 @@ struct Bench {
 
 impl Bench {
     fn new(instruments: &[FeedInstrument], proof: Proof) -> Self {
+        Self::with(instruments, proof, &["A", "B"])
+    }
+
+    /// Over a venue that lists these instruments.
+    fn with(instruments: &[FeedInstrument], proof: Proof, names: &[&str]) -> Self {
         let state = FeedState::new(Arc::new(Lines), FeedSettings::default(), instruments);
-        let venue = FakeVenue::new(proof, &["A", "B"]);
+        let venue = FakeVenue::new(proof, names);
         let mut bench =
             Self { state, venue, now: MonoNanos(1), tops: BTreeMap::new(), outputs: Vec::new(), deaf: false };
         bench.connect();
@@ -260,6 +265,43 @@ fn a_silent_subscription_is_asked_for_again_while_others_live_on() {
     }
     assert_eq!(bench.bid(B), Some(Price(9_991)));
     assert_eq!(bench.sends(), ["unsub book A", "sub book A"]);
+}
+
+#[test]
+fn many_quiet_books_stay_within_the_venues_requests_and_a_broken_one_is_still_asked_for() {
+    let names: Vec<String> = (0..50).map(|number| format!("Q{number}")).collect();
+    let list: Vec<_> = names.iter().zip(0..).map(|(name, id)| instrument(id, name, BookSource::Full, false)).collect();
+    let listed: Vec<&str> = names.iter().map(String::as_str).collect();
+    let mut bench = Bench::with(&list, Proof::Sequence, &listed);
+    let count = |sends: Vec<String>| sends.iter().filter(|text| text.starts_with("sub ")).count();
+    let mut hours = Vec::new();
+    let mut asked = count(bench.sends());
+    for second in 1..=3 * 3_600_u32 {
+        bench.tick(1_000);
+        if second % 10 == 0 {
+            let push = bench.venue.change("Q0", true, 1, i64::from(second)).unwrap();
+            bench.frame(&push);
+        }
+        let outputs = bench.take();
+        assert!(!outputs.iter().any(|output| matches!(output, FeedOutput::Reconnect(_))), "at {second}");
+        let is_request = |output: &&FeedOutput| matches!(output, FeedOutput::Send(text) if text.starts_with("sub "));
+        asked += outputs.iter().filter(is_request).count();
+        if second % 3_600 == 0 {
+            hours.push(std::mem::take(&mut asked));
+        }
+    }
+    assert!(hours.iter().all(|asked| (60..=240).contains(asked)), "{hours:?}");
+
+    // A quiet book that speaks again is good at once, though it was not asked for.
+    let push = bench.venue.change("Q7", true, 2, 5).unwrap();
+    bench.frame(&push);
+    assert_eq!(bench.fault(InstrumentId(7)), None);
+    bench.venue.change("Q7", true, 2, 6);
+    let push = bench.venue.change("Q7", true, 2, 7).unwrap();
+    bench.take();
+    bench.frame(&push);
+    assert_eq!(bench.sends(), ["unsub book Q7", "sub book Q7"], "a gap is asked for at once");
+    assert_eq!(bench.fault(InstrumentId(7)), None);
 }
 
 #[test]
