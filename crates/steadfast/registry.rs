@@ -124,7 +124,9 @@ impl Registry {
         if self.changed {
             let bytes = serde_json::to_vec_pretty(&self.tables).unwrap_or_default();
             write_private(&self.path, &bytes).map_err(|error| {
-                Trouble::new(Exit::Failure, format!("cannot write {}", self.path.display())).why(error)
+                Trouble::new(Exit::Failure, format!("cannot write {}", self.path.display()))
+                    .why(error)
+                    .fix("check that the data directory may be written and its disk has room, then start again; no order was sent")
             })?;
             self.changed = false;
         }
@@ -135,6 +137,15 @@ impl Registry {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn tables_that_cannot_be_written_are_told_with_what_to_do() {
+        let dir = tempfile::tempdir().unwrap();
+        let mut registry = Registry::open(&dir.path().join("gone").join("registry.json")).unwrap();
+        registry.venue("main");
+        let trouble = registry.save().unwrap_err();
+        assert!(trouble.to_string().contains("try: check that the data directory"), "{trouble}");
+    }
 
     #[test]
     fn numbers_keep_their_meaning_whatever_the_settings_order() {

@@ -617,10 +617,14 @@ fn key_manager(
         ask: Box::new(move |query: SignQuery| asks.try_post(query).is_ok()),
         control: Box::new(move |control| drop(urgent.post_wait(Urgent::Control(control)))),
         line: Box::new(move |_, line| {
-            tracing::info!(probe = line.what, ok = line.ok, detail = line.detail, "key probe");
+            let fix = line.fix.as_deref().unwrap_or_default();
+            tracing::info!(probe = line.what, ok = line.ok, detail = line.detail, fix, "key probe");
             if show || !line.ok {
                 let mark = if line.ok { "ok  " } else { "FAIL" };
                 crate::term::tell(&format!("  {mark} {}: {}", line.what, line.detail));
+                if !line.ok {
+                    crate::term::tell(&format!("       {fix}"));
+                }
             }
         }),
         changed: Box::new(move |key_of, record, reason| {
@@ -633,10 +637,8 @@ fn key_manager(
                 (&alerts, record.state)
             {
                 let text = format!("key {} is {}: {reason}", record.alias, record.state.as_str());
-                alerts.tell(
-                    &Alert::new(Event::KeyRejected, text, "steadfast keys test, with the daemon stopped")
-                        .account(record.account.clone()),
-                );
+                let next = format!("steadfast keys test {}, with the daemon stopped", record.alias);
+                alerts.tell(&Alert::new(Event::KeyRejected, text, next).account(record.account.clone()));
             }
         }),
         dates: Box::new(move |record, warning| {

@@ -130,6 +130,15 @@ fn second_signal_ends_at_once_with_its_own_code() {
 }
 
 #[test]
+fn recording_that_cannot_be_read_is_named_with_its_cause() {
+    let home = Home::new(None);
+    home.write("broken.tape", "this is no recording, only a line of text", 0o644);
+    let said = home.run(&["sim", "--listen", "127.0.0.1:0", "--tape", "broken.tape"]);
+    assert_eq!(said.code, Some(1));
+    home.reads("broken_tape", &said);
+}
+
+#[test]
 fn demo_ends_with_one_json_object_though_its_usual_port_is_taken() {
     let home = Home::new(None);
     let _usual = TcpListener::bind("127.0.0.1:7447");

@@ -202,7 +202,7 @@ impl KeyManager {
                     }
                     continue;
                 }
-                CareAct::Line(line) => KeyNewsBody::Line(line),
+                CareAct::Line(line) => KeyNewsBody::Line(line.about(alias)),
                 CareAct::Moved { from, to, reason, info } => {
                     tracing::info!(%alias, from = from.as_str(), to = to.as_str(), %reason, "key state");
                     info.iter().for_each(|info| count_violations(&account, info));

@@ -276,7 +276,7 @@ fn good_lines(info: &KeyInfo) -> Vec<Act> {
             what: "address binding",
             ok: true,
             detail: "any address may use the key".to_owned(),
-            fix: Some("safer: bind the key to this machine's public address on the exchange"),
+            fix: Some("safer: bind the key to this machine's public address on the exchange".into()),
         },
         count => ProbeLine::good("address binding", format!("bound to {count} addresses")),
     };

@@ -60,7 +60,7 @@ fn nothing_is_signed_before_the_clock_is_known_and_within_its_limit() {
     let acts = verification.clock(-40_000_000_000, 1_000_000, NOW);
     assert_eq!(verdict(&acts), Some(&Verdict::Failed(ProbeFault::Clock)));
     assert!(last_line(&acts).detail.contains("40.0 s"), "{:?}", last_line(&acts));
-    assert!(last_line(&acts).fix.unwrap().contains("NTP"));
+    assert!(last_line(&acts).fix.as_deref().unwrap().contains("NTP"));
 
     let mut verification = Verification::new(policy(), 1, NOW);
     let acts = verification.tick(NOW.after(Verification::CLOCK_PATIENCE));

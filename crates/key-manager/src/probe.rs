@@ -1,7 +1,11 @@
 //! What a person reads when a key is tried: one line for each thing that was found, and what to do.
 
-use messages::{CouldNotAsk, ProbeFault, VenueError, VenueErrorClass, VenueReason};
+use messages::{CouldNotAsk, KeyAlias, ProbeFault, VenueError, VenueErrorClass, VenueReason};
 use serde::Serialize;
+use std::borrow::Cow;
+
+/// The command that tries a key again, as the sentences below name it.
+const TEST: &str = "`steadfast keys test`";
 
 /// One finding.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -13,7 +17,7 @@ pub struct ProbeLine {
     /// What was found, in the venue's code where there is one.
     pub detail: String,
     /// What to do; set when `ok` is false, or when something should be better.
-    pub fix: Option<&'static str>,
+    pub fix: Option<Cow<'static, str>>,
 }
 
 impl ProbeLine {
@@ -22,7 +26,14 @@ impl ProbeLine {
     }
 
     pub(crate) fn bad(what: &'static str, detail: impl Into<String>, fix: &'static str) -> Self {
-        Self { what, ok: false, detail: detail.into(), fix: Some(fix) }
+        Self { what, ok: false, detail: detail.into(), fix: Some(Cow::Borrowed(fix)) }
+    }
+
+    /// The line with the command that tries the key again written out for this key.
+    #[must_use]
+    pub(crate) fn about(mut self, alias: KeyAlias) -> Self {
+        self.fix = self.fix.map(|fix| Cow::Owned(fix.replace(TEST, &format!("`steadfast keys test {alias}`"))));
+        self
     }
 
     /// The line of a fault that the venue, or its silence, showed.
@@ -172,6 +183,15 @@ pub(crate) mod tests {
         let fixes: std::collections::BTreeSet<_> = FAULTS.map(fix).into();
         assert_eq!((names.len(), fixes.len()), (FAULTS.len(), FAULTS.len()));
         assert!(fix(ProbeFault::AccountMode).contains("unified accounts are not supported yet"));
+    }
+
+    #[test]
+    fn command_in_the_advice_names_the_key() {
+        let alias = KeyAlias::from("bitget-main").unwrap();
+        let line = ProbeLine::of_fault(ProbeFault::Ip, "40018").about(alias);
+        assert!(line.fix.unwrap().ends_with("then run `steadfast keys test bitget-main`"));
+        let named = FAULTS.map(|fault| ProbeLine::of_fault(fault, "").about(alias).fix.unwrap());
+        assert!(named.iter().all(|fix| !fix.contains(TEST)), "{named:?}");
     }
 
     #[test]

@@ -1,6 +1,6 @@
 //! What strategies and operators ask of the order path.
 
-use crate::{BookFaultKind, HaltReason, KeyDuty};
+use crate::{HaltReason, KeyDuty};
 use arrayvec::ArrayString;
 use domain::{
     ClientOrderId, Epoch, InstrumentId, InstrumentVersion, MonoNanos, OrderPrice, OrderQty, Side, StrategyTag,
@@ -89,8 +89,6 @@ pub enum Control {
         /// Whether pushes arrive.
         live: bool,
     },
-    /// The feed has lost a book; open exposure stays, new orders on it are refused by its slot.
-    BookLost(InstrumentId, BookFaultKind),
     /// What the key of a venue may do now, from the key manager.
     KeyDuty(VenueId, KeyDuty),
     /// A new signer process has taken the place of one that died or fell silent; it signs under this epoch.

@@ -13,8 +13,8 @@ use domain::{
     Qty, Sequence, StrategyTag, UnixNanos, VenueId,
 };
 use messages::{
-    BookFaultKind, Control, DifferenceKind, EndpointGroup, EventBody, HaltReason, KeyDuty, Note, OrderEvent,
-    OrderIntent, PlaceOrder, RefuseReason, SignIntent, SignQuery, SignRefusal, TopUsed, TradingState, VenueError,
+    Control, DifferenceKind, EndpointGroup, EventBody, HaltReason, KeyDuty, Note, OrderEvent, OrderIntent, PlaceOrder,
+    RefuseReason, SignIntent, SignQuery, SignRefusal, TopUsed, TradingState, VenueError,
 };
 use risk_guard::{CheckOrder, Exposure, Gate, RiskGuard, RiskGuardActor};
 use signing::Route;
@@ -644,7 +644,6 @@ impl Core {
                 }
             }
             Control::PrivateStream { venue, live } => self.private_stream(venue, live, now),
-            Control::BookLost(_, BookFaultKind::Disconnected) | Control::BookLost(..) => {}
             Control::KeyDuty(venue, duty) => {
                 if let Some(state) = self.venues.get_mut(venue.index()) {
                     state.duty = duty;

@@ -55,6 +55,7 @@ impl fmt::Display for Problem {
         let place = self.place();
         let path = self.path.to_string();
         match (place.is_empty(), path.is_empty()) {
+            (false, false) if place.ends_with(&format!(" {path}")) => write!(out, "{place}: ")?,
             (false, false) => write!(out, "{place}  {path}: ")?,
             (false, true) => write!(out, "{place}: ")?,
             (true, false) => write!(out, "{path}: ")?,

@@ -41,6 +41,8 @@ pub enum SimError {
         /// The file.
         path: PathBuf,
         /// What is wrong with it.
-        what: String,
+        what: &'static str,
+        /// Where and why reading it failed, if it did.
+        source: Option<tape::TapeError>,
     },
 }

@@ -189,14 +189,17 @@ impl Playback {
         let mut playback = Self { path: path.to_owned(), at_end, reader: None, next: None, origin: None, rounds: 0 };
         playback.rewind()?;
         if playback.next.is_none() {
-            return Err(SimError::Tape { path: path.to_owned(), what: "it holds no events".into() });
+            return Err(SimError::Tape { path: path.to_owned(), what: "it holds no events", source: None });
         }
         Ok(playback)
     }
 
     fn rewind(&mut self) -> Result<(), SimError> {
-        let broken =
-            |error: tape::TapeError, path: &Path| SimError::Tape { path: path.to_owned(), what: error.to_string() };
+        let broken = |error: tape::TapeError, path: &Path| SimError::Tape {
+            path: path.to_owned(),
+            what: "it cannot be read",
+            source: Some(error),
+        };
         let mut reader = TapeReader::open(&self.path).map_err(|error| broken(error, &self.path))?;
         self.next = reader.next().transpose().map_err(|error| broken(error, &self.path))?;
         self.reader = Some(Box::new(reader));

@@ -20,8 +20,10 @@ use rust_decimal::Decimal;
 use secrets::SecretBytes;
 use sim_venue::{ApiKeyMaterial, Market, RunningSim, SimConfig, TapeEnd};
 use std::collections::BTreeMap;
+use std::fs::OpenOptions;
 use std::io::IsTerminal as _;
 use std::net::{Ipv4Addr, SocketAddr, TcpListener};
+use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
@@ -108,10 +110,32 @@ impl Root {
             }
             return Ok(Self { path: path.clone(), passing: false });
         }
+        sweep(&std::env::temp_dir());
         let mut bytes = [0_u8; 8];
         getrandom::fill(&mut bytes).map_err(|_| Trouble::new(Exit::Failure, "the machine gives no randomness"))?;
-        let path = std::env::temp_dir().join(format!("steadfast-demo-{}", hex::encode(bytes)));
+        let path = std::env::temp_dir().join(format!("{PREFIX}{}", hex::encode(bytes)));
         Ok(Self { path, passing: true })
+    }
+}
+
+/// How the directories of demos begin.
+const PREFIX: &str = "steadfast-demo-";
+
+/// Removes what demos that were killed have left: own directories whose lock nobody holds.
+fn sweep(temporary: &Path) {
+    let own = rustix::process::geteuid().as_raw();
+    for entry in std::fs::read_dir(temporary).into_iter().flatten().flatten() {
+        let is_demo = entry.file_name().to_str().is_some_and(|name| name.starts_with(PREFIX));
+        let is_own = entry.metadata().is_ok_and(|meta| meta.is_dir() && meta.uid() == own);
+        if !is_demo || !is_own {
+            continue;
+        }
+        // Without a lock it may be one that begins this moment.
+        let lock = OpenOptions::new().write(true).open(entry.path().join("lock"));
+        if lock.is_ok_and(|lock| lock.try_lock().is_ok()) {
+            // What cannot be removed keeps nobody from trying the program.
+            let _ = std::fs::remove_dir_all(entry.path());
+        }
     }
 }
 
@@ -460,4 +484,29 @@ fn journal_position(path: &Path, shared: &Shared) -> Result<Decimal, Trouble> {
         })
         .map_err(|error| commands::journal::trouble(path, &error))?;
     Ok(sum.0)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn directories_of_killed_demos_go_and_those_in_use_stay() {
+        let temporary = tempfile::tempdir().unwrap();
+        let path = |name: &str| temporary.path().join(name);
+        for name in ["steadfast-demo-left", "steadfast-demo-begins", "other-left"] {
+            std::fs::create_dir(path(name)).unwrap();
+        }
+        std::fs::write(path("steadfast-demo-left").join("lock"), "").unwrap();
+        std::fs::write(path("other-left").join("lock"), "").unwrap();
+        let used = DataDir::open(&path("steadfast-demo-used")).unwrap();
+        sweep(temporary.path());
+        assert!(!path("steadfast-demo-left").exists());
+        for stays in ["steadfast-demo-begins", "steadfast-demo-used", "other-left"] {
+            assert!(path(stays).exists(), "{stays}");
+        }
+        drop(used);
+        sweep(temporary.path());
+        assert!(!path("steadfast-demo-used").exists());
+    }
 }

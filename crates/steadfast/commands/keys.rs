@@ -623,7 +623,7 @@ fn finish(global: &Global, verified: &Verified) -> Result<(), Trouble> {
             term::data(&format!("status: Active (key `{alias}`)"));
         }
         for line in verified.lines.iter().filter(|line| line.ok) {
-            if let Some(fix) = line.fix {
+            if let Some(fix) = &line.fix {
                 term::say(global, &format!("note: {fix}"));
             }
         }
@@ -642,10 +642,10 @@ fn finish(global: &Global, verified: &Verified) -> Result<(), Trouble> {
     );
     let why = failed.map_or(verified.reason.clone(), |line| line.detail.clone());
     let test = format!("`steadfast keys test {alias}`");
-    let fix = match failed.and_then(|line| line.fix) {
+    let fix = match failed.and_then(|line| line.fix.as_deref()) {
         // The daemon would try again by itself; this command has ended.
         Some(_) if exit == Exit::Failure => Some("check the address in config/venues/ and the network".to_owned()),
-        fix => fix.map(|fix| fix.replace("`steadfast keys test`", &test)),
+        fix => fix.map(str::to_owned),
     };
     let then = match (verified.stored, &fix) {
         (false, _) => "nothing was stored".to_owned(),
