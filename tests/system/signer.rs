@@ -15,9 +15,9 @@ fn pid(number: u32) -> Pid {
 fn signer_of(daemon: &Daemon) -> Option<u32> {
     let daemon = daemon.id();
     let tasks = fs::read_dir(format!("/proc/{daemon}/task")).ok()?;
-    tasks.filter_map(|task| fs::read_to_string(task.ok()?.path().join("children")).ok()).find_map(|children| {
-        children.split_whitespace().next().and_then(|number| number.parse().ok())
-    })
+    tasks
+        .filter_map(|task| fs::read_to_string(task.ok()?.path().join("children")).ok())
+        .find_map(|children| children.split_whitespace().next().and_then(|number| number.parse().ok()))
 }
 
 fn is_there(process: u32) -> bool {
@@ -40,7 +40,10 @@ fn signer_has_no_environment_no_other_descriptor_and_no_file_open_to_others_and_
         let open = fs::read_dir(proc("fd")).unwrap().filter_map(|entry| fs::read_link(entry.unwrap().path()).ok());
         for place in open {
             let place = place.to_string_lossy().into_owned();
-            let sound = place.starts_with("socket:") || place == "/dev/null" || place.contains("/out-") || place.ends_with("/custody");
+            let sound = place.starts_with("socket:")
+                || place == "/dev/null"
+                || place.contains("/out-")
+                || place.ends_with("/custody");
             assert!(sound, "the signer has {place} open");
         }
         let as_other = Command::new("setpriv")

@@ -141,14 +141,12 @@ fn link(directory: &Path, spin: bool) -> Result<Boot, BenchError> {
     let words = "invented words for a vault of the bench";
     let file = directory.join("passphrase");
     crate::data_dir::write_private(&file, words.as_bytes()).map_err(|error| BenchError::Signer(error.to_string()))?;
-    let passphrase =
-        vault::Passphrase::from_text(words).map_err(|error| BenchError::Signer(causes(&error)))?;
+    let passphrase = vault::Passphrase::from_text(words).map_err(|error| BenchError::Signer(causes(&error)))?;
     let custody_dir = directory.join("custody");
     let now = SystemClock.unix();
     let mut custody = Custody::create(&custody_dir, &passphrase, vault::KdfParams::FLOOR, now).map_err(wrong)?;
-    let secret = |text: &str| {
-        SecretBytes::from_slice(text.as_bytes()).map_err(|_| BenchError::Setup("no memory for a key"))
-    };
+    let secret =
+        |text: &str| SecretBytes::from_slice(text.as_bytes()).map_err(|_| BenchError::Setup("no memory for a key"));
     let secrets = KeySecrets {
         key: secret("bg_invented_for_the_bench_0123456789")?,
         secret: secret("sk_invented_for_the_bench_0123456789abcdef0123456789abcdef")?,
@@ -177,4 +175,3 @@ fn link(directory: &Path, spin: bool) -> Result<Boot, BenchError> {
         may_ask: false,
     })
 }
-
