@@ -1,5 +1,6 @@
 //! Keeps the keys: runs each key's life cycle, saves every move in the vault, tells the order path what a key may do.
 
+use crate::step_up::StepUpAsk;
 use domain::{Clock, VenueId};
 use key_manager::{CareAct, KeyCare, KeySpec, Policy, ProbeLine};
 use messages::{
@@ -27,6 +28,8 @@ pub enum CareNews {
     Answer(VenueId, QueryId, QueryAnswer),
     /// The venue refused a log-in or a request for a reason that concerns the key.
     Rejected(VenueId, VenueError),
+    /// Somebody presents a one-time code.
+    StepUp(StepUpAsk),
 }
 
 /// Shows a finding about the key of a venue account.
@@ -112,7 +115,12 @@ impl Caretaker {
     /// Takes in what was heard.
     pub fn hear(&mut self, news: CareNews) {
         let (now, unix) = (self.clock.mono(), self.clock.unix());
+        let news = match news {
+            CareNews::StepUp(ask) => return ask.answer(&mut self.custody, unix),
+            news => news,
+        };
         let venue = match &news {
+            CareNews::StepUp(_) => return,
             CareNews::Clock { venue, .. } => *venue,
             CareNews::ClockLost(venue) | CareNews::Answer(venue, ..) | CareNews::Rejected(venue, _) => *venue,
         };
@@ -126,6 +134,7 @@ impl Caretaker {
             }
             CareNews::Answer(_, query, answer) => care.answer(query, answer, now, unix),
             CareNews::Rejected(_, error) => care.rejected(&error, now),
+            CareNews::StepUp(_) => Vec::new(),
         };
         self.act(index, acts);
     }

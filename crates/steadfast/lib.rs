@@ -18,6 +18,7 @@ pub mod report;
 pub mod restore;
 pub mod shared;
 pub mod station;
+pub mod step_up;
 pub mod term;
 pub mod unlock;
 pub mod wiring;

@@ -14,11 +14,13 @@ use crate::registry::{KnownInstrument, Registry};
 use crate::report::{Exit, Trouble, causes};
 use crate::shared::{KeyRow, Names, OrderList, Shared};
 use crate::station::{Ears, EmptySeat, InlineSeat, Parts, Station};
+use crate::step_up::VaultCodes;
 use crate::{commands, restore};
+use access::ApiKeys;
 use actix_rt::Arbiter;
 use alerts::{Alert, Alerts, Event};
 use clock::SystemClock;
-use control_plane::ControlPlane;
+use control_plane::{AccessSetup, ControlPlane};
 use domain::{Clock, Instrument, InstrumentId, StrategyTag, Symbol, VenueId};
 use hot_actor::{HotConfig, Lane};
 use journal::{Health, Journal, JournalHandle};
@@ -67,6 +69,10 @@ pub struct Start {
     pub listener: TcpListener,
     /// The control interface's Unix socket.
     pub socket: Option<std::path::PathBuf>,
+    /// Names under which the control interface is reached beside those of loopback.
+    pub hosts: Vec<String>,
+    /// The control interface's certificate.
+    pub tls: Option<control_plane::Tls>,
     /// Where metrics are rendered.
     pub metrics: PrometheusHandle,
     /// Messages to people.
@@ -177,10 +183,9 @@ pub async fn start(start: Start) -> Result<Running, Trouble> {
         .listener
         .local_addr()
         .map_err(|error| Trouble::new(Exit::Failure, "no address to listen on").why(error))?;
-    let addresses = BTreeMap::from([
-        ("dashboard".to_owned(), format!("http://{address}/")),
-        ("metrics".to_owned(), format!("http://{address}/metrics")),
-    ]);
+    let page = page_address(address, &start.hosts, start.tls.is_some());
+    let addresses =
+        BTreeMap::from([("dashboard".to_owned(), page.clone()), ("metrics".to_owned(), format!("{page}metrics"))]);
     let shared = Arc::new(Shared::new(names, plan.mode, board.clone(), Arc::clone(&clock), addresses, portfolio));
     {
         let mut state = shared.state();
@@ -251,19 +256,28 @@ pub async fn start(start: Start) -> Result<Running, Trouble> {
 
     let emergency =
         Emergency::start(emergency_venues(&start.custody, &venues, &listed, identity, &clock)?, Arc::clone(&clock))?;
+    let step_up = Arc::new(VaultCodes::new(&start.custody, news_sender.clone()));
+    let keys = ApiKeys::open(&start.dir.root().join(ApiKeys::FILE))
+        .map_err(|error| Trouble::new(Exit::Key, "the API keys cannot be used").why(causes(&error)))?;
     let caretaker =
         caretaker(start.custody, &venues, &station, &shared, &clock, start.alerts.clone(), start.show_probes)?;
     let desk = Arc::new(Desk { shared: Arc::clone(&shared), urgent, news: news_sender });
     let control = control_plane::start(
         &start.listener,
         &token,
-        control_plane::Setup { socket: start.socket, metrics: Some(start.metrics), clock: Arc::clone(&clock) },
+        control_plane::Setup {
+            socket: start.socket,
+            metrics: Some(start.metrics),
+            clock: Arc::clone(&clock),
+            access: AccessSetup { keys: Arc::new(Mutex::new(keys)), step_up, hosts: start.hosts, tls: start.tls },
+        },
         desk,
     )
-    .map_err(|error| Trouble::new(Exit::Failure, "the control interface cannot start").why(causes(&error)))?;
+    .map_err(|error| control_trouble(&error))?;
     publish_constants(&plan);
     Ok(Running {
-        dashboard: format!("http://{address}/#t={}", token.expose()),
+        // The token is good on this machine alone; elsewhere an API key stands in its place.
+        dashboard: if address.ip().is_loopback() { format!("{page}#t={}", token.expose()) } else { page },
         shared,
         station,
         journal,
@@ -279,6 +293,27 @@ pub async fn start(start: Start) -> Result<Running, Trouble> {
         plan,
         _dir: start.dir,
     })
+}
+
+/// Where the live page is, as a browser asks for it.
+fn page_address(address: std::net::SocketAddr, hosts: &[String], tls: bool) -> String {
+    let scheme = if tls { "https" } else { "http" };
+    match hosts.first().filter(|_| !address.ip().is_loopback()) {
+        Some(host) if host.ends_with(']') || !host.contains(':') => format!("{scheme}://{host}:{}/", address.port()),
+        Some(host) => format!("{scheme}://{host}/"),
+        None => format!("{scheme}://{address}/"),
+    }
+}
+
+fn control_trouble(error: &control_plane::StartError) -> Trouble {
+    match error {
+        control_plane::StartError::Exposed { .. } => {
+            Trouble::new(Exit::Refused, "the control interface stays closed to other machines")
+                .why(error)
+                .fix("steadfast access add NAME --role operator, then start again; or listen on 127.0.0.1")
+        }
+        _ => Trouble::new(Exit::Failure, "the control interface cannot start").why(causes(error)),
+    }
 }
 
 /// Asks a venue for its instruments and picks the wanted ones.

@@ -32,6 +32,7 @@ pub fn run(global: &Global, args: &RunArgs) -> Result<(), Trouble> {
     let _log = logging::daemon(global, &settings)?;
     let listener = bind(settings.control.listen, "--set control.listen=127.0.0.1:7448")?;
     let token_file = dir.token();
+    let tls = certificate(&settings)?;
     say_isolation(global, &settings)?;
     let custody = unlock::open(global, &settings.vault_dir(), &settings.vault.unlock)?;
     let metrics = metrics_page::install()?;
@@ -42,6 +43,8 @@ pub fn run(global: &Global, args: &RunArgs) -> Result<(), Trouble> {
         custody,
         listener,
         socket: Some(settings.control_socket()),
+        hosts: settings.control.hosts.clone(),
+        tls,
         metrics,
         alerts: alerts.clone(),
         locate: Box::new(move |path, message, help| loaded.problem(path, message, help)),
@@ -76,12 +79,27 @@ pub fn run(global: &Global, args: &RunArgs) -> Result<(), Trouble> {
     finish(global, &end)
 }
 
+/// The control interface's certificate, if one is set.
+fn certificate(settings: &Settings) -> Result<Option<control_plane::Tls>, Trouble> {
+    let Some(files) = &settings.control.tls else { return Ok(None) };
+    control_plane::Tls::load(files.cert.as_ref(), files.key.as_ref()).map(Some).map_err(|error| {
+        let fix = match &error {
+            control_plane::TlsError::OpenToOthers { path, .. } => format!("chmod 600 {}", path.display()),
+            _ => {
+                "correct control.tls in config/steadfast.toml: PEM files, the server's own certificate first".to_owned()
+            }
+        };
+        Trouble::new(Exit::Key, "the certificate of the control interface cannot be used").why(causes(&error)).fix(fix)
+    })
+}
+
 /// Where the live page is. Its token is shown to a person at a terminal only, never written into anybody's log.
 fn greeting(dashboard: &str, token_file: &std::path::Path) -> String {
     match dashboard.split_once("#t=") {
         Some((page, _)) if !std::io::stderr().is_terminal() => {
             format!("steadfast runs; dashboard {page}#t=TOKEN with the token in {}", token_file.display())
         }
+        None => format!("steadfast runs; dashboard {dashboard}#t=KEY with an API key (steadfast access list)"),
         _ => format!("steadfast runs; dashboard {dashboard}"),
     }
 }
@@ -194,7 +212,10 @@ fn notifier(settings: &Settings) -> Result<Option<Alerts>, Trouble> {
     let origin = Origin {
         host,
         mode: settings.mode.word().to_owned(),
-        dashboard: format!("http://{}/", settings.control.listen),
+        dashboard: match &settings.control.tls {
+            Some(_) => format!("https://{}/", settings.control.hosts.first().map_or("localhost", String::as_str)),
+            None => format!("http://{}/", settings.control.listen),
+        },
     };
     alerts::start(channels, origin, Arc::new(SystemClock))
         .map(Some)

@@ -28,7 +28,8 @@ async fn open(server: &Server, protocols: &str, origin: Option<&str>) -> Result<
             Ok(stream)
         }
         Err(Error::Http(answer)) => Err(answer.status().as_u16()),
-        Err(error) => panic!("{error}"),
+        // A connection too many of one address is closed without a word.
+        Err(_) => Err(0),
     }
 }
 
@@ -68,13 +69,14 @@ fn streams_are_bounded_and_a_closed_one_makes_room() {
     let server = server();
     run(async {
         let mut streams = Vec::new();
-        for _ in 0..16 {
+        for _ in 0..12 {
             streams.push(open(&server, &protocols(&server), None).await.unwrap());
         }
         assert_eq!(open(&server, &protocols(&server), None).await.err(), Some(503));
         drop(streams.pop());
         // The server learns of it from the socket; asked again until it has.
         while open(&server, &protocols(&server), None).await.is_err() {
+            server.clock.advance(Duration::from_secs(1));
             tokio::task::yield_now().await;
         }
     });
