@@ -257,8 +257,8 @@ pub async fn start(start: Start) -> Result<Running, Trouble> {
     let emergency =
         Emergency::start(emergency_venues(&start.custody, &venues, &listed, identity, &clock)?, Arc::clone(&clock))?;
     let step_up = Arc::new(VaultCodes::new(&start.custody, news_sender.clone()));
-    let keys = ApiKeys::open(&start.dir.root().join(ApiKeys::FILE))
-        .map_err(|error| Trouble::new(Exit::Key, "the API keys cannot be used").why(causes(&error)))?;
+    let keys =
+        ApiKeys::open(&start.dir.root().join(ApiKeys::FILE)).map_err(|error| commands::access::file_trouble(&error))?;
     let caretaker =
         caretaker(start.custody, &venues, &station, &shared, &clock, start.alerts.clone(), start.show_probes)?;
     let desk = Arc::new(Desk { shared: Arc::clone(&shared), urgent, news: news_sender });

@@ -66,14 +66,17 @@ pub(crate) async fn admit(
     crowd: Crowd,
     tls: Option<TlsAcceptor>,
 ) -> Result<(Connection, Option<SocketAddr>), DispatchError> {
-    let refused = |why| DispatchError::Io(io::Error::new(io::ErrorKind::ConnectionRefused, why));
+    let refused = |reason, why| {
+        telemetry::http_connections_refused_total(reason).increment(1);
+        DispatchError::Io(io::Error::new(io::ErrorKind::ConnectionRefused, why))
+    };
     let peer = stream.peer_addr().map_err(DispatchError::Io)?;
-    let place = crowd.place(peer.ip()).ok_or_else(|| refused("too many connections of one address"))?;
+    let place = crowd.place(peer.ip()).ok_or_else(|| refused("crowd", "too many connections of one address"))?;
     let connection = match tls {
         None => Connection::Plain { stream, _place: place },
         Some(acceptor) => match tokio::time::timeout(HANDSHAKE_PATIENCE, acceptor.accept(stream)).await {
             Ok(stream) => Connection::Tls { stream: Box::new(stream.map_err(DispatchError::Io)?), _place: place },
-            Err(_) => return Err(refused("the handshake took too long")),
+            Err(_) => return Err(refused("handshake_slow", "the handshake took too long")),
         },
     };
     Ok((connection, Some(peer)))

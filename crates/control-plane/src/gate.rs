@@ -75,7 +75,8 @@ impl Source {
         Self { address: (way == Way::Tcp).then(address) }
     }
 
-    fn is_here(self) -> bool {
+    /// Whether it is this machine.
+    pub(crate) fn is_here(self) -> bool {
         self.address.is_none_or(|address| address.is_loopback())
     }
 }
@@ -132,7 +133,7 @@ impl Gate {
             // A flood of wrong guesses is told of the flood, not of the guess.
             Err(problem) => return Err(rate.err().unwrap_or(problem)),
         };
-        if let Some(scope) = route.and_then(|route| route.scope)
+        if let Some(scope) = route.and_then(|route| route.needs(source.is_here()))
             && !caller.allows(scope)
         {
             telemetry::auth_failures_total("scope_missing").increment(1);

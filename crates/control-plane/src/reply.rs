@@ -68,7 +68,7 @@ async fn reply(
     shared.hosts.check(uri, headers, way).inspect_err(|_| telemetry::auth_failures_total("wrong_host").increment(1))?;
     checks::check_head(uri, headers)?;
     let source = Source::new(way, request.peer_addr());
-    let caller = if routes::needs_credentials(request.path(), found) {
+    let caller = if routes::needs_credentials(request.path(), found, source.is_here()) {
         let stream = matches!(found, Found::Route(Route { action: Action::Stream, .. }));
         let route = match found {
             Found::Route(route) => Some(route),

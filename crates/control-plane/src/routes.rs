@@ -89,6 +89,8 @@ pub struct Route {
     pub path: &'static str,
     /// The scope that it needs; none: open to anybody who reaches the server under one of its names.
     pub scope: Option<Scope>,
+    /// Whether callers on this machine need no credentials for it.
+    pub free_here: bool,
     /// In which direction it moves what can be lost.
     pub risk: Risk,
     /// What it does.
@@ -96,6 +98,12 @@ pub struct Route {
 }
 
 impl Route {
+    /// The scope that a caller needs who is on this machine or is not.
+    #[must_use]
+    pub const fn needs(&self, here: bool) -> Option<Scope> {
+        if here && self.free_here { None } else { self.scope }
+    }
+
     /// Whether it needs a fresh one-time code, once codes are set up.
     #[must_use]
     pub const fn step_up(&self) -> bool {
@@ -104,15 +112,19 @@ impl Route {
 }
 
 const fn open(path: &'static str, action: Action) -> Route {
-    Route { method: Method::Get, path, scope: None, risk: Risk::Same, action }
+    Route { method: Method::Get, path, scope: None, free_here: false, risk: Risk::Same, action }
+}
+
+const fn watch(path: &'static str, action: Action) -> Route {
+    Route { method: Method::Get, path, scope: Some(Read), free_here: true, risk: Risk::Same, action }
 }
 
 const fn read(path: &'static str, scope: Scope, action: Action) -> Route {
-    Route { method: Method::Get, path, scope: Some(scope), risk: Risk::Same, action }
+    Route { method: Method::Get, path, scope: Some(scope), free_here: false, risk: Risk::Same, action }
 }
 
 const fn change(path: &'static str, scope: Scope, risk: Risk, action: Action) -> Route {
-    Route { method: Method::Post, path, scope: Some(scope), risk, action }
+    Route { method: Method::Post, path, scope: Some(scope), free_here: false, risk, action }
 }
 
 /// Every route, with what it needs: the authorisation table.
@@ -121,9 +133,9 @@ pub static ROUTES: &[Route] = &[
     open("/page.js", Action::File(&crate::page::SCRIPT)),
     open("/page.css", Action::File(&crate::page::STYLE)),
     open("/icon.svg", Action::File(&crate::page::ICON)),
-    open("/metrics", Action::Metrics),
+    watch("/metrics", Action::Metrics),
     open("/-/healthy", Action::Healthy),
-    open("/-/ready", Action::Ready),
+    watch("/-/ready", Action::Ready),
     read("/api/v1/status", Read, Action::Status),
     read("/api/v1/orders", Read, Action::Orders),
     read("/api/v1/fills", Read, Action::Fills),
@@ -162,9 +174,9 @@ pub(crate) fn find(method: &str, path: &str) -> Found {
 }
 
 /// Whether a path needs credentials, whatever is or is not behind it.
-pub(crate) fn needs_credentials(path: &str, found: Found) -> bool {
+pub(crate) fn needs_credentials(path: &str, found: Found, here: bool) -> bool {
     match found {
-        Found::Route(route) | Found::OtherMethod(route) => route.scope.is_some(),
+        Found::Route(route) | Found::OtherMethod(route) => route.needs(here).is_some(),
         Found::Nothing => path == "/api" || path.starts_with("/api/"),
     }
 }
@@ -176,9 +188,18 @@ mod tests {
     #[test]
     fn every_route_under_api_needs_a_scope_and_no_other_does() {
         for route in ROUTES {
-            assert_eq!(route.scope.is_some(), route.path.starts_with("/api/"), "{}", route.path);
+            assert_eq!(route.needs(true).is_some(), route.path.starts_with("/api/"), "{}", route.path);
         }
-        assert!(needs_credentials("/api/v1/no-such-thing", Found::Nothing), "what is absent is not told to strangers");
+        assert!(
+            needs_credentials("/api/v1/no-such-thing", Found::Nothing, true),
+            "what is absent is not told to strangers"
+        );
+    }
+
+    #[test]
+    fn other_machines_see_the_page_and_that_the_process_lives_and_nothing_else_without_credentials() {
+        let open: Vec<_> = ROUTES.iter().filter(|route| route.needs(false).is_none()).map(|route| route.path).collect();
+        assert_eq!(open, ["/", "/page.js", "/page.css", "/icon.svg", "/-/healthy"]);
     }
 
     #[test]

@@ -132,9 +132,10 @@ pub fn start(
     let address = listener.local_addr().map_err(io("read the control interface's address"))?;
     let AccessSetup { keys, step_up, hosts, tls } = setup.access;
     if !address.ip().is_loopback() {
+        let now = setup.clock.unix().0 / 1_000_000_000;
         let missing = match () {
             () if tls.is_none() => Some("TLS"),
-            () if lock(&keys).list().next().is_none() => Some("an API key"),
+            () if !lock(&keys).list().any(|key| now < key.expires) => Some("an API key"),
             () if hosts.is_empty() => Some("a list of the names it is reached under"),
             () => None,
         };

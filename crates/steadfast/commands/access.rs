@@ -14,7 +14,7 @@ use jiff::Timestamp;
 /// Whoever has the keys now.
 enum Keeper {
     /// The running daemon.
-    Daemon(Client),
+    Daemon(Box<Client>),
     /// Nobody: their file is ours while the data directory is locked.
     Nobody(Box<ApiKeys>, DataDir),
 }
@@ -34,14 +34,16 @@ pub fn run(global: &Global, command: &AccessCommand, target: &Target) -> Result<
 
 fn keeper(global: &Global, target: &Target) -> Result<Keeper, Trouble> {
     if global.endpoint.is_some() {
-        return Client::open(target).map(Keeper::Daemon);
+        return Client::open(target).map(|client| Keeper::Daemon(Box::new(client)));
     }
     match DataDir::open(&target.data_dir) {
         Ok(dir) => {
             let keys = ApiKeys::open(&dir.root().join(ApiKeys::FILE)).map_err(|error| file_trouble(&error))?;
             Ok(Keeper::Nobody(Box::new(keys), dir))
         }
-        Err(trouble) if trouble.what.ends_with("is in use") => Client::open(target).map(Keeper::Daemon),
+        Err(trouble) if trouble.what.ends_with("is in use") => {
+            Client::open(target).map(|client| Keeper::Daemon(Box::new(client)))
+        }
         Err(trouble) => Err(trouble),
     }
 }
@@ -155,7 +157,9 @@ fn trouble(error: &AccessError) -> Trouble {
     Trouble::new(exit, error.to_string()).fix("nothing was changed; `steadfast access list` shows all API keys")
 }
 
-fn file_trouble(error: &FileError) -> Trouble {
+/// What a person reads about a file of API keys that cannot be used.
+#[must_use]
+pub fn file_trouble(error: &FileError) -> Trouble {
     let trouble = Trouble::new(Exit::Key, "the API keys cannot be used").why(causes(error));
     match error {
         FileError::OpenToOthers { path, .. } => trouble.fix(format!("chmod 600 {}", path.display())),

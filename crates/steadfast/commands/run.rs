@@ -6,8 +6,10 @@ use crate::report::{Exit, Trouble, causes};
 use crate::term::{self, StopSignal};
 use crate::wiring::{self, End, Start};
 use crate::{commands, logging, metrics_page, plan, unlock};
+use access::ApiKeys;
 use alerts::{Alert, Alerts, Channel, Event, Origin, WebhookUrl};
 use clock::SystemClock;
+use domain::Clock as _;
 use sd_notify::NotifyState;
 use settings::{Mode, Settings};
 use std::collections::BTreeMap;
@@ -30,6 +32,7 @@ pub fn run(global: &Global, args: &RunArgs) -> Result<(), Trouble> {
     // Before the first line of the log: a directory that is not ours gets no file from us.
     let dir = DataDir::open(settings.data_dir())?;
     let _log = logging::daemon(global, &settings)?;
+    may_be_reached(&settings, &dir)?;
     let listener = bind(settings.control.listen, "--set control.listen=127.0.0.1:7448")?;
     let token_file = dir.token();
     let tls = certificate(&settings)?;
@@ -77,6 +80,23 @@ pub fn run(global: &Global, args: &RunArgs) -> Result<(), Trouble> {
         })
     })?;
     finish(global, &end)
+}
+
+/// Other machines are let in with an API key only; the rest of what they need, the settings were refused without.
+fn may_be_reached(settings: &Settings, dir: &DataDir) -> Result<(), Trouble> {
+    let address = settings.control.listen.ip();
+    if address.is_loopback() {
+        return Ok(());
+    }
+    let keys =
+        ApiKeys::open(&dir.root().join(ApiKeys::FILE)).map_err(|error| commands::access::file_trouble(&error))?;
+    let now = SystemClock.unix().0 / 1_000_000_000;
+    if keys.list().any(|key| now < key.expires) {
+        return Ok(());
+    }
+    Err(Trouble::new(Exit::Refused, "the control interface stays closed to other machines")
+        .why(format!("it would listen on {address}, which they reach, and there is no API key that is good now"))
+        .fix("steadfast access add NAME --role operator, then start again; or listen on 127.0.0.1"))
 }
 
 /// The control interface's certificate, if one is set.

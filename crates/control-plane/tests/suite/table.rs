@@ -58,7 +58,7 @@ fn every_route_with_every_scope_and_every_credential_answers_as_the_table_says()
             let name = scope.as_str();
             let key = server.key(name, only.clone(), &[]);
             let elsewhere = server.key("elsewhere", only, &["192.0.2.0/24"]);
-            let allowed = route.scope.is_none_or(|needed| needed == *scope);
+            let allowed = route.needs(true).is_none_or(|needed| needed == *scope);
             let cases = [
                 ("none", None, 401, "token_missing"),
                 ("wrong", Some(&wrong), 401, "token_wrong"),
@@ -68,7 +68,8 @@ fn every_route_with_every_scope_and_every_credential_answers_as_the_table_says()
             for (case, credentials, status, code) in cases {
                 let headers: Vec<_> = credentials.into_iter().cloned().collect();
                 let answer = ask(&server, route, &headers);
-                let expected = if route.scope.is_none() { (200, String::new()) } else { (status, code.to_owned()) };
+                let expected =
+                    if route.needs(true).is_none() { (200, String::new()) } else { (status, code.to_owned()) };
                 assert_eq!(answer, expected, "{} with {case}", route.path);
                 assert!(!changed(&server), "{} with {case}", route.path);
             }

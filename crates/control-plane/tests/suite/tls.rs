@@ -118,7 +118,7 @@ fn hello(version: [u8; 2]) -> Vec<u8> {
     hello.push(0); // no session
     hello.extend([0, 4, 0xc0, 0x2b, 0xc0, 0x09, 1, 0]); // ECDHE-ECDSA with AES-128, as GCM and as CBC
     let extensions = [
-        [0x00, 0x0d, 0, 4, 0, 2, 4, 3], // signatures: ECDSA with P-256
+        [0x00, 0x0d, 0, 4, 0, 2, 4, 3],  // signatures: ECDSA with P-256
         [0x00, 0x0a, 0, 4, 0, 2, 0, 23], // groups: P-256
     ];
     hello.extend([0, 16]);
