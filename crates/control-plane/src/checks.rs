@@ -65,10 +65,15 @@ impl Hosts {
             || (way == Way::Socket && host.eq_ignore_ascii_case("localhost"))
     }
 
+    /// Whether this is a name of the settings.
+    pub(crate) fn is_listed(&self, host: &[u8]) -> bool {
+        self.listed.iter().any(|name| name.as_bytes().eq_ignore_ascii_case(host))
+    }
+
     /// Whether a page of this origin is our own, when it was asked for under `host`.
     fn is_own_origin(&self, origin: &[u8], host: &[u8]) -> bool {
         let of = |scheme: &[u8]| origin.strip_prefix(scheme).is_some_and(|rest| rest.eq_ignore_ascii_case(host));
-        let listed = self.listed.iter().any(|name| name.as_bytes().eq_ignore_ascii_case(host));
+        let listed = self.is_listed(host);
         if self.tls { of(b"https://") } else { of(b"http://") || (listed && of(b"https://")) }
     }
 

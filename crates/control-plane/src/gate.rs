@@ -65,19 +65,22 @@ impl Caller {
 pub(crate) struct Source {
     /// The address; none: over the Unix socket.
     address: Option<IpAddr>,
+    here: bool,
 }
 
 impl Source {
-    /// The source of a connection.
-    pub(crate) fn new(way: Way, peer: Option<std::net::SocketAddr>) -> Self {
+    /// The source of a request. `listed`: it came under a name of the settings, so a proxy on this machine may have
+    /// passed it on for somebody elsewhere.
+    pub(crate) fn new(way: Way, peer: Option<std::net::SocketAddr>, listed: bool) -> Self {
         // A TCP peer without an address is nobody's and surely not of this machine.
         let address = || peer.map_or(IpAddr::V4(std::net::Ipv4Addr::UNSPECIFIED), |peer| peer.ip().to_canonical());
-        Self { address: (way == Way::Tcp).then(address) }
+        let address = (way == Way::Tcp).then(address);
+        Self { address, here: address.is_none_or(|address| address.is_loopback() && !listed) }
     }
 
     /// Whether it is this machine.
     pub(crate) fn is_here(self) -> bool {
-        self.address.is_none_or(|address| address.is_loopback())
+        self.here
     }
 }
 
@@ -191,6 +194,14 @@ impl Gate {
             }
             KeyRefusal::Wrong | KeyRefusal::Source => unauthorized("token_wrong", SAY_HOW),
         })
+    }
+
+    /// Whether a caller who was let in before would be let in still.
+    pub(crate) fn still_allows(&self, caller: &Caller) -> bool {
+        match caller {
+            Caller::Local => true,
+            Caller::Key(grant) => lock(&self.keys).list().any(|key| key.id == grant.id && self.unix() < key.expires),
+        }
     }
 
     /// Whether this route needs a code now.

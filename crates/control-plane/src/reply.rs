@@ -67,7 +67,8 @@ async fn reply(
     let (uri, headers) = (request.uri(), request.headers());
     shared.hosts.check(uri, headers, way).inspect_err(|_| telemetry::auth_failures_total("wrong_host").increment(1))?;
     checks::check_head(uri, headers)?;
-    let source = Source::new(way, request.peer_addr());
+    let listed = headers.get(header::HOST).is_some_and(|host| shared.hosts.is_listed(host.as_bytes()));
+    let source = Source::new(way, request.peer_addr(), listed);
     let caller = if routes::needs_credentials(request.path(), found, source.is_here()) {
         let stream = matches!(found, Found::Route(Route { action: Action::Stream, .. }));
         let route = match found {
@@ -92,7 +93,10 @@ async fn reply(
             format!("this address takes {} only", route.method.as_str()),
         )),
         Found::Route(route) => match (route.method, caller) {
-            (Method::Get, _) => show_route(route.action, request, payload, shared).await,
+            (Method::Get, Some(caller)) if route.action == Action::Stream => {
+                stream::upgrade(request, payload, shared, caller)
+            }
+            (Method::Get, _) => show_route(route.action, request, shared).await,
             (Method::Post, Some(caller)) => change(route, &caller, request, payload, shared, way).await,
             // Every route that changes something has a scope, so this is never reached; closed all the same.
             (Method::Post, None) => Err(Problem::new(401, "token_missing", "unauthorized", "credentials are needed")),
@@ -100,12 +104,7 @@ async fn reply(
     }
 }
 
-async fn show_route(
-    action: Action,
-    request: &HttpRequest,
-    payload: web::Payload,
-    shared: &Shared,
-) -> Result<HttpResponse, Problem> {
+async fn show_route(action: Action, request: &HttpRequest, shared: &Shared) -> Result<HttpResponse, Problem> {
     match action {
         Action::File(file) => Ok(HttpResponse::Ok().content_type(file.media_type).body(file.text)),
         Action::Healthy => Ok(HttpResponse::Ok().content_type("text/plain; charset=utf-8").body("ok\n")),
@@ -133,14 +132,13 @@ async fn show_route(
             let Paging { cursor, limit } = paging(request)?;
             show(shared, move |backend| backend.fills(cursor, limit)).await
         }
-        Action::Stream => stream::upgrade(request, payload, &shared.streams, &shared.clock),
         Action::AccessList => {
             let view = AccessView::of(&lock(shared.gate.keys()));
             Ok(HttpResponse::Ok().insert_header((header::ETAG, keys_version(view.revision))).json(view))
         }
-        // These change something and are posts.
-        Action::Act(_) | Action::AccessAdd | Action::AccessRevoke => {
-            Err(Problem::new(405, "wrong_method", "method not allowed", "this address takes POST only"))
+        // A stream has a caller, and the others change something and are posts.
+        Action::Stream | Action::Act(_) | Action::AccessAdd | Action::AccessRevoke => {
+            Err(Problem::new(405, "wrong_method", "method not allowed", "this address is not read like this"))
         }
     }
 }

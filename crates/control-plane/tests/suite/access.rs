@@ -1,6 +1,6 @@
 //! Tokens, hosts, origins: each route with each kind of caller.
 
-use crate::common::{exchange, header, json, server};
+use crate::common::{exchange, header, json, server, server_with};
 use control_plane::{AccessSetup, ROUTES, Setup, StartError, start};
 use std::io::Write as _;
 use std::os::unix::net::UnixStream;
@@ -211,4 +211,34 @@ fn server_ends_on_stop_and_can_be_started_again_on_the_same_listener() {
         assert_eq!(exchange(stream, text.as_bytes()).status, 200);
         plane.stop();
     }
+}
+
+#[test]
+fn callers_under_a_listed_name_are_of_another_machine_even_behind_a_proxy_on_this_one() {
+    let server = server_with(vec!["bot.example.org:443".to_owned()], None);
+    let ask = |method: &str, target: &str, host: &str, bearer: Option<&str>| {
+        let auth = bearer.map(|bearer| format!("Authorization: {bearer}\r\n")).unwrap_or_default();
+        let text = format!(
+            "{method} {target} HTTP/1.1\r\nHost: {host}\r\n{auth}Content-Type: application/json\r\nContent-Length: 2\r\nConnection: close\r\n\r\n{{}}"
+        );
+        exchange(server.connect(), text.as_bytes()).status
+    };
+    let (token, own) = (server.bearer().1, server.host());
+    let key = server.key("phone", access::Role::Operator.scopes(), &[]).1;
+    let name = "bot.example.org";
+    assert_eq!(ask("GET", "/-/healthy", name, None), 200);
+    for target in ["/metrics", "/-/ready", "/api/v1/status"] {
+        assert_eq!(ask("GET", target, name, None), 401, "{target}");
+        assert_eq!(ask("GET", target, name, Some(&token)), 401, "{target}: the token is good on this machine alone");
+        assert_eq!(ask("GET", target, &own, Some(&token)), 200, "{target}");
+    }
+    // Five of these were wrong tokens or none; the fifth wrong one makes the name's callers wait, right ones included.
+    for _ in 0..2 {
+        ask("GET", "/metrics", name, Some(&token));
+    }
+    assert_eq!(ask("POST", "/api/v1/pause", name, Some(&key)), 429);
+    assert_eq!(ask("POST", "/api/v1/pause", &own, Some(&token)), 200, "nobody elsewhere keeps this machine out");
+    server.clock.advance(Duration::from_secs(1));
+    assert_eq!(ask("POST", "/api/v1/pause", name, Some(&key)), 200);
+    assert_eq!(ask("GET", "/metrics", name, Some(&key)), 200);
 }

@@ -65,6 +65,30 @@ fn stream_needs_the_token_and_our_own_page() {
 }
 
 #[test]
+fn stream_ends_when_its_api_key_is_revoked_or_ends() {
+    for revoked in [true, false] {
+        let server = server();
+        let key = server.key("viewer", access::Role::Viewer.scopes(), &[]).1;
+        let protocols = format!("steadfast.v1, token.{}", key.strip_prefix("Bearer ").unwrap());
+        run(async {
+            let mut stream = open(&server, &protocols, None).await.unwrap();
+            assert!(stream.next().await.unwrap().is_ok());
+            if revoked {
+                server.keys.lock().unwrap().revoke("viewer").unwrap();
+            } else {
+                server.clock.advance(Duration::from_secs(86_400));
+            }
+            while let Some(Ok(message)) = stream.next().await {
+                if message.is_close() {
+                    break;
+                }
+            }
+            assert_eq!(open(&server, &protocols, None).await.err(), Some(401));
+        });
+    }
+}
+
+#[test]
 fn streams_are_bounded_and_a_closed_one_makes_room() {
     let server = server();
     run(async {

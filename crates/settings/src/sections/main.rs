@@ -122,7 +122,7 @@ section! {
         listen: SocketAddr = "127.0.0.1:7447";
         /// The certificate of the control interface: `tls = { cert = "cert.pem", key = "key.pem" }`. When absent: plain HTTP, on loopback only.
         tls: Option<Tls> = absent();
-        /// Names under which the control interface is reached beside those of loopback, each `NAME` or `NAME:PORT`. Requests under any other name are refused.
+        /// Names under which the control interface is reached beside those of loopback, each `NAME` or `NAME:PORT`. Requests under any other name are refused; those under these names need an API key, as they may come from elsewhere through a proxy.
         hosts: Vec<String> = Vec::<serde_json::Value>::new(), check host_names();
         /// The Unix socket of the command line. When absent: `control.sock` in the data directory.
         socket: Option<String> = absent(), check not_empty().if_present();
