@@ -197,6 +197,24 @@ mod tests {
     }
 
     #[test]
+    fn what_changes_something_needs_the_scope_that_the_roles_are_made_of() {
+        let posts: Vec<_> = ROUTES
+            .iter()
+            .filter(|route| route.method == Method::Post)
+            .map(|route| (route.path, route.scope.map(Scope::as_str)))
+            .collect();
+        let expected = [
+            ("/api/v1/pause", Some("trade.pause")),
+            ("/api/v1/resume", Some("trade.pause")),
+            ("/api/v1/halt", Some("trade.pause")),
+            ("/api/v1/unhalt", Some("trade.resume")),
+            ("/api/v1/access/add", Some("admin")),
+            ("/api/v1/access/revoke", Some("admin")),
+        ];
+        assert_eq!(posts, expected);
+    }
+
+    #[test]
     fn other_machines_see_the_page_and_that_the_process_lives_and_nothing_else_without_credentials() {
         let open: Vec<_> = ROUTES.iter().filter(|route| route.needs(false).is_none()).map(|route| route.path).collect();
         assert_eq!(open, ["/", "/page.js", "/page.css", "/icon.svg", "/-/healthy"]);
