@@ -81,6 +81,12 @@ pub enum Command {
     Halt(ReasonArgs),
     /// Lift a halt
     Unhalt(UnhaltArgs),
+    /// Make, list and revoke API keys of the control interface
+    #[command(subcommand)]
+    Access(AccessCommand),
+    /// One-time codes that confirm what raises a risk
+    #[command(subcommand)]
+    Totp(TotpCommand),
     /// Serve the embedded exchange alone, for this bot or anybody's
     Sim(Box<SimArgs>),
     /// Measure the order path on this machine
@@ -232,6 +238,82 @@ pub struct UnhaltArgs {
     /// Why it is safe again, for the journal.
     #[arg(long, value_name = "TEXT")]
     pub reason: String,
+    /// One-time or recovery code, once codes are set up; asked for when absent.
+    #[arg(long, value_name = "CODE")]
+    pub totp: Option<String>,
+}
+
+/// `steadfast access`
+#[derive(Debug, Subcommand)]
+pub enum AccessCommand {
+    /// Make an API key; its text is shown this once
+    Add(AccessAddArgs),
+    /// Show every API key, without its secret
+    List,
+    /// End an API key at once
+    Revoke(AccessRevokeArgs),
+}
+
+/// `steadfast access add`
+#[derive(Debug, Args)]
+#[command(group = clap::ArgGroup::new("rights").required(true).multiple(true).args(["role", "scopes"]))]
+pub struct AccessAddArgs {
+    /// What to call it: a-z, 0-9, `-`, `_`, `.`.
+    pub name: String,
+    /// A bundle of scopes.
+    #[arg(long, value_enum)]
+    pub role: Option<AccessRole>,
+    /// Single scopes, comma-separated or repeated, such as read,trade.pause.
+    #[arg(long = "scope", value_name = "SCOPE", value_delimiter = ',', value_parser = scope)]
+    pub scopes: Vec<access::Scope>,
+    /// How long it lives, in days: 1d to 365d.
+    #[arg(long, value_name = "DAYS", default_value = "90d", value_parser = days)]
+    pub expires: u32,
+    /// Addresses that may use it, comma-separated or repeated, such as 10.0.0.0/8; none: any.
+    #[arg(long, value_name = "CIDR", value_delimiter = ',', value_parser = range)]
+    pub from: Vec<access::IpNet>,
+    /// One-time or recovery code, once codes are set up; asked for when absent.
+    #[arg(long, value_name = "CODE")]
+    pub totp: Option<String>,
+}
+
+/// A bundle of scopes.
+#[derive(Debug, Clone, Copy, ValueEnum, PartialEq, Eq)]
+pub enum AccessRole {
+    /// Sees.
+    Viewer,
+    /// Sees; pauses, resumes, halts; lowers limits; revokes exchange keys.
+    Operator,
+    /// Everything.
+    Admin,
+}
+
+/// `steadfast access revoke`
+#[derive(Debug, Args)]
+pub struct AccessRevokeArgs {
+    /// Its name or id.
+    pub name: String,
+}
+
+/// `steadfast totp`
+#[derive(Debug, Subcommand)]
+pub enum TotpCommand {
+    /// Set codes up: shows a QR code for an authenticator and asks for its first code
+    Enroll,
+    /// Try a code; it is spent by that
+    Verify(TotpCodeArgs),
+    /// Do without codes again; needs one more
+    Disable(TotpCodeArgs),
+    /// Make new recovery codes in place of the former ones
+    Recovery(TotpCodeArgs),
+}
+
+/// A command that needs a code.
+#[derive(Debug, Args)]
+pub struct TotpCodeArgs {
+    /// One-time or recovery code; asked for when absent.
+    #[arg(value_name = "CODE")]
+    pub code: Option<String>,
 }
 
 /// `steadfast sim`
@@ -317,6 +399,29 @@ pub struct TapeImportArgs {
 pub enum JournalCommand {
     /// Recompute the hash chain and name the first record that does not fit
     Verify,
+}
+
+/// A scope by its word.
+fn scope(text: &str) -> Result<access::Scope, String> {
+    access::Scope::from_word(text).ok_or_else(|| {
+        let words: Vec<&str> = access::Scope::ALL.iter().map(|scope| scope.as_str()).collect();
+        format!("there is no scope `{text}`; there are {}", words.join(", "))
+    })
+}
+
+/// A number of days, such as `90d`.
+fn days(text: &str) -> Result<u32, String> {
+    let number = text.strip_suffix('d').unwrap_or(text).parse().ok();
+    number.filter(|days| (1..=365).contains(days)).ok_or_else(|| format!("`{text}` is not 1d to 365d"))
+}
+
+/// One address or a range of them.
+fn range(text: &str) -> Result<access::IpNet, String> {
+    let one = || text.parse::<std::net::IpAddr>().ok().map(access::IpNet::from);
+    text.parse()
+        .ok()
+        .or_else(one)
+        .ok_or_else(|| format!("`{text}` is no address or range; write 192.0.2.7 or 10.0.0.0/8"))
 }
 
 /// A span of time as people write it: `500ms`, `30s`, `5m`, `2h`.

@@ -20,6 +20,7 @@ pub mod restore;
 pub mod shared;
 pub mod signers;
 pub mod station;
+pub mod step_up;
 pub mod term;
 pub mod unlock;
 pub mod wiring;

@@ -13,13 +13,15 @@ use crate::plan::{Plan, StrategyPlan, VenuePlan};
 use crate::registry::{KnownInstrument, Registry};
 use crate::report::{Exit, Trouble, causes};
 use crate::shared::{KeyRow, Names, OrderList, Shared};
-use crate::signers::{KeeperWires, SignerKeeper, Signers};
+use crate::signers::{KeeperWires, SharedStore, SignerKeeper, Signers};
 use crate::station::{Ears, Parts, Station};
+use crate::step_up::VaultCodes;
 use crate::{commands, restore};
+use access::ApiKeys;
 use actix_rt::Arbiter;
 use alerts::{Alert, Alerts, Event};
 use clock::SystemClock;
-use control_plane::ControlPlane;
+use control_plane::{AccessSetup, ControlPlane};
 use domain::{Clock, Instrument, InstrumentId, StrategyTag, Symbol, VenueId};
 use hot_actor::{HotConfig, Lane};
 use journal::{Health, Journal, JournalHandle};
@@ -66,6 +68,10 @@ pub struct Start {
     pub listener: TcpListener,
     /// The control interface's Unix socket.
     pub socket: Option<std::path::PathBuf>,
+    /// Names under which the control interface is reached beside those of loopback.
+    pub hosts: Vec<String>,
+    /// The control interface's certificate.
+    pub tls: Option<control_plane::Tls>,
     /// Where metrics are rendered.
     pub metrics: PrometheusHandle,
     /// Messages to people.
@@ -177,10 +183,9 @@ pub async fn start(start: Start) -> Result<Running, Trouble> {
         .listener
         .local_addr()
         .map_err(|error| Trouble::new(Exit::Failure, "no address to listen on").why(error))?;
-    let addresses = BTreeMap::from([
-        ("dashboard".to_owned(), format!("http://{address}/")),
-        ("metrics".to_owned(), format!("http://{address}/metrics")),
-    ]);
+    let page = page_address(address, &start.hosts, start.tls.is_some());
+    let addresses =
+        BTreeMap::from([("dashboard".to_owned(), page.clone()), ("metrics".to_owned(), format!("{page}metrics"))]);
     let shared = Arc::new(Shared::new(names, plan.mode, board.clone(), Arc::clone(&clock), addresses, portfolio));
     {
         let mut state = shared.state();
@@ -252,19 +257,33 @@ pub async fn start(start: Start) -> Result<Running, Trouble> {
     let emergency = Emergency::start(emergency_venues(&start.signers, &venues, &listed, &clock)?, Arc::clone(&clock))?;
     start.signers.isolation().publish();
     let (store, signer_keeper) = start.signers.into_store(keeper_wires(&urgent, &died_sender, &shared), &clock)?;
+    let step_up = VaultCodes::new(store.boxed()).map_err(|error| commands::keys::custody_trouble(&error))?;
+    let api_keys =
+        ApiKeys::open(&start.dir.root().join(ApiKeys::FILE)).map_err(|error| commands::access::file_trouble(&error))?;
     let manager = key_manager(store, &venues, &station, &shared, &clock, start.alerts.clone(), start.show_probes)?;
     start_keys(&keeper, &keys, manager, &station, &shared, &died_sender).await;
     let desk = Arc::new(Desk { shared: Arc::clone(&shared), urgent });
     let control = control_plane::start(
         &start.listener,
         &token,
-        control_plane::Setup { socket: start.socket, metrics: Some(start.metrics), clock: Arc::clone(&clock) },
+        control_plane::Setup {
+            socket: start.socket,
+            metrics: Some(start.metrics),
+            clock: Arc::clone(&clock),
+            access: AccessSetup {
+                keys: Arc::new(Mutex::new(api_keys)),
+                step_up: Arc::new(step_up),
+                hosts: start.hosts,
+                tls: start.tls,
+            },
+        },
         desk,
     )
-    .map_err(|error| Trouble::new(Exit::Failure, "the control interface cannot start").why(causes(&error)))?;
+    .map_err(|error| control_trouble(&error))?;
     publish_constants(&plan, &shared);
     Ok(Running {
-        dashboard: format!("http://{address}/#t={}", token.expose()),
+        // The token is good on this machine alone; elsewhere an API key stands in its place.
+        dashboard: if address.ip().is_loopback() { format!("{page}#t={}", token.expose()) } else { page },
         shared,
         station,
         journal,
@@ -280,6 +299,27 @@ pub async fn start(start: Start) -> Result<Running, Trouble> {
         _signer_keeper: signer_keeper,
         _dir: start.dir,
     })
+}
+
+/// Where the live page is, as a browser asks for it.
+fn page_address(address: std::net::SocketAddr, hosts: &[String], tls: bool) -> String {
+    let scheme = if tls { "https" } else { "http" };
+    match hosts.first().filter(|_| !address.ip().is_loopback()) {
+        Some(host) if host.ends_with(']') || !host.contains(':') => format!("{scheme}://{host}:{}/", address.port()),
+        Some(host) => format!("{scheme}://{host}/"),
+        None => format!("{scheme}://{address}/"),
+    }
+}
+
+fn control_trouble(error: &control_plane::StartError) -> Trouble {
+    match error {
+        control_plane::StartError::Exposed { .. } => {
+            Trouble::new(Exit::Refused, "the control interface stays closed to other machines")
+                .why(error)
+                .fix("steadfast access add NAME --role operator, then start again; or listen on 127.0.0.1")
+        }
+        _ => Trouble::new(Exit::Failure, "the control interface cannot start").why(causes(error)),
+    }
 }
 
 /// Asks a venue for its instruments and picks the wanted ones.
@@ -590,7 +630,7 @@ async fn start_keys(
 }
 
 fn key_manager(
-    store: Box<dyn KeyStore>,
+    store: SharedStore,
     venues: &[(VenueId, VenuePlan)],
     station: &Station,
     shared: &Arc<Shared>,
@@ -604,6 +644,7 @@ fn key_manager(
             .map_err(|_| Trouble::new(Exit::Settings, format!("the key name `{}` is too long", venue.key)))?;
         keys.push(KeyOf::new(*id, alias, venue));
     }
+    let store: Box<dyn KeyStore> = store.boxed();
     let records = store.list().map_err(|error| commands::keys::custody_trouble(&error))?;
     let rows = records.iter().filter_map(|record| {
         let key = keys.iter().find(|key| key.alias == record.alias)?;

@@ -82,7 +82,7 @@ pub fn start(channels: Vec<Channel>, origin: Origin, clock: Arc<dyn Clock>) -> R
         idle_connections: 1,
         answer_bytes_max: ANSWER_BYTES_MAX,
         kept_headers: &[],
-        socket: None,
+        unix_socket: None,
     };
     let client = HttpClient::new(config, Arc::clone(&clock))?;
     let origin = Arc::new(origin);

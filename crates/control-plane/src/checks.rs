@@ -1,19 +1,24 @@
 //! What a request must satisfy before its route is looked at; pure.
 //!
-//! The order is fixed: host, size of the head, token, origin. Each failure is a problem document that repeats nothing
+//! The order is fixed: host, size of the head, credentials, origin. Each failure is a problem document that repeats nothing
 //! of what the client sent.
 
 use crate::limits::HEADER_BYTES_MAX;
 use crate::problem::Problem;
 use crate::routes::Method;
-use crate::token::TokenHash;
 use actix_web::http::Uri;
 use actix_web::http::header::{self, HeaderMap};
 use std::net::SocketAddr;
 
 /// The names under which this server may be addressed, each with its port.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Hosts(Vec<String>);
+pub(crate) struct Hosts {
+    /// With the port, or without one where browsers leave it out.
+    names: Vec<String>,
+    /// Those of them that were named in the settings: a TLS proxy on this machine may stand before them.
+    listed: Vec<String>,
+    tls: bool,
+}
 
 /// How a connection came in.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -25,27 +30,51 @@ pub(crate) enum Way {
 }
 
 impl Hosts {
-    /// The names of a server that listens on this loopback address.
-    pub(crate) fn new(listening: SocketAddr) -> Self {
-        let mut names = vec!["localhost".to_owned(), "127.0.0.1".to_owned(), "[::1]".to_owned()];
-        let own = match listening {
-            SocketAddr::V4(address) => address.ip().to_string(),
-            SocketAddr::V6(address) => format!("[{}]", address.ip()),
+    /// The names of a server that listens on this address: those of loopback if it is one, and the listed ones, each
+    /// `NAME` or `NAME:PORT`.
+    pub(crate) fn new(listening: SocketAddr, listed: &[String], tls: bool) -> Self {
+        let (port, usual) = (listening.port(), if tls { 443 } else { 80 });
+        let with_port = |name: &str| {
+            let bare = (port == usual).then(|| name.to_owned());
+            [Some(format!("{name}:{port}")), bare].into_iter().flatten().collect::<Vec<_>>()
         };
-        if !names.contains(&own) {
-            names.push(own);
+        let listed: Vec<String> = listed
+            .iter()
+            .flat_map(|entry| match port_of(entry) {
+                // Browsers leave the port of https out; a proxy on this machine passes the name on as it is.
+                Some((name, 443)) => vec![entry.clone(), name.to_owned()],
+                Some(_) => vec![entry.clone()],
+                None => with_port(entry),
+            })
+            .collect();
+        let mut names = listed.clone();
+        if listening.ip().is_loopback() {
+            let own = match listening {
+                SocketAddr::V4(address) => address.ip().to_string(),
+                SocketAddr::V6(address) => format!("[{}]", address.ip()),
+            };
+            for name in ["localhost", "127.0.0.1", "[::1]", &own] {
+                names.extend(with_port(name));
+            }
         }
-        let port = listening.port();
-        let mut hosts: Vec<_> = names.iter().map(|name| format!("{name}:{port}")).collect();
-        if port == 80 {
-            hosts.append(&mut names);
-        }
-        Self(hosts)
+        Self { names, listed, tls }
     }
 
     fn contains(&self, host: &str, way: Way) -> bool {
-        self.0.iter().any(|own| own.eq_ignore_ascii_case(host))
+        self.names.iter().any(|own| own.eq_ignore_ascii_case(host))
             || (way == Way::Socket && host.eq_ignore_ascii_case("localhost"))
+    }
+
+    /// Whether this is a name of the settings.
+    pub(crate) fn is_listed(&self, host: &[u8]) -> bool {
+        self.listed.iter().any(|name| name.as_bytes().eq_ignore_ascii_case(host))
+    }
+
+    /// Whether a page of this origin is our own, when it was asked for under `host`.
+    fn is_own_origin(&self, origin: &[u8], host: &[u8]) -> bool {
+        let of = |scheme: &[u8]| origin.strip_prefix(scheme).is_some_and(|rest| rest.eq_ignore_ascii_case(host));
+        let listed = self.is_listed(host);
+        if self.tls { of(b"https://") } else { of(b"http://") || (listed && of(b"https://")) }
     }
 
     /// Exactly one `Host`, and it is ours; so is the authority of an absolute address.
@@ -63,7 +92,7 @@ impl Hosts {
                 421,
                 "wrong_host",
                 "misdirected request",
-                "this server answers only under its loopback address and port",
+                "this server answers only under the names and ports of its settings",
             ))
         }
     }
@@ -79,6 +108,12 @@ pub(crate) fn check_user(peer: Option<u32>, own: u32) -> Result<(), Problem> {
     }
 }
 
+/// The name and port of `NAME:PORT`; `None` for a name alone, an IPv6 address in brackets included.
+fn port_of(entry: &str) -> Option<(&str, u16)> {
+    let (name, port) = entry.rsplit_once(':')?;
+    port.parse().ok().filter(|_| !name.is_empty() && !name.ends_with(':')).map(|port| (name, port))
+}
+
 /// The head of a request is not too large.
 pub(crate) fn check_head(uri: &Uri, headers: &HeaderMap) -> Result<(), Problem> {
     let target = uri.path_and_query().map_or(0, |target| target.as_str().len());
@@ -90,23 +125,21 @@ pub(crate) fn check_head(uri: &Uri, headers: &HeaderMap) -> Result<(), Problem> 
     }
 }
 
-/// What was presented in place of a token.
+/// What was presented as credentials.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum TokenCheck {
-    /// The right one.
-    Right,
-    /// None.
-    Missing,
-    /// Another.
-    Wrong,
+pub(crate) enum Presented<'a> {
+    /// Nothing.
+    Nothing,
+    /// This, right or wrong.
+    Bearer(&'a [u8]),
 }
 
 /// The protocol name that a stream speaks; a browser sends its token beside it as `token.` and the digits, because it
 /// can set no header on a WebSocket.
 pub(crate) const STREAM_PROTOCOL: &str = "steadfast.v1";
 
-/// Compares the presented token. `stream`: it may also stand among the WebSocket protocols.
-pub(crate) fn check_token(headers: &HeaderMap, token: TokenHash, stream: bool) -> TokenCheck {
+/// What the request presents. `stream`: it may also stand among the WebSocket protocols.
+pub(crate) fn presented(headers: &HeaderMap, stream: bool) -> Presented<'_> {
     let bearer = headers.get(header::AUTHORIZATION).map(|value| {
         let value = value.as_bytes();
         match value.split_at_checked(7) {
@@ -118,22 +151,17 @@ pub(crate) fn check_token(headers: &HeaderMap, token: TokenHash, stream: bool) -
         let protocols = headers.get_all(header::SEC_WEBSOCKET_PROTOCOL).filter_map(|value| value.to_str().ok());
         protocols.flat_map(|list| list.split(',')).find_map(|one| one.trim().strip_prefix("token.")).map(str::as_bytes)
     };
-    match bearer.or_else(|| if stream { offered() } else { None }) {
-        None => TokenCheck::Missing,
-        Some(presented) if token.matches(presented) => TokenCheck::Right,
-        Some(_) => TokenCheck::Wrong,
-    }
+    bearer.or_else(|| if stream { offered() } else { None }).map_or(Presented::Nothing, Presented::Bearer)
 }
 
 /// A request to the API that a browser makes comes from our own page. Programs send neither header.
-pub(crate) fn check_origin(headers: &HeaderMap, method: Method) -> Result<(), Problem> {
+pub(crate) fn check_origin(hosts: &Hosts, headers: &HeaderMap, method: Method) -> Result<(), Problem> {
     let refused = || {
         Err(Problem::new(403, "cross_origin", "request from another site", "only the page of this server may call it"))
     };
     let host = headers.get(header::HOST).map(header::HeaderValue::as_bytes).unwrap_or_default();
     for origin in headers.get_all(header::ORIGIN) {
-        let ours = origin.as_bytes().strip_prefix(b"http://").is_some_and(|rest| rest.eq_ignore_ascii_case(host));
-        if !ours {
+        if !hosts.is_own_origin(origin.as_bytes(), host) {
             return refused();
         }
     }
@@ -182,7 +210,7 @@ mod tests {
 
     #[test]
     fn only_loopback_names_with_the_right_port_are_ours() {
-        let hosts = Hosts::new("127.0.0.1:7447".parse().unwrap());
+        let hosts = Hosts::new("127.0.0.1:7447".parse().unwrap(), &[], false);
         for host in ["127.0.0.1:7447", "localhost:7447", "LOCALHOST:7447", "[::1]:7447"] {
             assert_eq!(host_status(&hosts, "/", &[("host", host)], Way::Tcp), 200, "{host}");
         }
@@ -207,7 +235,7 @@ mod tests {
 
     #[test]
     fn missing_or_double_host_is_a_bad_request() {
-        let hosts = Hosts::new("127.0.0.1:7447".parse().unwrap());
+        let hosts = Hosts::new("127.0.0.1:7447".parse().unwrap(), &[], false);
         assert_eq!(host_status(&hosts, "/", &[], Way::Tcp), 400);
         let twice = [("host", "localhost:7447"), ("host", "evil.test")];
         assert_eq!(host_status(&hosts, "/", &twice, Way::Tcp), 400);
@@ -215,7 +243,7 @@ mod tests {
 
     #[test]
     fn absolute_address_of_another_host_is_refused_behind_a_good_host_header() {
-        let hosts = Hosts::new("127.0.0.1:7447".parse().unwrap());
+        let hosts = Hosts::new("127.0.0.1:7447".parse().unwrap(), &[], false);
         let good = [("host", "localhost:7447")];
         assert_eq!(host_status(&hosts, "http://evil.test/metrics", &good, Way::Tcp), 421);
         assert_eq!(host_status(&hosts, "http://localhost:7447/metrics", &good, Way::Tcp), 200);
@@ -232,9 +260,9 @@ mod tests {
 
     #[test]
     fn name_without_port_is_ours_on_port_80_and_on_the_socket_only() {
-        let hosts = Hosts::new("127.0.0.1:80".parse().unwrap());
+        let hosts = Hosts::new("127.0.0.1:80".parse().unwrap(), &[], false);
         assert_eq!(host_status(&hosts, "/", &[("host", "localhost")], Way::Tcp), 200);
-        let hosts = Hosts::new("127.0.0.2:7447".parse().unwrap());
+        let hosts = Hosts::new("127.0.0.2:7447".parse().unwrap(), &[], false);
         assert_eq!(host_status(&hosts, "/", &[("host", "127.0.0.2:7447")], Way::Tcp), 200);
         assert_eq!(host_status(&hosts, "/", &[("host", "localhost")], Way::Tcp), 421);
         assert_eq!(host_status(&hosts, "/", &[("host", "localhost")], Way::Socket), 200);
@@ -243,9 +271,10 @@ mod tests {
 
     #[test]
     fn origin_must_be_the_host_that_was_asked() {
+        let hosts = Hosts::new("127.0.0.1:7447".parse().unwrap(), &[], false);
         let good = ("host", "127.0.0.1:7447");
         let status = |method, pairs: &[(&str, &str)]| {
-            check_origin(&headers(pairs), method).err().map_or(200, |problem| problem.status)
+            check_origin(&hosts, &headers(pairs), method).err().map_or(200, |problem| problem.status)
         };
         assert_eq!(status(Method::Post, &[good]), 200);
         assert_eq!(status(Method::Post, &[good, ("origin", "http://127.0.0.1:7447")]), 200);
@@ -268,6 +297,51 @@ mod tests {
             assert_eq!(status(Method::Get, &[good, ("sec-fetch-site", site)]), 403, "{site}");
         }
         assert_eq!(status(Method::Post, &[good, ("sec-fetch-site", "none")]), 403);
+    }
+
+    #[test]
+    fn listed_names_are_ours_as_they_are_written_and_nothing_near_them() {
+        let listed = ["bot.example.org".to_owned(), "proxy.example.org:443".to_owned(), "[2001:db8::1]".to_owned()];
+        let hosts = Hosts::new("0.0.0.0:7447".parse().unwrap(), &listed, true);
+        let ours = |host: &str| host_status(&hosts, "/", &[("host", host)], Way::Tcp) == 200;
+        for host in [
+            "bot.example.org:7447",
+            "BOT.example.org:7447",
+            "proxy.example.org",
+            "proxy.example.org:443",
+            "[2001:db8::1]:7447",
+        ] {
+            assert!(ours(host), "{host}");
+        }
+        for host in [
+            "bot.example.org",
+            "bot.example.org:443",
+            "bot.example.org.:7447",
+            "x.bot.example.org:7447",
+            "proxy.example.org:7447",
+            "localhost:7447",
+            "127.0.0.1:7447",
+            "0.0.0.0:7447",
+            "[2001:db8::2]:7447",
+        ] {
+            assert!(!ours(host), "{host}");
+        }
+    }
+
+    #[test]
+    fn origin_of_a_tls_server_is_https_and_of_a_proxied_name_either() {
+        let status = |hosts: &Hosts, host: &str, origin: &str| {
+            let headers = headers(&[("host", host), ("origin", origin)]);
+            check_origin(hosts, &headers, Method::Post).err().map_or(200, |problem| problem.status)
+        };
+        let listed = ["bot.example.org".to_owned(), "proxy.example.org:443".to_owned()];
+        let tls = Hosts::new("0.0.0.0:7447".parse().unwrap(), &listed, true);
+        assert_eq!(status(&tls, "bot.example.org:7447", "https://bot.example.org:7447"), 200);
+        assert_eq!(status(&tls, "bot.example.org:7447", "http://bot.example.org:7447"), 403);
+        let plain = Hosts::new("127.0.0.1:7447".parse().unwrap(), &listed, false);
+        assert_eq!(status(&plain, "proxy.example.org", "https://proxy.example.org"), 200);
+        assert_eq!(status(&plain, "proxy.example.org", "https://evil.test"), 403);
+        assert_eq!(status(&plain, "localhost:7447", "https://localhost:7447"), 403);
     }
 
     #[test]

@@ -1,13 +1,17 @@
 //! Every bound of the control plane, with its reason.
 
+use std::num::NonZeroU32;
 use std::time::Duration;
 
 /// Open connections; a browser uses six, Prometheus one. More wait in the backlog.
 pub(crate) const CONNECTIONS_MAX: usize = 256;
+/// Open connections of one address; a browser uses six. The Unix socket is not counted.
+pub(crate) const CONNECTIONS_PER_ADDRESS_MAX: usize = 16;
 /// Connections that wait to be accepted.
 pub(crate) const BACKLOG: u32 = 64;
-/// Live streams; each costs a task and at most some 32 frames of memory.
-pub(crate) const STREAMS_MAX: usize = 16;
+/// Live streams; each costs a task and at most some 32 frames of memory. Fewer than the connections of one address, so
+/// that open pages cannot keep their own machine's halt out.
+pub(crate) const STREAMS_MAX: usize = 12;
 /// Threads for calls that may block, so that reading orders cannot keep a halt from being taken.
 pub(crate) const BLOCKING_THREADS: usize = 8;
 /// Bytes of all header names and values of one request.
@@ -38,8 +42,36 @@ pub(crate) const SILENCE_MAX: Duration = Duration::from_secs(45);
 pub(crate) const UPKEEP_INTERVAL: Duration = Duration::from_secs(5);
 /// How long open connections may finish at the end, in seconds.
 pub(crate) const STOP_PATIENCE_SECONDS: u64 = 1;
-/// Wrong tokens a second that are answered with 401; further ones with 429. The right token always passes.
-pub(crate) const WRONG_TOKENS_PER_SECOND: std::num::NonZeroU32 = std::num::NonZeroU32::new(5).unwrap();
+/// How long a TLS handshake may take.
+pub(crate) const HANDSHAKE_PATIENCE: Duration = Duration::from_secs(5);
+/// Requests a second of one address in the long run.
+pub(crate) const REQUESTS_PER_ADDRESS: NonZeroU32 = NonZeroU32::new(64).unwrap();
+/// Requests of one address at once.
+pub(crate) const BURST_PER_ADDRESS: NonZeroU32 = NonZeroU32::new(256).unwrap();
+/// Requests a second of one API key in the long run.
+pub(crate) const REQUESTS_PER_KEY: NonZeroU32 = NonZeroU32::new(32).unwrap();
+/// Requests of one API key at once.
+pub(crate) const BURST_PER_KEY: NonZeroU32 = NonZeroU32::new(128).unwrap();
+/// Addresses and keys whose rates are remembered; beyond that the fully recovered ones are forgotten.
+pub(crate) const RATES_MAX: usize = 4_096;
+/// Wrong credentials of an address before it has to wait.
+pub(crate) const FAILURES_FREE: u32 = 5;
+/// The first wait of an address after wrong credentials; each further one doubles it.
+pub(crate) const FAILURE_DELAY: Duration = Duration::from_secs(1);
+/// The longest such wait.
+pub(crate) const FAILURE_DELAY_MAX: Duration = Duration::from_secs(300);
+/// After this long without wrong credentials an address starts anew.
+pub(crate) const FAILURES_FORGOTTEN: Duration = Duration::from_secs(900);
+/// Addresses with wrong credentials that are remembered; beyond that the one quiet for longest is forgotten.
+pub(crate) const FAILURES_MAX: usize = 1_024;
+/// Answers remembered for the repetition of a request.
+pub(crate) const REPEATS_MAX: usize = 256;
+/// How long they are remembered.
+pub(crate) const REPEATS_KEPT: Duration = Duration::from_secs(3_600);
+/// Characters of an idempotency key.
+pub(crate) const IDEMPOTENCY_KEY_MAX: usize = 64;
+/// Characters of a one-time or recovery code, blanks included.
+pub(crate) const CODE_CHARS_MAX: usize = 32;
 /// Entries of a page when the caller does not say.
 pub(crate) const PAGE_DEFAULT: usize = 100;
 /// Entries of a page at most.

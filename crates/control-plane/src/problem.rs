@@ -18,6 +18,9 @@ pub struct Problem {
     pub detail: String,
     /// A word for programs that never changes its meaning.
     pub code: String,
+    /// After how many seconds it is worth trying again; none: that does not depend on time.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub retry_after: Option<u64>,
 }
 
 impl Problem {
@@ -29,7 +32,14 @@ impl Problem {
             status,
             detail: detail.into(),
             code: code.to_owned(),
+            retry_after: None,
         }
+    }
+
+    /// A problem that ends by itself.
+    pub(crate) fn wait(seconds: u64, code: &str, detail: impl Into<String>) -> Self {
+        let seconds = seconds.max(1);
+        Self { retry_after: Some(seconds), ..Self::new(429, code, "too many requests", detail) }
     }
 
     /// The document as an answer.
@@ -37,11 +47,12 @@ impl Problem {
         let status = StatusCode::from_u16(self.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
         let mut response = HttpResponse::build(status);
         response.insert_header((header::CONTENT_TYPE, "application/problem+json"));
-        match self.status {
-            401 => response.insert_header((header::WWW_AUTHENTICATE, "Bearer realm=\"steadfast\"")),
-            429 => response.insert_header((header::RETRY_AFTER, "1")),
-            _ => &mut response,
-        };
+        if self.status == 401 {
+            response.insert_header((header::WWW_AUTHENTICATE, "Bearer realm=\"steadfast\""));
+        }
+        if let Some(seconds) = self.retry_after {
+            response.insert_header((header::RETRY_AFTER, seconds.to_string()));
+        }
         // Plain strings and a number; cannot fail.
         response.body(serde_json::to_string(self).unwrap_or_default())
     }

@@ -1,17 +1,21 @@
 //! The answer to one request: checks in a fixed order, then the route's action.
 
+use crate::access_api::{self, AccessView, KeyMade, NewKey};
 use crate::backend::{Act, ActVerb, Backend};
-use crate::checks::{self, TokenCheck, Way};
+use crate::checks::{self, Way};
+use crate::gate::{self, Caller, Source, lock};
 use crate::limits::{
     ANSWER_PATIENCE, BODY_BYTES_MAX, BODY_PATIENCE, EQUITY_POINTS_MAX, PAGE_DEFAULT, PAGE_MAX, REASON_CHARS_MAX,
 };
 use crate::page::CONTENT_SECURITY_POLICY;
 use crate::problem::Problem;
+use crate::repeats::{Answered, Begin, Ticket};
 use crate::routes::{self, Action, Found, Method, Route};
 use crate::server::{OverSocket, Shared};
 use crate::stream;
-use crate::view::{EquityPoint, NotReadyView, Ready};
-use actix_web::http::header::{self, HeaderName, HeaderValue};
+use crate::view::{EquityPoint, NotReadyView, Ready, Status};
+use actix_web::http::StatusCode;
+use actix_web::http::header::{self, HeaderMap, HeaderName, HeaderValue};
 use actix_web::{HttpRequest, HttpResponse, web};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
@@ -56,7 +60,7 @@ pub(crate) async fn answer(request: HttpRequest, payload: web::Payload, shared: 
 async fn reply(
     request: &HttpRequest,
     payload: web::Payload,
-    shared: &Shared,
+    shared: &web::Data<Shared>,
     found: Found,
 ) -> Result<HttpResponse, Problem> {
     let way = match request.conn_data::<OverSocket>() {
@@ -67,14 +71,25 @@ async fn reply(
         None => Way::Tcp,
     };
     let (uri, headers) = (request.uri(), request.headers());
-    shared.hosts.check(uri, headers, way)?;
+    shared.hosts.check(uri, headers, way).inspect_err(|_| telemetry::auth_failures_total("wrong_host").increment(1))?;
     checks::check_head(uri, headers)?;
-    if routes::needs_token(request.path(), found) {
+    let listed = headers.get(header::HOST).is_some_and(|host| shared.hosts.is_listed(host.as_bytes()));
+    let source = Source::new(way, request.peer_addr(), listed);
+    let caller = if routes::needs_credentials(request.path(), found, source.is_here()) {
         let stream = matches!(found, Found::Route(Route { action: Action::Stream, .. }));
-        admit(checks::check_token(headers, shared.token, stream), shared)?;
+        let route = match found {
+            Found::Route(route) => Some(route),
+            _ => None,
+        };
+        let caller = shared.gate.admit(checks::presented(headers, stream), source, route)?;
         let method = if request.method() == "GET" { Method::Get } else { Method::Post };
-        checks::check_origin(headers, method)?;
-    }
+        checks::check_origin(&shared.hosts, headers, method)
+            .inspect_err(|_| telemetry::auth_failures_total("cross_origin").increment(1))?;
+        Some(caller)
+    } else {
+        shared.gate.admit_open(source)?;
+        None
+    };
     match found {
         Found::Nothing => Err(Problem::new(404, "no_such_route", "not found", "there is nothing at this address")),
         Found::OtherMethod(route) => Err(Problem::new(
@@ -83,35 +98,19 @@ async fn reply(
             "method not allowed",
             format!("this address takes {} only", route.method.as_str()),
         )),
-        Found::Route(route) => act_on(route.action, request, payload, shared, way).await,
+        Found::Route(route) => match (route.method, caller) {
+            (Method::Get, Some(caller)) if route.action == Action::Stream => {
+                stream::upgrade(request, payload, shared, caller)
+            }
+            (Method::Get, _) => show_route(route.action, request, shared).await,
+            (Method::Post, Some(caller)) => change(route, &caller, request, payload, shared, way).await,
+            // Every route that changes something has a scope, so this is never reached; closed all the same.
+            (Method::Post, None) => Err(Problem::new(401, "token_missing", "unauthorized", "credentials are needed")),
+        },
     }
 }
 
-fn admit(check: TokenCheck, shared: &Shared) -> Result<(), Problem> {
-    let kind = match check {
-        TokenCheck::Right => return Ok(()),
-        TokenCheck::Missing => "token_missing",
-        TokenCheck::Wrong => "token_wrong",
-    };
-    telemetry::auth_failures_total(kind).increment(1);
-    if check == TokenCheck::Wrong && shared.wrong_tokens.check().is_err() {
-        return Err(Problem::new(429, "too_many_wrong_tokens", "too many requests", "wait a second, then try again"));
-    }
-    Err(Problem::new(
-        401,
-        kind,
-        "unauthorized",
-        "send `Authorization: Bearer` with the token from the file control.token of the data directory",
-    ))
-}
-
-async fn act_on(
-    action: Action,
-    request: &HttpRequest,
-    payload: web::Payload,
-    shared: &Shared,
-    way: Way,
-) -> Result<HttpResponse, Problem> {
+async fn show_route(action: Action, request: &HttpRequest, shared: &Shared) -> Result<HttpResponse, Problem> {
     match action {
         Action::File(file) => Ok(HttpResponse::Ok().content_type(file.media_type).body(file.text)),
         Action::Healthy => Ok(HttpResponse::Ok().content_type("text/plain; charset=utf-8").body("ok\n")),
@@ -123,7 +122,10 @@ async fn act_on(
             let mut response = if ready.ready { HttpResponse::Ok() } else { HttpResponse::ServiceUnavailable() };
             Ok(response.json(ready))
         }
-        Action::Status => show(shared, |backend| backend.status()).await,
+        Action::Status => {
+            let status = ask(shared, |backend| backend.status()).await?;
+            Ok(HttpResponse::Ok().insert_header((header::ETAG, version(&status))).json(status))
+        }
         Action::Positions => show(shared, |backend| backend.positions()).await,
         Action::Balances => show(shared, |backend| backend.balances()).await,
         Action::Equity => show(shared, |backend| thinned(backend.equity(), EQUITY_POINTS_MAX)).await,
@@ -136,16 +138,136 @@ async fn act_on(
             let Paging { cursor, limit } = paging(request)?;
             show(shared, move |backend| backend.fills(cursor, limit)).await
         }
-        Action::Stream => stream::upgrade(request, payload, &shared.streams, &shared.clock),
-        Action::Act(verb) => {
-            checks::check_content_type(request.headers())?;
-            let reason = reason(verb, payload).await?;
-            let origin = match (way, request.peer_addr()) {
-                (Way::Tcp, Some(peer)) => peer.to_string(),
-                _ => "socket".to_owned(),
+        Action::AccessList => {
+            let view = AccessView::of(&lock(shared.gate.keys()));
+            Ok(HttpResponse::Ok().insert_header((header::ETAG, keys_version(view.revision))).json(view))
+        }
+        // A stream has a caller, and the others change something and are posts.
+        Action::Stream | Action::Act(_) | Action::AccessAdd | Action::AccessRevoke => {
+            Err(Problem::new(405, "wrong_method", "method not allowed", "this address is not read like this"))
+        }
+    }
+}
+
+/// Does what changes something: content type, body, repetition, version, one-time code, then the act itself.
+async fn change(
+    route: &'static Route,
+    caller: &Caller,
+    request: &HttpRequest,
+    payload: web::Payload,
+    shared: &web::Data<Shared>,
+    way: Way,
+) -> Result<HttpResponse, Problem> {
+    let headers = request.headers();
+    checks::check_content_type(headers)?;
+    let bytes = body(payload).await?;
+    let wish = Wish::read(route.action, &bytes)?;
+    let now = shared.clock.mono();
+    let ticket = match shared.repeats.begin(headers, &caller.name(), route.path, &bytes, now)? {
+        Begin::Again(answered) => return again(&answered),
+        Begin::First(ticket) => ticket,
+    };
+    if let Some(wanted) = if_match(headers)? {
+        let found = match &wish {
+            Wish::Act { .. } => version(&ask(shared, |backend| backend.status()).await?),
+            Wish::AddKey(_) | Wish::RevokeKey(_) => keys_version(lock(shared.gate.keys()).revision()),
+        };
+        if found != wanted {
+            let detail = "it changed since you looked; look again, then decide";
+            return Err(Problem::new(412, "changed_meanwhile", "precondition failed", detail));
+        }
+    }
+    if shared.gate.needs_code(route) {
+        let header = headers.get("x-totp").and_then(|value| value.to_str().ok());
+        let code = header.map(str::to_owned).or_else(|| wish.code().map(str::to_owned));
+        let code = code.filter(|code| gate::may_be_code(code)).ok_or_else(gate::code_needed)?;
+        let step_up = shared.gate.step_up();
+        blocking(move || step_up.verify(&code, route.path)).await?.map_err(gate::code_refused)?;
+    }
+    let origin = match (way, request.peer_addr()) {
+        (Way::Tcp, Some(peer)) => peer.to_string(),
+        _ => "socket".to_owned(),
+    };
+    tracing::info!(
+        path = route.path,
+        caller = caller.name(),
+        { telemetry::fields::OPERATOR } = origin,
+        "asked to change something"
+    );
+    // On a task of its own: a caller that goes away must not leave the memory of its request behind half done.
+    let work = perform(wish, route, caller.clone(), origin, ticket, shared.clone());
+    match actix_rt::spawn(work).await {
+        Ok(done) => done,
+        Err(_) => Err(Problem::new(500, "defect", "internal error", "the answer could not be made; see the log")),
+    }
+}
+
+/// Does what was asked and remembers the answer.
+async fn perform(
+    wish: Wish,
+    route: &'static Route,
+    caller: Caller,
+    origin: String,
+    ticket: Ticket,
+    shared: web::Data<Shared>,
+) -> Result<HttpResponse, Problem> {
+    let shared = &*shared;
+    let done = match wish {
+        Wish::Act { verb, reason, .. } => {
+            let origin = match caller {
+                Caller::Local => origin,
+                Caller::Key(_) => format!("{origin}, {}", caller.name()),
             };
             act(Act { verb, reason, origin }, shared).await
         }
+        Wish::AddKey(wish) => add_key(wish, shared).await,
+        Wish::RevokeKey(name) => revoke_key(name, shared).await,
+    };
+    let (status, text) = match done {
+        Ok(text) => (200, text),
+        Err(problem) => {
+            // What was tried is answered the same again; what was not tried leaves no trace.
+            if problem.status == 409 || problem.status == 504 {
+                let text = serde_json::to_string(&problem).ok();
+                ticket.answered(Answered { status: problem.status, body: text });
+            }
+            return Err(problem);
+        }
+    };
+    let shown_once = matches!(route.action, Action::AccessAdd);
+    ticket.answered(Answered { status, body: (!shown_once).then(|| text.clone()) });
+    Ok(HttpResponse::Ok().content_type("application/json").body(text))
+}
+
+/// An answer that was given before.
+fn again(answered: &Answered) -> Result<HttpResponse, Problem> {
+    let Some(text) = &answered.body else {
+        let detail = "the secret was shown then and cannot be shown again; revoke the key and make another";
+        return Err(Problem::new(409, "done_before", "this was done before", detail));
+    };
+    let status = StatusCode::from_u16(answered.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+    let kind = if status.is_success() { "application/json" } else { "application/problem+json" };
+    Ok(HttpResponse::build(status).content_type(kind).insert_header(("idempotent-replayed", "true")).body(text.clone()))
+}
+
+/// The version of the trading state: another one after every change of it.
+fn version(status: &Status) -> String {
+    format!("\"{}-{}\"", status.trading.as_str(), status.since.as_millisecond())
+}
+
+/// The version of the API keys.
+fn keys_version(revision: u64) -> String {
+    format!("\"keys-{revision}\"")
+}
+
+/// The version that the caller saw; none: it does not matter.
+fn if_match(headers: &HeaderMap) -> Result<Option<String>, Problem> {
+    let mut given = headers.get_all(header::IF_MATCH);
+    match (given.next().map(|value| value.to_str()), given.next()) {
+        (None, _) => Ok(None),
+        (Some(Ok("*")), None) => Ok(None),
+        (Some(Ok(tag)), None) if tag.starts_with('"') && tag.ends_with('"') => Ok(Some(tag.to_owned())),
+        _ => Err(Problem::new(400, "bad_if_match", "bad request", "If-Match takes one ETag as it was given, or `*`")),
     }
 }
 
@@ -163,7 +285,12 @@ async fn ask<T: Send + 'static>(
     question: impl FnOnce(&dyn Backend) -> T + Send + 'static,
 ) -> Result<T, Problem> {
     let backend = Arc::clone(&shared.backend);
-    match timeout(ANSWER_PATIENCE, web::block(move || question(&*backend))).await {
+    blocking(move || question(&*backend)).await
+}
+
+/// Works on a thread that may block.
+async fn blocking<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> Result<T, Problem> {
+    match timeout(ANSWER_PATIENCE, web::block(work)).await {
         Ok(Ok(answer)) => Ok(answer),
         Ok(Err(_)) => Err(Problem::new(500, "defect", "internal error", "the answer could not be made; see the log")),
         Err(_) => Err(Problem::new(
@@ -182,17 +309,29 @@ async fn show<T: Serialize + Send + 'static>(
     Ok(HttpResponse::Ok().json(ask(shared, question).await?))
 }
 
-async fn act(act: Act, shared: &Shared) -> Result<HttpResponse, Problem> {
-    tracing::info!(
-        verb = act.verb.as_str(),
-        reason = act.reason,
-        { telemetry::fields::OPERATOR } = act.origin,
-        "asked to act"
-    );
+async fn act(act: Act, shared: &Shared) -> Result<String, Problem> {
     match ask(shared, move |backend| backend.act(&act)).await? {
-        Ok(done) => Ok(HttpResponse::Ok().json(done)),
+        Ok(done) => text_of(&done),
         Err(refused) => Err(Problem::new(409, refused.code, refused.why, refused.fix)),
     }
+}
+
+async fn add_key(wish: NewKey, shared: &Shared) -> Result<String, Problem> {
+    let (keys, now) = (shared.gate.keys_shared(), shared.gate.unix());
+    let made = blocking(move || lock(&keys).add(wish.wanted(), now)).await?;
+    let (key, token) = made.map_err(|error| access_api::refused(&error))?;
+    text_of(&KeyMade { key, token: (*token).clone() })
+}
+
+async fn revoke_key(name: String, shared: &Shared) -> Result<String, Problem> {
+    let keys = shared.gate.keys_shared();
+    let revoked = blocking(move || lock(&keys).revoke(&name)).await?;
+    text_of(&revoked.map_err(|error| access_api::refused(&error))?)
+}
+
+fn text_of(answer: &impl Serialize) -> Result<String, Problem> {
+    serde_json::to_string(answer)
+        .map_err(|_| Problem::new(500, "defect", "internal error", "it was done, but the answer could not be written"))
 }
 
 struct Paging {
@@ -223,18 +362,60 @@ fn paging(request: &HttpRequest) -> Result<Paging, Problem> {
     Ok(Paging { cursor: query.cursor, limit })
 }
 
+async fn body(payload: web::Payload) -> Result<web::Bytes, Problem> {
+    match timeout(BODY_PATIENCE, payload.to_bytes_limited(BODY_BYTES_MAX)).await {
+        Ok(Ok(Ok(bytes))) => Ok(bytes),
+        Ok(Ok(Err(_))) => Err(Problem::new(400, "bad_body", "bad request", "the body could not be read")),
+        Ok(Err(_)) => Err(Problem::new(413, "body_too_large", "content too large", "at most 64 KiB are read")),
+        Err(_) => Err(Problem::new(408, "body_too_slow", "request timeout", "the body took more than 5 s")),
+    }
+}
+
+/// What a changing request asks for, read and checked.
+enum Wish {
+    /// An operator's act.
+    Act { verb: ActVerb, reason: String, totp: Option<String> },
+    /// A new API key.
+    AddKey(NewKey),
+    /// The end of an API key.
+    RevokeKey(String),
+}
+
+impl Wish {
+    fn read(action: Action, bytes: &[u8]) -> Result<Self, Problem> {
+        let bad = |takes: &str| Problem::new(400, "bad_body", "bad request", format!("the body must be {takes}"));
+        let object = bytes.trim_ascii_start().starts_with(b"{");
+        match action {
+            Action::Act(verb) => reason(verb, bytes),
+            // A derived struct would take a list as well.
+            Action::AccessAdd => serde_json::from_slice(bytes).ok().filter(|_| object).map(Self::AddKey).ok_or_else(|| {
+                bad("{\"name\": \"...\", \"role\": \"viewer|operator|admin\", \"scopes\": [...], \"days\": 90, \"from\": [...]}")
+            }),
+            _ => {
+                let takes = || bad("{\"name\": \"...\"}");
+                let mut fields: BTreeMap<String, String> = serde_json::from_slice(bytes).map_err(|_| takes())?;
+                let name = fields.remove("name").filter(|_| fields.is_empty()).ok_or_else(takes)?;
+                Ok(Self::RevokeKey(name))
+            }
+        }
+    }
+
+    /// The one-time code in the body.
+    fn code(&self) -> Option<&str> {
+        match self {
+            Self::Act { totp, .. } | Self::AddKey(NewKey { totp, .. }) => totp.as_deref(),
+            Self::RevokeKey(_) => None,
+        }
+    }
+}
+
 /// Reads `{"reason": "..."}`; an empty object has no reason.
-async fn reason(verb: ActVerb, payload: web::Payload) -> Result<String, Problem> {
-    let bytes = match timeout(BODY_PATIENCE, payload.to_bytes_limited(BODY_BYTES_MAX)).await {
-        Ok(Ok(Ok(bytes))) => bytes,
-        Ok(Ok(Err(_))) => return Err(Problem::new(400, "bad_body", "bad request", "the body could not be read")),
-        Ok(Err(_)) => return Err(Problem::new(413, "body_too_large", "content too large", "at most 64 KiB are read")),
-        Err(_) => return Err(Problem::new(408, "body_too_slow", "request timeout", "the body took more than 5 s")),
-    };
+fn reason(verb: ActVerb, bytes: &[u8]) -> Result<Wish, Problem> {
     let bad_body = || Problem::new(400, "bad_body", "bad request", "the body must be {\"reason\": \"...\"}");
     // A map, since a derived struct would take a list as well.
-    let mut body: BTreeMap<String, String> = serde_json::from_slice(&bytes).map_err(|_| bad_body())?;
+    let mut body: BTreeMap<String, String> = serde_json::from_slice(bytes).map_err(|_| bad_body())?;
     let reason = body.remove("reason").unwrap_or_default();
+    let totp = body.remove("totp");
     if !body.is_empty() {
         return Err(bad_body());
     }
@@ -246,7 +427,7 @@ async fn reason(verb: ActVerb, payload: web::Payload) -> Result<String, Problem>
     if verb == ActVerb::Unhalt && reason.is_empty() {
         return Err(Problem::new(400, "reason_missing", "bad request", "say why it is safe again"));
     }
-    Ok(reason.to_owned())
+    Ok(Wish::Act { verb, reason: reason.to_owned(), totp })
 }
 
 /// At most `points_max` points, evenly picked; the last one is always among them.

@@ -1,6 +1,7 @@
 //! Every route, as data. What is not in [`ROUTES`] does not exist.
 
 use crate::backend::ActVerb;
+use access::Scope::{self, Admin, Read, TradePause, TradeResume};
 
 /// The HTTP methods that exist here.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -22,13 +23,15 @@ impl Method {
     }
 }
 
-/// Who may use a route. All are reachable on loopback only.
+/// In which direction a route moves what can be lost.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Access {
-    /// Anybody on this machine.
-    Open,
-    /// A holder of the token.
-    Token,
+pub enum Risk {
+    /// It changes nothing.
+    Same,
+    /// Down, or back to what was allowed before: never kept waiting, never needs a one-time code.
+    Lowers,
+    /// Up: needs a fresh one-time code once codes are set up.
+    Raises,
 }
 
 /// What a route does.
@@ -60,6 +63,12 @@ pub enum Action {
     Stream,
     /// An operator's act.
     Act(ActVerb),
+    /// The API keys, without their secrets.
+    AccessList,
+    /// Makes an API key.
+    AccessAdd,
+    /// Revokes an API key.
+    AccessRevoke,
 }
 
 /// One file of the live page.
@@ -78,45 +87,70 @@ pub struct Route {
     pub method: Method,
     /// Its path; also its label in the metrics.
     pub path: &'static str,
-    /// Who may use it.
-    pub access: Access,
+    /// The scope that it needs; none: open to anybody who reaches the server under one of its names.
+    pub scope: Option<Scope>,
+    /// Whether callers on this machine need no credentials for it.
+    pub free_here: bool,
+    /// In which direction it moves what can be lost.
+    pub risk: Risk,
     /// What it does.
     pub action: Action,
 }
 
+impl Route {
+    /// The scope that a caller needs who is on this machine or is not.
+    #[must_use]
+    pub const fn needs(&self, here: bool) -> Option<Scope> {
+        if here && self.free_here { None } else { self.scope }
+    }
+
+    /// Whether it needs a fresh one-time code, once codes are set up.
+    #[must_use]
+    pub const fn step_up(&self) -> bool {
+        matches!(self.risk, Risk::Raises)
+    }
+}
+
 const fn open(path: &'static str, action: Action) -> Route {
-    Route { method: Method::Get, path, access: Access::Open, action }
+    Route { method: Method::Get, path, scope: None, free_here: false, risk: Risk::Same, action }
 }
 
-const fn read(path: &'static str, action: Action) -> Route {
-    Route { method: Method::Get, path, access: Access::Token, action }
+const fn watch(path: &'static str, action: Action) -> Route {
+    Route { method: Method::Get, path, scope: Some(Read), free_here: true, risk: Risk::Same, action }
 }
 
-const fn act(path: &'static str, verb: ActVerb) -> Route {
-    Route { method: Method::Post, path, access: Access::Token, action: Action::Act(verb) }
+const fn read(path: &'static str, scope: Scope, action: Action) -> Route {
+    Route { method: Method::Get, path, scope: Some(scope), free_here: false, risk: Risk::Same, action }
 }
 
-/// Every route.
+const fn change(path: &'static str, scope: Scope, risk: Risk, action: Action) -> Route {
+    Route { method: Method::Post, path, scope: Some(scope), free_here: false, risk, action }
+}
+
+/// Every route, with what it needs: the authorisation table.
 pub static ROUTES: &[Route] = &[
     open("/", Action::File(&crate::page::INDEX)),
     open("/page.js", Action::File(&crate::page::SCRIPT)),
     open("/page.css", Action::File(&crate::page::STYLE)),
     open("/icon.svg", Action::File(&crate::page::ICON)),
-    open("/metrics", Action::Metrics),
+    watch("/metrics", Action::Metrics),
     open("/-/healthy", Action::Healthy),
-    open("/-/ready", Action::Ready),
-    read("/api/v1/status", Action::Status),
-    read("/api/v1/orders", Action::Orders),
-    read("/api/v1/fills", Action::Fills),
-    read("/api/v1/positions", Action::Positions),
-    read("/api/v1/balances", Action::Balances),
-    read("/api/v1/equity", Action::Equity),
-    read("/api/v1/book", Action::Book),
-    read("/api/v1/stream", Action::Stream),
-    act("/api/v1/pause", ActVerb::Pause),
-    act("/api/v1/resume", ActVerb::Resume),
-    act("/api/v1/halt", ActVerb::Halt),
-    act("/api/v1/unhalt", ActVerb::Unhalt),
+    watch("/-/ready", Action::Ready),
+    read("/api/v1/status", Read, Action::Status),
+    read("/api/v1/orders", Read, Action::Orders),
+    read("/api/v1/fills", Read, Action::Fills),
+    read("/api/v1/positions", Read, Action::Positions),
+    read("/api/v1/balances", Read, Action::Balances),
+    read("/api/v1/equity", Read, Action::Equity),
+    read("/api/v1/book", Read, Action::Book),
+    read("/api/v1/stream", Read, Action::Stream),
+    change("/api/v1/pause", TradePause, Risk::Lowers, Action::Act(ActVerb::Pause)),
+    change("/api/v1/resume", TradePause, Risk::Lowers, Action::Act(ActVerb::Resume)),
+    change("/api/v1/halt", TradePause, Risk::Lowers, Action::Act(ActVerb::Halt)),
+    change("/api/v1/unhalt", TradeResume, Risk::Raises, Action::Act(ActVerb::Unhalt)),
+    read("/api/v1/access", Admin, Action::AccessList),
+    change("/api/v1/access/add", Admin, Risk::Raises, Action::AccessAdd),
+    change("/api/v1/access/revoke", Admin, Risk::Lowers, Action::AccessRevoke),
 ];
 
 /// What is known about a method and path.
@@ -139,10 +173,10 @@ pub(crate) fn find(method: &str, path: &str) -> Found {
     }
 }
 
-/// Whether a path needs the token, whatever is or is not behind it.
-pub(crate) fn needs_token(path: &str, found: Found) -> bool {
+/// Whether a path needs credentials, whatever is or is not behind it.
+pub(crate) fn needs_credentials(path: &str, found: Found, here: bool) -> bool {
     match found {
-        Found::Route(route) | Found::OtherMethod(route) => route.access == Access::Token,
+        Found::Route(route) | Found::OtherMethod(route) => route.needs(here).is_some(),
         Found::Nothing => path == "/api" || path.starts_with("/api/"),
     }
 }
@@ -152,17 +186,60 @@ mod tests {
     use super::*;
 
     #[test]
-    fn every_route_under_api_needs_the_token_and_no_other_does() {
+    fn every_route_under_api_needs_a_scope_and_no_other_does() {
         for route in ROUTES {
-            assert_eq!(route.access == Access::Token, route.path.starts_with("/api/"), "{}", route.path);
+            assert_eq!(route.needs(true).is_some(), route.path.starts_with("/api/"), "{}", route.path);
         }
-        assert!(needs_token("/api/v1/no-such-thing", Found::Nothing), "what is absent is not told to strangers");
+        assert!(
+            needs_credentials("/api/v1/no-such-thing", Found::Nothing, true),
+            "what is absent is not told to strangers"
+        );
     }
 
     #[test]
-    fn acts_are_posts_and_nothing_else_is() {
+    fn what_changes_something_needs_the_scope_that_the_roles_are_made_of() {
+        let posts: Vec<_> = ROUTES
+            .iter()
+            .filter(|route| route.method == Method::Post)
+            .map(|route| (route.path, route.scope.map(Scope::as_str)))
+            .collect();
+        let expected = [
+            ("/api/v1/pause", Some("trade.pause")),
+            ("/api/v1/resume", Some("trade.pause")),
+            ("/api/v1/halt", Some("trade.pause")),
+            ("/api/v1/unhalt", Some("trade.resume")),
+            ("/api/v1/access/add", Some("admin")),
+            ("/api/v1/access/revoke", Some("admin")),
+        ];
+        assert_eq!(posts, expected);
+    }
+
+    #[test]
+    fn other_machines_see_the_page_and_that_the_process_lives_and_nothing_else_without_credentials() {
+        let open: Vec<_> = ROUTES.iter().filter(|route| route.needs(false).is_none()).map(|route| route.path).collect();
+        assert_eq!(open, ["/", "/page.js", "/page.css", "/icon.svg", "/-/healthy"]);
+    }
+
+    #[test]
+    fn what_changes_something_is_a_post_and_nothing_else_is() {
         for route in ROUTES {
-            assert_eq!(matches!(route.action, Action::Act(_)), route.method == Method::Post, "{}", route.path);
+            let changes = matches!(route.action, Action::Act(_) | Action::AccessAdd | Action::AccessRevoke);
+            assert_eq!(changes, route.method == Method::Post, "{}", route.path);
+            assert_eq!(changes, route.risk != Risk::Same, "{}", route.path);
+        }
+    }
+
+    #[test]
+    fn unhalt_and_new_api_keys_need_a_code_and_what_stops_trading_does_not() {
+        let needing: Vec<_> = ROUTES.iter().filter(|route| route.step_up()).map(|route| route.path).collect();
+        assert_eq!(needing, ["/api/v1/unhalt", "/api/v1/access/add"]);
+    }
+
+    #[test]
+    fn no_role_but_admin_can_raise_a_risk() {
+        for route in ROUTES.iter().filter(|route| route.risk == Risk::Raises) {
+            let scope = route.scope.unwrap();
+            assert!(!access::Role::Viewer.scopes().contains(scope) && !access::Role::Operator.scopes().contains(scope));
         }
     }
 

@@ -2,32 +2,35 @@
 
 use crate::backend::Backend;
 use crate::checks::Hosts;
+use crate::connections::{self, Connection, Crowd};
+use crate::gate::{Gate, lock};
 use crate::limits::{
     BACKLOG, BLOCKING_THREADS, CONNECTIONS_MAX, HEAD_PATIENCE, KEEP_ALIVE, STOP_PATIENCE_SECONDS, UPKEEP_INTERVAL,
-    WRONG_TOKENS_PER_SECOND,
 };
+use crate::repeats::Repeats;
 use crate::reply::answer;
 use crate::stream::{self, Streams};
-use crate::token::{Token, TokenHash};
-use actix_web::dev::ServerHandle;
-use actix_web::rt::System;
-use actix_web::{App, HttpServer, web};
-use domain::{Clock, MonoNanos};
-use governor::clock::Reference;
-use governor::middleware::NoOpMiddleware;
-use governor::nanos::Nanos;
-use governor::state::{InMemoryState, NotKeyed};
-use governor::{Quota, RateLimiter};
+use crate::tls::Tls;
+use crate::token::Token;
+use access::{ApiKeys, StepUp};
+use actix_http::error::DispatchError;
+use actix_http::{Extensions, HttpService};
+use actix_rt::System;
+use actix_rt::net::{TcpStream as AsyncTcpStream, UnixStream as AsyncUnixStream};
+use actix_server::{Server, ServerHandle};
+use actix_service::{IntoServiceFactory as _, ServiceFactory, ServiceFactoryExt as _, fn_service, map_config};
+use actix_web::dev::AppConfig;
+use actix_web::{App, web};
+use domain::Clock;
 use metrics_exporter_prometheus::PrometheusHandle;
 use std::io::ErrorKind;
 use std::net::{SocketAddr, TcpListener};
 use std::os::unix::fs::{FileTypeExt as _, PermissionsExt as _};
 use std::os::unix::net::{UnixListener, UnixStream};
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
 use std::sync::mpsc::sync_channel;
+use std::sync::{Arc, Mutex};
 use std::thread::JoinHandle;
-use std::time::Duration;
 
 /// What the server is made of.
 pub struct Setup {
@@ -37,16 +40,32 @@ pub struct Setup {
     pub metrics: Option<PrometheusHandle>,
     /// Where time comes from.
     pub clock: Arc<dyn Clock>,
+    /// Who may come in beside the holder of the token.
+    pub access: AccessSetup,
+}
+
+/// Who may come in beside the holder of the token, and how.
+pub struct AccessSetup {
+    /// The API keys.
+    pub keys: Arc<Mutex<ApiKeys>>,
+    /// Checks one-time codes.
+    pub step_up: Arc<dyn StepUp>,
+    /// Names under which the server answers beside those of loopback: `NAME` or `NAME:PORT`.
+    pub hosts: Vec<String>,
+    /// The certificate; with it the listener speaks TLS and nothing else.
+    pub tls: Option<Tls>,
 }
 
 /// Why the server did not start.
 #[derive(Debug, thiserror::Error)]
 pub enum StartError {
-    /// The listener is reachable from other machines.
-    #[error("the control interface would listen on {address}, which is not a loopback address")]
-    NotLoopback {
+    /// The listener is reachable from other machines and something is missing for that.
+    #[error("the control interface would listen on {address}, which other machines reach, without {missing}")]
+    Exposed {
         /// Where it listens.
         address: SocketAddr,
+        /// What it would need.
+        missing: &'static str,
     },
     /// Something that is not a socket of a dead process stands in its place.
     #[error("the control socket {path} is in use or is not a socket")]
@@ -87,8 +106,8 @@ impl std::fmt::Debug for StreamsHandle {
 pub(crate) struct Shared {
     pub(crate) backend: Arc<dyn Backend>,
     pub(crate) hosts: Hosts,
-    pub(crate) token: TokenHash,
-    pub(crate) wrong_tokens: Bucket,
+    pub(crate) gate: Gate,
+    pub(crate) repeats: Repeats,
     pub(crate) metrics: Option<PrometheusHandle>,
     pub(crate) process: metrics_process::Collector,
     pub(crate) streams: Arc<Streams>,
@@ -101,42 +120,8 @@ pub(crate) struct OverSocket {
     pub(crate) user: Option<u32>,
 }
 
-/// The bucket of wrong tokens, on the program's clock.
-pub(crate) type Bucket = RateLimiter<NotKeyed, InMemoryState, BucketClock, NoOpMiddleware<BucketInstant>>;
-
-/// The program's clock, as the bucket wants it.
-#[derive(Clone)]
-pub(crate) struct BucketClock(Arc<dyn Clock>);
-
-/// A time of that clock.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub(crate) struct BucketInstant(MonoNanos);
-
-impl std::ops::Add<Nanos> for BucketInstant {
-    type Output = Self;
-    fn add(self, other: Nanos) -> Self {
-        Self(self.0.after(Duration::from_nanos(other.as_u64())))
-    }
-}
-
-impl Reference for BucketInstant {
-    fn duration_since(&self, earlier: Self) -> Nanos {
-        Nanos::from(self.0.since(earlier.0))
-    }
-    fn saturating_sub(&self, duration: Nanos) -> Self {
-        Self(MonoNanos(self.0.0.saturating_sub(duration.as_u64())))
-    }
-}
-
-impl governor::clock::Clock for BucketClock {
-    type Instant = BucketInstant;
-    fn now(&self) -> BucketInstant {
-        BucketInstant(self.0.mono())
-    }
-}
-
-/// Serves on `listener`, which the caller has bound to a loopback address and keeps, so that the server can be started
-/// again after a failure.
+/// Serves on `listener`, which the caller has bound and keeps, so that the server can be started again after a failure.
+/// An address that other machines reach needs TLS, at least one API key and a list of names.
 ///
 /// # Errors
 /// [`StartError`]; nothing runs then.
@@ -148,18 +133,27 @@ pub fn start(
 ) -> Result<ControlPlane, StartError> {
     let io = |action| move |source| StartError::Io { action, source };
     let address = listener.local_addr().map_err(io("read the control interface's address"))?;
+    let AccessSetup { keys, step_up, hosts, tls } = setup.access;
     if !address.ip().is_loopback() {
-        return Err(StartError::NotLoopback { address });
+        let now = setup.clock.unix().0 / 1_000_000_000;
+        let missing = match () {
+            () if tls.is_none() => Some("TLS"),
+            () if !lock(&keys).list().any(|key| now < key.expires) => Some("an API key"),
+            () if hosts.is_empty() => Some("a list of the names it is reached under"),
+            () => None,
+        };
+        if let Some(missing) = missing {
+            return Err(StartError::Exposed { address, missing });
+        }
     }
     let listener = listener.try_clone().map_err(io("share the control interface's listener"))?;
     let socket = setup.socket.as_deref().map(bind_socket).transpose()?;
     let streams = Streams::new();
-    let bucket_clock = BucketClock(Arc::clone(&setup.clock));
     let shared = web::Data::new(Shared {
         backend,
-        hosts: Hosts::new(address),
-        token: token.hash(),
-        wrong_tokens: RateLimiter::direct_with_clock(Quota::per_second(WRONG_TOKENS_PER_SECOND), bucket_clock),
+        hosts: Hosts::new(address, &hosts, tls.is_some()),
+        gate: Gate::new(token.hash(), keys, step_up, Arc::clone(&setup.clock)),
+        repeats: Repeats::default(),
         metrics: setup.metrics,
         process: metrics_process::Collector::default(),
         streams: Arc::clone(&streams),
@@ -171,12 +165,12 @@ pub fn start(
         .name("control-plane".to_owned())
         .spawn(move || {
             System::new().block_on(async move {
-                let server = match build(listener, socket, &shared) {
+                let server = match build(listener, socket, tls.as_ref(), &shared) {
                     Ok(server) => server,
                     Err(error) => return drop(tell.send(Err(error))),
                 };
                 let _ = tell.send(Ok(server.handle()));
-                actix_web::rt::spawn(upkeep(shared.metrics.clone()));
+                actix_web::rt::spawn(upkeep(shared.clone()));
                 actix_web::rt::spawn(stream::publish(Arc::clone(&shared.streams), Arc::clone(&shared.backend)));
                 if let Err(error) = server.await {
                     tracing::error!(%error, "the control plane ended");
@@ -233,37 +227,74 @@ impl Drop for ControlPlane {
 fn build(
     listener: TcpListener,
     socket: Option<UnixListener>,
+    tls: Option<&Tls>,
     shared: &web::Data<Shared>,
-) -> std::io::Result<actix_web::dev::Server> {
-    let shared = shared.clone();
-    let mut server = HttpServer::new(move || App::new().app_data(shared.clone()).default_service(web::to(answer)))
+) -> std::io::Result<Server> {
+    let mut server = Server::build()
         .workers(1)
         .worker_max_blocking_threads(BLOCKING_THREADS)
-        .max_connections(CONNECTIONS_MAX)
+        .max_concurrent_connections(CONNECTIONS_MAX)
         .backlog(BACKLOG)
-        .keep_alive(KEEP_ALIVE)
-        .client_request_timeout(HEAD_PATIENCE)
         .shutdown_timeout(STOP_PATIENCE_SECONDS)
-        .disable_signals()
-        .on_connect(|connection, data| {
-            if let Some(socket) = connection.downcast_ref::<tokio::net::UnixStream>() {
-                data.insert(OverSocket { user: socket.peer_cred().ok().map(|peer| peer.uid()) });
-            }
-        })
-        .listen(listener)?;
+        .disable_signals();
+    let stopping = server.graceful_shutdown_signal();
+    let (crowd, acceptor) = (Crowd::default(), tls.map(Tls::acceptor));
+    let (for_tcp, stopping_tcp) = (shared.clone(), stopping.clone());
+    server = server.listen("control-plane", listener, move || {
+        let (crowd, acceptor) = (crowd.clone(), acceptor.clone());
+        fn_service(move |stream: AsyncTcpStream| connections::admit(stream, crowd.clone(), acceptor.clone()))
+            .and_then(http(&for_tcp, &stopping_tcp))
+    })?;
     if let Some(socket) = socket {
-        server = server.listen_uds(socket)?;
+        let shared = shared.clone();
+        server = server.listen_uds("control-socket", socket, move || {
+            fn_service(|stream: AsyncUnixStream| std::future::ready(Ok((Connection::Socket(stream), None))))
+                .and_then(http(&shared, &stopping))
+        })?;
     }
     Ok(server.run())
 }
 
-/// Takes the metrics' samples in, so that they do not pile up between scrapes.
-async fn upkeep(metrics: Option<PrometheusHandle>) {
-    let Some(metrics) = metrics else { return };
+/// Speaks HTTP/1 on connections that were let in.
+fn http(
+    shared: &web::Data<Shared>,
+    stopping: &actix_server::GracefulShutdownSignal,
+) -> impl ServiceFactory<(Connection, Option<SocketAddr>), Config = (), Response = (), Error = DispatchError, InitError = ()>
++ use<> {
+    let app = App::new().app_data(shared.clone()).default_service(web::to(answer));
+    let app = app.into_factory().map_err(|error: actix_web::Error| error.error_response());
+    let stopping = stopping.clone();
+    HttpService::build()
+        .graceful_shutdown_signal(move || {
+            let stopping = stopping.clone();
+            async move { stopping.notified().await }
+        })
+        .keep_alive(KEEP_ALIVE)
+        .client_request_timeout(HEAD_PATIENCE)
+        .on_connect_ext(|connection: &Connection, data: &mut Extensions| {
+            if let Connection::Socket(stream) = connection {
+                arrived(stream, data);
+            }
+        })
+        .h1(map_config(app, |()| AppConfig::default()))
+}
+
+/// Marks what came over the Unix socket.
+fn arrived(stream: &AsyncUnixStream, data: &mut Extensions) {
+    data.insert(OverSocket { user: stream.peer_cred().ok().map(|peer| peer.uid()) });
+}
+
+/// Takes the metrics' samples in, so that they do not pile up between scrapes, and stores when API keys were used.
+async fn upkeep(shared: web::Data<Shared>) {
     let mut ticks = tokio::time::interval(UPKEEP_INTERVAL);
     loop {
         ticks.tick().await;
-        metrics.run_upkeep();
+        if let Some(metrics) = &shared.metrics {
+            metrics.run_upkeep();
+        }
+        let shared = shared.clone();
+        // That a thread ended badly was logged there.
+        let _ = web::block(move || shared.gate.upkeep()).await;
     }
 }
 

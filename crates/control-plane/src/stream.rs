@@ -2,15 +2,16 @@
 
 use crate::backend::Backend;
 use crate::checks::STREAM_PROTOCOL;
+use crate::gate::Caller;
 use crate::limits::{
     FRAME_FILLS, FRAME_INTERVAL, FRAME_ORDERS, FRAME_PATIENCE, PING_INTERVAL, SILENCE_MAX, STREAM_FRAME_BYTES_MAX,
     STREAMS_MAX,
 };
 use crate::problem::Problem;
+use crate::server::Shared;
 use crate::view::Snapshot;
 use actix_web::{HttpRequest, HttpResponse, web};
 use actix_ws::{Message, MessageStream, Session};
-use domain::Clock;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -100,21 +101,21 @@ fn snapshot(backend: &dyn Backend, sequence: u64) -> String {
     serde_json::to_string(&snapshot).unwrap_or_default()
 }
 
-/// Turns a checked request into a stream.
+/// Turns a checked request into a stream of this caller.
 pub(crate) fn upgrade(
     request: &HttpRequest,
     payload: web::Payload,
-    streams: &Arc<Streams>,
-    clock: &Arc<dyn Clock>,
+    shared: &web::Data<Shared>,
+    caller: Caller,
 ) -> Result<HttpResponse, Problem> {
-    let Some(place) = streams.place() else {
+    let Some(place) = shared.streams.place() else {
         return Err(Problem::new(503, "too_many_streams", "too many live streams", "close another page first"));
     };
     let (response, session, messages) = actix_ws::handle_with_protocols(request, payload, &[STREAM_PROTOCOL])
         .map_err(|_| Problem::new(400, "not_a_websocket", "bad request", "this address takes a WebSocket handshake"))?;
     let messages = messages.max_frame_size(STREAM_FRAME_BYTES_MAX);
-    let frames = streams.frames.subscribe();
-    actix_web::rt::spawn(serve(session, messages, frames, Arc::clone(clock), place));
+    let frames = shared.streams.frames.subscribe();
+    actix_web::rt::spawn(serve(session, messages, frames, shared.clone(), caller, place));
     Ok(response)
 }
 
@@ -122,9 +123,11 @@ async fn serve(
     mut session: Session,
     mut messages: MessageStream,
     mut frames: watch::Receiver<Frame>,
-    clock: Arc<dyn Clock>,
+    shared: web::Data<Shared>,
+    caller: Caller,
     _place: Place,
 ) {
+    let clock = Arc::clone(&shared.clock);
     let mut pings = interval(PING_INTERVAL);
     pings.set_missed_tick_behavior(MissedTickBehavior::Delay);
     let mut heard = clock.mono();
@@ -140,6 +143,8 @@ async fn serve(
                 match frame {
                     Frame::Empty => {}
                     Frame::End => break,
+                    // Its key was revoked or has ended meanwhile.
+                    Frame::Snapshot(_) if !shared.gate.still_allows(&caller) => break,
                     Frame::Snapshot(text) => match timeout(FRAME_PATIENCE, session.text(&*text)).await {
                         Ok(Ok(())) => {}
                         _ => break,

@@ -5,6 +5,7 @@ use crate::body::{BodyWatch, FirstByte, WatchedBody};
 use crate::tls;
 use bytes::{Bytes, BytesMut};
 use domain::{Clock, MonoNanos};
+use reqwest::Url;
 use reqwest::header::{HeaderMap, HeaderName, HeaderValue};
 use std::error::Error as _;
 use std::future::Future;
@@ -56,8 +57,8 @@ pub struct HttpConfig {
     pub answer_bytes_max: usize,
     /// Lower-case names of the answer's headers that are kept, such as rate limits.
     pub kept_headers: &'static [&'static str],
-    /// A Unix socket to which every connection goes, whatever the address says; none: TCP.
-    pub socket: Option<PathBuf>,
+    /// A Unix socket of this machine that every request goes to, plain, under `http://localhost`; none: the network.
+    pub unix_socket: Option<PathBuf>,
 }
 
 impl Default for HttpConfig {
@@ -69,7 +70,7 @@ impl Default for HttpConfig {
             idle_connections: 1,
             answer_bytes_max: 4 * 1024 * 1024,
             kept_headers: &["date", "retry-after"],
-            socket: None,
+            unix_socket: None,
         }
     }
 }
@@ -176,7 +177,11 @@ impl HttpClient {
     /// # Errors
     /// [`HttpSetupError`]; the program cannot work without one.
     pub fn new(config: HttpConfig, clock: Arc<dyn Clock>) -> Result<Self, HttpSetupError> {
-        let mut builder = reqwest::Client::builder()
+        let mut builder = reqwest::Client::builder();
+        if let Some(path) = &config.unix_socket {
+            builder = builder.unix_socket(path.clone());
+        }
+        let client = builder
             .tls_backend_preconfigured(tls::client_config().map_err(HttpSetupError::Tls)?)
             .redirect(reqwest::redirect::Policy::none())
             .retry(reqwest::retry::never())
@@ -184,11 +189,9 @@ impl HttpClient {
             .referer(false)
             .tcp_nodelay(true)
             .connect_timeout(config.connect_patience)
-            .pool_max_idle_per_host(config.idle_connections.max(1));
-        if let Some(path) = &config.socket {
-            builder = builder.unix_socket(path.clone());
-        }
-        let client = builder.build().map_err(HttpSetupError::Client)?;
+            .pool_max_idle_per_host(config.idle_connections.max(1))
+            .build()
+            .map_err(HttpSetupError::Client)?;
         Ok(Self { client, config, clock })
     }
 
@@ -239,7 +242,14 @@ impl HttpClient {
         watch: &Arc<BodyWatch>,
         on_first_byte: Option<FirstByte>,
     ) -> Result<reqwest::Request, Cause> {
-        let url = check_address(request.url, "https", "http", self.config.plaintext)?;
+        let url = match &self.config.unix_socket {
+            // It goes to the socket, whatever its name; one name is allowed, so that nothing else looks reachable.
+            Some(_) => Url::parse(request.url)
+                .ok()
+                .filter(|url| url.origin().ascii_serialization() == "http://localhost")
+                .ok_or_else(|| AddressError::Malformed("not under http://localhost".to_owned()))?,
+            None => check_address(request.url, "https", "http", self.config.plaintext)?,
+        };
         let method = match request.method {
             HttpMethod::Get => reqwest::Method::GET,
             HttpMethod::Post => reqwest::Method::POST,

@@ -77,6 +77,37 @@ async fn read_request(stream: &mut TcpStream) -> String {
 }
 
 #[test]
+fn client_of_a_unix_socket_speaks_to_it_alone_under_one_name() {
+    on_runtime(async {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("control.sock");
+        let listener = tokio::net::UnixListener::bind(&path).unwrap();
+        let config = HttpConfig { unix_socket: Some(path), connect_patience: SOON, ..HttpConfig::default() };
+        let client = HttpClient::new(config, clock()).unwrap();
+        let served = tokio::spawn(async move {
+            let (mut stream, _) = listener.accept().await.unwrap();
+            let mut head = [0; 256];
+            let length = stream.read(&mut head).await.unwrap();
+            stream.write_all(OK.as_bytes()).await.unwrap();
+            String::from_utf8_lossy(&head[..length]).to_lowercase()
+        });
+        let answer = get(&client, "http://localhost/status").await.unwrap();
+        assert_eq!((answer.status, &*answer.body), (200, &b"ok"[..]));
+        let request = served.await.unwrap();
+        assert!(request.starts_with("get /status") && request.contains("host: localhost\r\n"), "{request}");
+        for other in [
+            "http://127.0.0.1/status",
+            "https://localhost/status",
+            "http://localhost:81/status",
+            "http://a@localhost.test/",
+        ] {
+            let failure = get(&client, other).await.unwrap_err();
+            assert!(matches!(failure, HttpFailure::NotSent(Cause::Address(_))), "{other}");
+        }
+    });
+}
+
+#[test]
 fn answer_carries_status_kept_headers_body_and_times() {
     on_runtime(async {
         let (listener, address) = listen().await;

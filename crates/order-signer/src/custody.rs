@@ -6,9 +6,10 @@
 
 use crate::guard::Identity;
 use crate::inline::{CancelOnlySigner, InlineSigner, LoadedKey};
-use crate::record::{KeyRecord, KeySecrets, RecordError, read_info, read_secrets, write_record};
+use crate::record::{KeyRecord, KeySecrets, RecordError, is_step_up, read_info, read_secrets, write_record};
 use domain::{Clock, UnixNanos};
 use messages::{KeyAlias, KeyDuty, KeyInfo, KeyRole, KeyState, SignRefusal};
+use secrets::SecretBytes;
 use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
@@ -121,6 +122,7 @@ pub struct Custody {
     vault: Vault,
     dir: PathBuf,
     keys: Vec<(RecordId, KeyRecord)>,
+    step_up: Option<RecordId>,
 }
 
 impl Custody {
@@ -173,14 +175,52 @@ impl Custody {
     /// # Errors
     /// [`CustodyError::Record`] when a record cannot be read.
     pub fn over(vault: Vault, dir: &Path) -> Result<Self, CustodyError> {
-        let mut keys = Vec::new();
+        let (mut keys, mut step_up) = (Vec::new(), None);
         for id in vault.ids() {
-            if let Some(bytes) = vault.get(id) {
-                keys.push((id, read_info(bytes)?));
+            match vault.get(id) {
+                Some(bytes) if is_step_up(bytes) => step_up = Some(id),
+                Some(bytes) => keys.push((id, read_info(bytes)?)),
+                None => {}
             }
         }
         keys.sort_by(|(_, left), (_, right)| (left.created, &left.kid).cmp(&(right.created, &right.kid)));
-        Ok(Self { vault, dir: dir.to_owned(), keys })
+        Ok(Self { vault, dir: dir.to_owned(), keys, step_up })
+    }
+
+    /// The record of the operator's one-time codes, if codes are set up.
+    #[must_use]
+    pub fn step_up(&self) -> Option<&SecretBytes> {
+        self.step_up.and_then(|id| self.vault.get(id))
+    }
+
+    /// Stores the record of one-time codes, or removes it; saved when this returns. After a removal the kept
+    /// generations, which still hold the seed, are gone too.
+    ///
+    /// # Errors
+    /// The vault's; the record is as it was then.
+    pub fn set_step_up(&mut self, record: Option<SecretBytes>) -> Result<(), CustodyError> {
+        let removes = record.is_none();
+        let undo = self.step_up().map(SecretBytes::duplicate).transpose().map_err(RecordError::from)?;
+        let id = match self.step_up {
+            Some(id) => id,
+            None => RecordId::random()?,
+        };
+        match record {
+            Some(record) => self.vault.put(id, record)?,
+            None => _ = self.vault.remove(id),
+        }
+        if let Err(error) = self.save() {
+            match undo {
+                Some(undo) => self.vault.put(id, undo)?,
+                None => _ = self.vault.remove(id),
+            }
+            return Err(error);
+        }
+        self.step_up = (!removes).then_some(id);
+        if removes {
+            self.vault.remove_old_generations()?;
+        }
+        Ok(())
     }
 
     /// All keys, revoked ones included, oldest first. No secret is among it.

@@ -2,7 +2,7 @@
 
 use crate::custody::{Custody, CustodyError, NewKey, allowed_transition, duty_at_start};
 use crate::record::KeySecrets;
-use crate::record::tests::secrets;
+use crate::record::tests::secrets as key_secrets;
 use crate::{EpochStore, Identity};
 use clock::ManualClock;
 use domain::{Epoch, InstanceTag, UnixNanos};
@@ -35,7 +35,7 @@ fn new_key(alias: &str) -> NewKey {
 }
 
 fn values(number: u32) -> KeySecrets {
-    secrets(&format!("bg_invented_{number}"), "sk_invented_secret_canary", "Passw0rd1")
+    key_secrets(&format!("bg_invented_{number}"), "sk_invented_secret_canary", "Passw0rd1")
 }
 
 const NOW: UnixNanos = UnixNanos(1_700_000_000_000_000_000);
@@ -103,7 +103,7 @@ fn every_step_of_a_keys_life_that_is_not_listed_is_refused() {
 fn linked_key_takes_other_values_and_no_later_state_does() {
     let home = tempfile::tempdir().unwrap();
     let mut custody = create(home.path());
-    custody.add(new_key("main"), &secrets("bg_invented_1", "sk_mistyped_canary", "wrong"), NOW).unwrap();
+    custody.add(new_key("main"), &key_secrets("bg_invented_1", "sk_mistyped_canary", "wrong"), NOW).unwrap();
     let kid = custody.show("main").unwrap().kid.clone();
     let other = custody.add(new_key("other"), &values(1), NOW);
     assert!(matches!(other, Err(CustodyError::KnownKey { state: KeyState::Linked, .. })), "only under its own name");
@@ -250,4 +250,29 @@ impl venue_api::SigningCodec for NoCodec {
     ) -> Result<(), messages::SignRefusal> {
         Err(messages::SignRefusal::Unsupported)
     }
+}
+
+#[test]
+fn one_time_codes_are_kept_beside_the_keys_and_gone_from_every_generation_when_removed() {
+    let home = tempfile::tempdir().unwrap();
+    let mut custody = create(home.path());
+    custody.add(new_key("main"), &values(1), NOW).unwrap();
+    assert!(custody.step_up().is_none());
+    let record = |step: u32| {
+        let text = format!("{{\"format\":1,\"kind\":\"totp\",\"last_step\":{step}}}");
+        secrets::SecretBytes::from_slice(text.as_bytes()).unwrap()
+    };
+    custody.set_step_up(Some(record(1))).unwrap();
+    custody.set_step_up(Some(record(2))).unwrap();
+    drop(custody);
+    let mut custody = Custody::open(home.path(), &passphrase()).unwrap();
+    assert_eq!(custody.step_up().unwrap().expose(), record(2).expose());
+    assert_eq!(custody.list().count(), 1, "codes are no key");
+    custody.set_step_up(None).unwrap();
+    assert!(custody.step_up().is_none());
+    let vaults = std::fs::read_dir(home.path()).unwrap().map(|entry| entry.unwrap().file_name());
+    assert_eq!(vaults.filter(|name| name.to_string_lossy().contains(".vault")).count(), 1);
+    drop(custody);
+    let custody = Custody::open(home.path(), &passphrase()).unwrap();
+    assert!(custody.step_up().is_none() && custody.show("main").is_ok());
 }

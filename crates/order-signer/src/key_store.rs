@@ -1,10 +1,12 @@
 //! The keys as the key manager sees them, wherever their secrets are: beside it, or in a process of their own.
 
+use crate::codes::check_code;
 use crate::custody::{Custody, CustodyError};
 use crate::record::KeyRecord;
+use access::StepUpRefusal;
 use domain::{Clock, VenueId};
 use messages::{KeyDuty, KeyInfo, KeyState};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 /// Shows keys and moves them through their life. No method takes or gives a secret.
 pub trait KeyStore {
@@ -37,41 +39,66 @@ pub trait KeyStore {
     /// # Errors
     /// [`CustodyError::Away`].
     fn set_duty(&mut self, seat: VenueId, duty: KeyDuty) -> Result<(), CustodyError>;
+
+    /// Whether one-time codes are set up.
+    ///
+    /// # Errors
+    /// [`CustodyError::Away`].
+    fn has_codes(&self) -> Result<bool, CustodyError>;
+
+    /// Spends a one-time or recovery code.
+    ///
+    /// # Errors
+    /// [`StepUpRefusal`].
+    fn check_code(&mut self, code: &str) -> Result<(), StepUpRefusal>;
 }
 
-/// The open vault in this very process.
+/// The open vault in this very process. Copies share it.
+#[derive(Clone)]
 pub struct LocalStore {
-    custody: Custody,
+    custody: Arc<Mutex<Custody>>,
     clock: Arc<dyn Clock>,
 }
 
 impl LocalStore {
     /// Takes an open vault over.
     #[must_use]
-    pub const fn new(custody: Custody, clock: Arc<dyn Clock>) -> Self {
-        Self { custody, clock }
+    pub fn new(custody: Custody, clock: Arc<dyn Clock>) -> Self {
+        Self { custody: Arc::new(Mutex::new(custody)), clock }
+    }
+
+    fn custody(&self) -> MutexGuard<'_, Custody> {
+        self.custody.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
 impl KeyStore for LocalStore {
     fn list(&self) -> Result<Vec<KeyRecord>, CustodyError> {
-        Ok(self.custody.list().cloned().collect())
+        Ok(self.custody().list().cloned().collect())
     }
 
     fn show(&self, alias: &str) -> Result<KeyRecord, CustodyError> {
-        self.custody.show(alias).cloned()
+        self.custody().show(alias).cloned()
     }
 
     fn set_state(&mut self, alias: &str, to: KeyState, reason: &str) -> Result<(), CustodyError> {
-        self.custody.set_state(alias, to, reason, self.clock.unix())
+        self.custody().set_state(alias, to, reason, self.clock.unix())
     }
 
     fn learn(&mut self, alias: &str, info: &KeyInfo, verified: bool) -> Result<(), CustodyError> {
-        self.custody.learn(alias, info, verified, self.clock.unix())
+        self.custody().learn(alias, info, verified, self.clock.unix())
     }
 
     /// The inline signer is told by the order path, on whose thread it sits.
     fn set_duty(&mut self, _seat: VenueId, _duty: KeyDuty) -> Result<(), CustodyError> {
         Ok(())
+    }
+
+    fn has_codes(&self) -> Result<bool, CustodyError> {
+        Ok(self.custody().step_up().is_some())
+    }
+
+    fn check_code(&mut self, code: &str) -> Result<(), StepUpRefusal> {
+        check_code(&mut self.custody(), code, self.clock.unix())
     }
 }

@@ -11,6 +11,7 @@
 //! - The secret exists only in the vault and as MAC state in locked memory; nothing here prints it.
 //! - A signature allocates nothing.
 
+mod codes;
 mod custody;
 mod epoch;
 mod guard;
@@ -22,6 +23,7 @@ mod paths;
 pub mod process;
 mod record;
 
+pub use codes::{check_code, code_record, save_codes};
 pub use custody::{Custody, CustodyError, NewKey, allowed_transition, duty_at_start};
 pub use epoch::{EpochError, EpochStore};
 pub use guard::{IdDoubt, IdGuard, Identity};

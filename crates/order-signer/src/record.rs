@@ -151,8 +151,16 @@ struct Read<'a> {
 }
 
 #[derive(Deserialize)]
-struct Versioned {
+struct Versioned<'a> {
     format: u32,
+    /// What the record is; absent: a key.
+    #[serde(borrow, default)]
+    kind: Option<&'a str>,
+}
+
+/// Whether a record holds one-time codes and not a key. What else it is, [`read_info`] says.
+pub(crate) fn is_step_up(bytes: &SecretBytes) -> bool {
+    serde_json::from_slice::<Versioned<'_>>(bytes.expose()).is_ok_and(|record| record.kind == Some("totp"))
 }
 
 /// The bytes of a record; `secrets` is `None` for a key that was revoked.
@@ -199,7 +207,7 @@ pub(crate) fn read_secrets(bytes: &SecretBytes) -> Result<Option<KeySecrets>, Re
 }
 
 fn read(bytes: &SecretBytes) -> Result<Read<'_>, RecordError> {
-    let version: Versioned = serde_json::from_slice(bytes.expose()).map_err(|_| RecordError::Unreadable)?;
+    let version: Versioned<'_> = serde_json::from_slice(bytes.expose()).map_err(|_| RecordError::Unreadable)?;
     if version.format > FORMAT {
         return Err(RecordError::Newer { found: version.format, newest: FORMAT });
     }

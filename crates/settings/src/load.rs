@@ -117,7 +117,6 @@ pub fn load(request: &LoadRequest) -> Result<Loaded, Problems> {
 
     let tree = layers::merge(&layers)?;
     let settings = Settings::read(&tree, &KeyPath::root(), &mut problems);
-    rules::explain_reserved_keys(&mut problems);
     rules::check(&tree, all_files_read, &mut problems);
     refuse_secrets(&layers, &mut problems);
 

@@ -58,23 +58,19 @@ pub fn unknown_instrument(path: &KeyPath, instrument: &str, venue: &str, listed:
     Problem::at(path, message, help)
 }
 
-/// Gives keys that are known and refused their reason in place of "unknown key".
-pub(crate) fn explain_reserved_keys(problems: &mut [Problem]) {
-    for problem in problems.iter_mut().filter(|problem| problem.path == KeyPath::dotted("control.tls")) {
-        "TLS on the control interface does not exist yet".clone_into(&mut problem.message);
-        LOOPBACK_HELP.clone_into(&mut problem.help);
-    }
-}
-
 const LOOPBACK_HELP: &str = "keep `listen = \"127.0.0.1:7447\"` and reach it through an SSH tunnel (`ssh -L \
-                             7447:127.0.0.1:7447 HOST`) or a TLS proxy on this machine";
+                             7447:127.0.0.1:7447 HOST`), or set `tls = { cert = \"cert.pem\", key = \"key.pem\" }`, \
+                             `hosts = [\"NAME\"]`\nand make an API key: `steadfast access add NAME --role operator`";
 
 fn check_control(control: &Control, problems: &mut Vec<Problem>) {
-    if !control.listen.ip().is_loopback() {
-        let message = format!(
-            "{} is not a loopback address: it would need TLS, which does not exist yet on the control interface",
-            control.listen.ip()
-        );
+    let missing = match control {
+        _ if control.listen.ip().is_loopback() => None,
+        Control { tls: None, .. } => Some("`tls`"),
+        Control { hosts, .. } if hosts.is_empty() => Some("`hosts`, the names it is reached under"),
+        _ => None,
+    };
+    if let Some(missing) = missing {
+        let message = format!("{} is not a loopback address, which needs {missing}", control.listen.ip());
         problems.push(Problem::at(&KeyPath::dotted("control.listen"), message, LOOPBACK_HELP));
     }
 }

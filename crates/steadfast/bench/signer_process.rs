@@ -13,7 +13,7 @@ use crate::signers::{Boot, KeyPlace, UnlockFrom};
 use clock::SystemClock;
 use domain::{ClientOrderId, Clock, Scaled, Sequence, Side, TimeInForce};
 use messages::{KeyAlias, KeyDuty, KeyRole, KeyState, PlaceOrder, SignIntent};
-use order_signer::{Custody, Identity, InlineSigner, KeySecrets, NewKey};
+use order_signer::{Custody, Identity, InlineSigner, KeySecrets, KeyStore as _, NewKey};
 use secrets::SecretBytes;
 use signing::SignerPort;
 use std::path::{Path, PathBuf};

@@ -6,7 +6,7 @@
 
 use crate::cli::{Global, ReasonArgs, StatusArgs, UnhaltArgs};
 use crate::report::{Exit, Trouble, causes};
-use crate::term::{data, say};
+use crate::term::{ask_secret, can_ask, data, say};
 use clock::SystemClock;
 use comfy_table::{CellAlignment, Table, presets};
 use control_plane::{ActDone, ActVerb, PositionView, Problem, Status, Token, TokenError, token};
@@ -47,9 +47,13 @@ pub struct Target {
 }
 
 impl Target {
-    /// The socket, if somebody listens on it: one that a killed daemon left does not keep a person from the address.
-    fn listening_socket(&self) -> Option<PathBuf> {
-        self.socket.clone().filter(|path| UnixStream::connect(path).is_ok())
+    /// The address, or the socket if somebody listens on it: one that a killed daemon left does not keep a person from
+    /// the address.
+    fn way(&self) -> String {
+        match &self.socket {
+            Some(path) if UnixStream::connect(path).is_ok() => format!("unix:{}", path.display()),
+            _ => self.endpoint.trim_end_matches('/').to_owned(),
+        }
     }
 }
 
@@ -84,7 +88,7 @@ pub fn status(global: &Global, args: &StatusArgs, target: &Target) -> Result<(),
 /// # Errors
 /// [`Trouble`]: not done.
 pub fn pause(global: &Global, args: &ReasonArgs, target: &Target) -> Result<(), Trouble> {
-    act(global, ActVerb::Pause, args.reason.as_deref(), &Client::open(target)?)
+    act(global, ActVerb::Pause, args.reason.as_deref(), None, &Client::open(target)?)
 }
 
 /// `steadfast resume`
@@ -92,7 +96,7 @@ pub fn pause(global: &Global, args: &ReasonArgs, target: &Target) -> Result<(), 
 /// # Errors
 /// [`Trouble`]: not done.
 pub fn resume(global: &Global, args: &ReasonArgs, target: &Target) -> Result<(), Trouble> {
-    act(global, ActVerb::Resume, args.reason.as_deref(), &Client::open(target)?)
+    act(global, ActVerb::Resume, args.reason.as_deref(), None, &Client::open(target)?)
 }
 
 /// `steadfast unhalt`
@@ -100,7 +104,7 @@ pub fn resume(global: &Global, args: &ReasonArgs, target: &Target) -> Result<(),
 /// # Errors
 /// [`Trouble`]: not done.
 pub fn unhalt(global: &Global, args: &UnhaltArgs, target: &Target) -> Result<(), Trouble> {
-    act(global, ActVerb::Unhalt, Some(&args.reason), &Client::open(target)?)
+    act(global, ActVerb::Unhalt, Some(&args.reason), args.totp.as_deref(), &Client::open(target)?)
 }
 
 /// `steadfast halt`: by the daemon if one answers; otherwise the halt flag is written, which the next start finds.
@@ -110,7 +114,7 @@ pub fn unhalt(global: &Global, args: &UnhaltArgs, target: &Target) -> Result<(),
 pub fn halt(global: &Global, args: &ReasonArgs, target: &Target) -> Result<(), Trouble> {
     let reason = args.reason.as_deref();
     let result = match Client::open(target) {
-        Ok(client) => act(global, ActVerb::Halt, reason, &client),
+        Ok(client) => act(global, ActVerb::Halt, reason, None, &client),
         // Without a token it is still worth knowing whether anybody listens.
         Err(trouble) => match Client::bare(target)?.get::<serde_json::Value>("/-/ready") {
             Err(silence) if silence.exit == Exit::NotReachable => Err(silence),
@@ -167,9 +171,15 @@ fn is_held(target: &Target) -> bool {
     lock.is_ok_and(|file| matches!(file.try_lock(), Err(TryLockError::WouldBlock)))
 }
 
-fn act(global: &Global, verb: ActVerb, reason: Option<&str>, client: &Client) -> Result<(), Trouble> {
+fn act(
+    global: &Global,
+    verb: ActVerb,
+    reason: Option<&str>,
+    totp: Option<&str>,
+    client: &Client,
+) -> Result<(), Trouble> {
     let body = serde_json::json!({ "reason": reason.unwrap_or_default() }).to_string();
-    let done: ActDone = client.post(&format!("/api/v1/{}", verb.as_str()), body)?;
+    let done: ActDone = client.change(global, &format!("/api/v1/{}", verb.as_str()), &body, totp)?;
     if global.json {
         data(&serde_json::json!(done).to_string());
         return Ok(());
@@ -193,16 +203,18 @@ const fn said(trading: TradingState) -> &'static str {
 }
 
 /// One connection to the daemon.
-struct Client {
+pub(crate) struct Client {
+    /// As a person names it.
     endpoint: String,
-    over_socket: bool,
+    /// What requests begin with.
+    base: String,
     authorization: Option<zeroize::Zeroizing<String>>,
     http: HttpClient,
     runtime: tokio::runtime::Runtime,
 }
 
 impl Client {
-    fn open(target: &Target) -> Result<Self, Trouble> {
+    pub(crate) fn open(target: &Target) -> Result<Self, Trouble> {
         let token = token::read(&target.token).map_err(|error| no_token(&error, target))?;
         Self::with(target, Some(&token))
     }
@@ -215,6 +227,7 @@ impl Client {
         let cannot = |why: String| Trouble::new(Exit::Failure, "cannot speak to the daemon").why(why);
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
         let runtime = runtime.map_err(|error| cannot(error.to_string()))?;
+        let endpoint = target.way();
         let config = HttpConfig {
             plaintext: Plaintext::Loopback,
             connect_patience: CONNECT_PATIENCE,
@@ -222,42 +235,69 @@ impl Client {
             idle_connections: 1,
             answer_bytes_max: ANSWER_BYTES_MAX,
             kept_headers: &[],
-            socket: target.listening_socket(),
+            unix_socket: endpoint.strip_prefix("unix:").map(PathBuf::from),
         };
-        let over_socket = config.socket.is_some();
+        let base = match config.unix_socket {
+            Some(_) => "http://localhost".to_owned(),
+            None => endpoint.clone(),
+        };
         let http = HttpClient::new(config, Arc::new(SystemClock)).map_err(|error| cannot(causes(&error)))?;
         let authorization = token.map(|token| zeroize::Zeroizing::new(format!("Bearer {}", token.expose())));
-        // Over the socket the name is `localhost` (see `ask`) and the port is nobody's.
-        let endpoint = if over_socket { "http://127.0.0.1" } else { target.endpoint.trim_end_matches('/') };
-        Ok(Self { endpoint: endpoint.to_owned(), over_socket, authorization, http, runtime })
+        Ok(Self { endpoint, base, authorization, http, runtime })
     }
 
-    fn get<T: serde::de::DeserializeOwned>(&self, path: &str) -> Result<T, Trouble> {
-        self.ask(HttpMethod::Get, path, String::new())
+    pub(crate) fn get<T: serde::de::DeserializeOwned>(&self, path: &str) -> Result<T, Trouble> {
+        self.read(&self.send(HttpMethod::Get, path, String::new(), &[])?)
     }
 
-    fn post<T: serde::de::DeserializeOwned>(&self, path: &str, body: String) -> Result<T, Trouble> {
-        self.ask(HttpMethod::Post, path, body)
-    }
-
-    fn ask<T: serde::de::DeserializeOwned>(&self, method: HttpMethod, path: &str, body: String) -> Result<T, Trouble> {
-        let url = format!("{}{path}", self.endpoint);
-        let mut headers = vec![("accept", "application/json")];
-        if self.over_socket {
-            headers.push(("host", "localhost"));
+    /// Asks for a change, once: what is asked again after a question for a code is the same request. A person at the
+    /// terminal is asked for the code when the daemon wants one.
+    pub(crate) fn change<T: serde::de::DeserializeOwned>(
+        &self,
+        global: &Global,
+        path: &str,
+        body: &str,
+        totp: Option<&str>,
+    ) -> Result<T, Trouble> {
+        let mut once = [0_u8; 16];
+        getrandom::fill(&mut once).map_err(|_| Trouble::new(Exit::Failure, "the machine gives no randomness"))?;
+        let once = hex::encode(once);
+        let send = |code: Option<&str>| {
+            let mut headers = vec![("idempotency-key", once.as_str())];
+            headers.extend(code.map(|code| ("x-totp", code)));
+            self.send(HttpMethod::Post, path, body.to_owned(), &headers)
+        };
+        let mut answer = send(totp)?;
+        let wants_code = |answer: &HttpAnswer| {
+            answer.status == 403
+                && serde_json::from_slice::<Problem>(&answer.body).is_ok_and(|problem| problem.code == "step_up_needed")
+        };
+        if wants_code(&answer) && totp.is_none() && can_ask(global) {
+            let code = ask_secret(global, "one-time code: ", "give it by --totp CODE")?;
+            answer = send(Some(code.trim()))?;
         }
+        self.read(&answer)
+    }
+
+    fn send(&self, method: HttpMethod, path: &str, body: String, more: &[(&str, &str)]) -> Result<HttpAnswer, Trouble> {
+        let url = format!("{}{path}", self.base);
+        let mut headers = vec![("accept", "application/json")];
         if let Some(authorization) = &self.authorization {
             headers.push(("authorization", authorization.as_str()));
         }
         if method == HttpMethod::Post {
             headers.push(("content-type", "application/json"));
         }
+        headers.extend_from_slice(more);
         let request = HttpRequest { method, url: &url, headers: &headers, body: body.into(), send_by: None };
-        let answer = self.runtime.block_on(self.http.send(request)).map_err(|failure| self.unanswered(&failure))?;
+        self.runtime.block_on(self.http.send(request)).map_err(|failure| self.unanswered(&failure))
+    }
+
+    fn read<T: serde::de::DeserializeOwned>(&self, answer: &HttpAnswer) -> Result<T, Trouble> {
         if answer.status == 200 {
             return serde_json::from_slice(&answer.body).map_err(|error| self.misunderstood(&error));
         }
-        Err(self.refused(&answer))
+        Err(self.refused(answer))
     }
 
     fn understand<T: serde::de::DeserializeOwned>(&self, value: serde_json::Value) -> Result<T, Trouble> {
@@ -340,11 +380,11 @@ fn no_token(error: &TokenError, target: &Target) -> Trouble {
 }
 
 /// Text from elsewhere without anything that a terminal would act on.
-fn plain(text: &str) -> String {
+pub(crate) fn plain(text: &str) -> String {
     text.chars().map(|letter| if letter.is_control() { '\u{fffd}' } else { letter }).collect()
 }
 
-fn table<const COLUMNS: usize>(
+pub(crate) fn table<const COLUMNS: usize>(
     header: [&str; COLUMNS],
     rows: impl Iterator<Item = [String; COLUMNS]>,
     numbers: &[usize],

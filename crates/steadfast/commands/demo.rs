@@ -65,6 +65,8 @@ pub fn run(global: &Global, args: &DemoArgs) -> Result<(), Trouble> {
         signers,
         listener,
         socket: None,
+        hosts: Vec::new(),
+        tls: None,
         metrics: metrics_page::install()?,
         alerts: None,
         locate: Box::new(settings::Problem::at),

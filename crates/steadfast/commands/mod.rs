@@ -1,5 +1,6 @@
 //! The commands, one file each.
 
+pub mod access;
 pub mod bench;
 pub mod check;
 pub mod client;
@@ -10,6 +11,7 @@ pub mod keys;
 pub mod run;
 pub mod sim;
 pub mod tape;
+pub mod totp;
 
 use crate::cli::{Cli, Command, Global, JournalCommand, TapeCommand};
 use crate::report::Trouble;
@@ -33,6 +35,8 @@ pub fn dispatch(cli: &Cli) -> Result<(), Trouble> {
         Command::Resume(args) => client::resume(global, args, &target(global)),
         Command::Halt(args) => client::halt(global, args, &target(global)),
         Command::Unhalt(args) => client::unhalt(global, args, &target(global)),
+        Command::Access(command) => access::run(global, command, &target(global)),
+        Command::Totp(command) => totp::run(global, command),
         Command::Sim(args) => sim::run(global, args),
         Command::Bench(args) => bench::run(global, args),
         Command::Tape(TapeCommand::Import(args)) => tape::import(global, args),
@@ -50,7 +54,14 @@ fn target(global: &Global) -> Target {
         (None, Some(dir)) => dir.join("control.token"),
         (None, None) => settings.token_file(),
     };
-    let endpoint = global.endpoint.clone().unwrap_or_else(|| format!("http://{}", settings.control.listen));
+    // A daemon that speaks TLS, or listens elsewhere, is reached over its socket: no certificate is asked for there.
+    let plain = settings.control.tls.is_none() && settings.control.listen.ip().is_loopback();
+    let own = || match &global.data_dir {
+        _ if plain => format!("http://{}", settings.control.listen),
+        Some(dir) if settings.control.socket.is_none() => format!("unix:{}", dir.join("control.sock").display()),
+        _ => format!("unix:{}", settings.control_socket().display()),
+    };
+    let endpoint = global.endpoint.clone().unwrap_or_else(own);
     // Whoever names an address means that one.
     let socket = match (&global.endpoint, &global.data_dir) {
         (Some(_), _) => None,

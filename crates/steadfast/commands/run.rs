@@ -7,6 +7,7 @@ use crate::report::{Exit, Trouble, causes};
 use crate::term::StopSignal;
 use crate::wiring::{self, End, Start};
 use crate::{commands, logging, metrics_page, plan, signers, term};
+use access::ApiKeys;
 use alerts::{Alert, Alerts, Channel, Event, Origin, WebhookUrl};
 use clock::SystemClock;
 use domain::Clock;
@@ -32,8 +33,10 @@ pub fn run(global: &Global, args: &RunArgs) -> Result<(), Trouble> {
     // Before the first line of the log: a directory that is not ours gets no file from us.
     let dir = DataDir::open(settings.data_dir())?;
     let _log = logging::daemon(global, &settings)?;
+    may_be_reached(&settings, &dir)?;
     let listener = bind(settings.control.listen, "--set control.listen=127.0.0.1:7448")?;
     let token_file = dir.token();
+    let tls = certificate(&settings)?;
     let plan = plan::from_settings(&settings);
     let clock: Arc<dyn Clock> = Arc::new(SystemClock);
     let signers = signers::start(global, &settings, &plan, signers::places(&dir, &plan)?, &clock)?;
@@ -46,6 +49,8 @@ pub fn run(global: &Global, args: &RunArgs) -> Result<(), Trouble> {
         signers,
         listener,
         socket: Some(settings.control_socket()),
+        hosts: settings.control.hosts.clone(),
+        tls,
         metrics,
         alerts: alerts.clone(),
         locate: Box::new(move |path, message, help| loaded.problem(path, message, help)),
@@ -80,12 +85,44 @@ pub fn run(global: &Global, args: &RunArgs) -> Result<(), Trouble> {
     finish(global, &end)
 }
 
+/// Other machines are let in with an API key only; the rest of what they need, the settings were refused without.
+fn may_be_reached(settings: &Settings, dir: &DataDir) -> Result<(), Trouble> {
+    let address = settings.control.listen.ip();
+    if address.is_loopback() {
+        return Ok(());
+    }
+    let keys =
+        ApiKeys::open(&dir.root().join(ApiKeys::FILE)).map_err(|error| commands::access::file_trouble(&error))?;
+    let now = SystemClock.unix().0 / 1_000_000_000;
+    if keys.list().any(|key| now < key.expires) {
+        return Ok(());
+    }
+    Err(Trouble::new(Exit::Refused, "the control interface stays closed to other machines")
+        .why(format!("it would listen on {address}, which they reach, and there is no API key that is good now"))
+        .fix("steadfast access add NAME --role operator, then start again; or listen on 127.0.0.1"))
+}
+
+/// The control interface's certificate, if one is set.
+fn certificate(settings: &Settings) -> Result<Option<control_plane::Tls>, Trouble> {
+    let Some(files) = &settings.control.tls else { return Ok(None) };
+    control_plane::Tls::load(files.cert.as_ref(), files.key.as_ref()).map(Some).map_err(|error| {
+        let fix = match &error {
+            control_plane::TlsError::OpenToOthers { path, .. } => format!("chmod 600 {}", path.display()),
+            _ => {
+                "correct control.tls in config/steadfast.toml: PEM files, the server's own certificate first".to_owned()
+            }
+        };
+        Trouble::new(Exit::Key, "the certificate of the control interface cannot be used").why(causes(&error)).fix(fix)
+    })
+}
+
 /// Where the live page is. Its token is shown to a person at a terminal only, never written into anybody's log.
 fn greeting(dashboard: &str, token_file: &std::path::Path) -> String {
     match dashboard.split_once("#t=") {
         Some((page, _)) if !std::io::stderr().is_terminal() => {
             format!("steadfast runs; dashboard {page}#t=TOKEN with the token in {}", token_file.display())
         }
+        None => format!("steadfast runs; dashboard {dashboard}#t=KEY with an API key (steadfast access list)"),
         _ => format!("steadfast runs; dashboard {dashboard}"),
     }
 }
@@ -188,7 +225,10 @@ fn notifier(settings: &Settings) -> Result<Option<Alerts>, Trouble> {
     let origin = Origin {
         host,
         mode: settings.mode.word().to_owned(),
-        dashboard: format!("http://{}/", settings.control.listen),
+        dashboard: match &settings.control.tls {
+            Some(_) => format!("https://{}/", settings.control.hosts.first().map_or("localhost", String::as_str)),
+            None => format!("http://{}/", settings.control.listen),
+        },
     };
     alerts::start(channels, origin, Arc::new(SystemClock))
         .map(Some)

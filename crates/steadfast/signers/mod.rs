@@ -17,6 +17,8 @@ use crate::station::{EmptySeat, InlineSeat};
 use domain::{Clock, VenueId};
 use messages::KeyAlias;
 use order_path::SignerSeat;
+#[cfg(target_os = "linux")]
+use order_signer::process::RemoteStore;
 use order_signer::{Custody, Identity, KeyStore, LocalStore};
 use serde::{Deserialize, Serialize};
 use signing::{Isolation, MemoryKind, SignerHello, SignerPort};
@@ -179,11 +181,33 @@ impl Signers {
         self,
         wires: KeeperWires,
         clock: &Arc<dyn Clock>,
-    ) -> Result<(Box<dyn KeyStore>, Option<SignerKeeper>), Trouble> {
+    ) -> Result<(SharedStore, Option<SignerKeeper>), Trouble> {
         match self {
-            Self::Inline { custody, .. } => Ok((Box::new(LocalStore::new(custody, Arc::clone(clock))), None)),
+            Self::Inline { custody, .. } => Ok((SharedStore::Local(LocalStore::new(custody, Arc::clone(clock))), None)),
             #[cfg(target_os = "linux")]
-            Self::Process(process) => Ok((process.store(), Some(process.keep(wires, clock)?))),
+            Self::Process(process) => Ok((SharedStore::Remote(process.store()), Some(process.keep(wires, clock)?))),
+        }
+    }
+}
+
+/// The keys, for several who need them.
+#[derive(Clone)]
+pub enum SharedStore {
+    /// In this process.
+    Local(LocalStore),
+    /// In the signer process.
+    #[cfg(target_os = "linux")]
+    Remote(RemoteStore),
+}
+
+impl SharedStore {
+    /// One more way to them.
+    #[must_use]
+    pub fn boxed(&self) -> Box<dyn KeyStore + Send> {
+        match self {
+            Self::Local(store) => Box::new(store.clone()),
+            #[cfg(target_os = "linux")]
+            Self::Remote(store) => Box::new(store.clone()),
         }
     }
 }

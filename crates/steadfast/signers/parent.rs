@@ -5,8 +5,8 @@ use crate::report::{Exit, Trouble};
 use domain::{Clock, Epoch, InstanceTag, MonoNanos, VenueId};
 use messages::{Control, HaltReason, KeyDuty, Note};
 use order_path::SignerSeat;
+use order_signer::Identity;
 use order_signer::process::{Greeting, LinkWait, Packets, ProcessSeat, ReadySigner, RemoteStore, SignerLink, pair};
-use order_signer::{Identity, KeyStore};
 use signing::{Isolation, MemoryKind, SignerHello, SignerPort};
 use std::process::{Child, Command, Stdio};
 use std::sync::mpsc::{Receiver, RecvTimeoutError};
@@ -120,8 +120,8 @@ impl SignerProcess {
 
     /// The keys.
     #[must_use]
-    pub fn store(&self) -> Box<dyn KeyStore> {
-        Box::new(self.store.clone())
+    pub fn store(&self) -> RemoteStore {
+        self.store.clone()
     }
 
     /// Its process id.

@@ -63,7 +63,9 @@ counters! {
     notifications_total(channel, result);
     /// Requests to the control API
     http_requests_total(method, route, code);
-    /// Failed log-ins and tokens
+    /// Connections to the control API that were not let in: too many of one address, or no handshake
+    http_connections_refused_total(reason);
+    /// Failed log-ins, tokens, scopes and one-time codes, and requests under another name or from another site
     auth_failures_total(kind);
 }
 

@@ -346,16 +346,24 @@ function lost(text) {
 async function ask(path, options) {
   const answer = await fetch(path, { ...options, headers: { ...(options?.headers ?? {}), Authorization: "Bearer " + TOKEN } });
   const body = await answer.json();
-  if (!answer.ok) throw new Error(body.title + ": " + body.detail);
+  if (!answer.ok) throw Object.assign(new Error(body.title + ": " + body.detail), { code: body.code });
   return body;
+}
+
+function post(verb, headers) {
+  return ask("/api/v1/" + verb, {
+    method: "POST",
+    headers: { "Content-Type": "application/json", ...headers },
+    body: JSON.stringify({ reason: "from the live page" }),
+  });
 }
 
 async function act(verb) {
   try {
-    const done = await ask("/api/v1/" + verb, {
-      method: "POST",
-      headers: { "Content-Type": "application/json" },
-      body: JSON.stringify({ reason: "from the live page" }),
+    const done = await post(verb, {}).catch((error) => {
+      const code = error.code === "step_up_needed" ? prompt("One-time code of your authenticator:") : null;
+      if (!code) throw error;
+      return post(verb, { "X-Totp": code.trim() });
     });
     notice(verb + ": " + (done.done.length > 0 ? done.done.join("; ") : "done"), true);
   } catch (error) {

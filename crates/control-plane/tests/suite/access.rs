@@ -1,45 +1,11 @@
 //! Tokens, hosts, origins: each route with each kind of caller.
 
-use crate::common::{exchange, header, json, server};
-use control_plane::{Access, Action, Method, ROUTES, Setup, StartError, start};
+use crate::common::{exchange, header, json, server, server_with};
+use control_plane::{AccessSetup, ROUTES, Setup, StartError, start};
 use std::io::Write as _;
 use std::os::unix::net::UnixStream;
 use std::sync::Arc;
 use std::time::Duration;
-
-#[test]
-fn every_route_answers_to_no_wrong_and_right_token_as_its_table_says() {
-    let server = server();
-    let wrong = header("Authorization", &format!("Bearer {}", "0".repeat(64)));
-    for route in ROUTES {
-        let method = route.method.as_str();
-        let body = if route.method == Method::Post { "{\"reason\":\"test\"}" } else { "" };
-        // Time for the bucket of wrong tokens to be empty again.
-        server.clock.advance(Duration::from_secs(10));
-        let without = server.send(method, route.path, &[json()], body);
-        let with_wrong = server.send(method, route.path, &[wrong.clone(), json()], body);
-        assert_eq!(server.acts().len(), 0, "{}: nothing is done without the token", route.path);
-        let with_right = server.send(method, route.path, &[server.bearer(), json()], body);
-        match route.access {
-            Access::Open => {
-                assert_eq!(without.status, 200, "{}", route.path);
-                assert_eq!(with_wrong.status, 200, "{}", route.path);
-            }
-            Access::Token => {
-                assert_eq!((without.status, without.code().as_str()), (401, "token_missing"), "{}", route.path);
-                assert_eq!((with_wrong.status, with_wrong.code().as_str()), (401, "token_wrong"), "{}", route.path);
-                assert!(without.has_header("content-type: application/problem+json"));
-            }
-        }
-        let expected = match route.action {
-            Action::Stream => 400,
-            Action::Act(control_plane::ActVerb::Unhalt) => 409,
-            _ => 200,
-        };
-        assert_eq!(with_right.status, expected, "{}: {}", route.path, with_right.body);
-        server.fake.acts.lock().unwrap().clear();
-    }
-}
 
 #[test]
 fn token_is_taken_from_the_authorization_header_alone() {
@@ -77,8 +43,13 @@ fn wrong_tokens_are_slowed_down_and_the_right_one_is_not() {
     assert_eq!(server.get("/api/v1/status").status, 200);
     let slowed = server.send("GET", "/api/v1/status", &wrong, "");
     assert!(slowed.has_header("retry-after: 1"));
-    server.clock.advance(Duration::from_secs(1));
-    assert_eq!(server.send("GET", "/api/v1/status", &wrong, "").status, 401);
+    for wait in [2, 4, 8] {
+        server.clock.advance(Duration::from_secs(wait / 2));
+        assert_eq!(server.send("GET", "/api/v1/status", &wrong, "").status, 401);
+        let slowed = server.send("GET", "/api/v1/status", &wrong, "");
+        assert!(slowed.has_header(&format!("retry-after: {wait}")));
+        assert_eq!(slowed.json()["retry_after"], wait);
+    }
 }
 
 #[test]
@@ -93,6 +64,7 @@ fn requests_under_another_name_are_misdirected_on_every_route() {
         exchange(server.connect(), text.as_bytes()).status
     };
     for route in ROUTES {
+        server.clock.advance(Duration::from_secs(1));
         let line = format!("{} {}", route.method.as_str(), route.path);
         for host in
             ["evil.test".to_owned(), format!("evil.test:{port}"), "127.0.0.1".to_owned(), format!("localhost.:{port}")]
@@ -143,6 +115,7 @@ fn no_get_or_other_method_changes_anything_on_any_route() {
     let server = server();
     for route in ROUTES {
         for method in ["GET", "HEAD", "PUT", "DELETE", "PATCH", "OPTIONS"] {
+            server.clock.advance(Duration::from_secs(1));
             let answer = server.send(method, route.path, &[server.bearer(), json()], "");
             if method != route.method.as_str() {
                 assert_eq!(answer.status, 405, "{method} {}", route.path);
@@ -200,12 +173,26 @@ fn socket_has_the_same_routes_and_the_same_token() {
 }
 
 #[test]
-fn address_of_other_machines_is_refused_at_start() {
+fn address_of_other_machines_needs_tls_an_api_key_and_names() {
     let server = server();
     let listener = std::net::TcpListener::bind("0.0.0.0:0").unwrap();
-    let setup = Setup { socket: None, metrics: None, clock: server.clock.clone() };
-    let refused = start(&listener, &server.token, setup, Arc::clone(&server.fake) as _).unwrap_err();
-    assert!(matches!(refused, StartError::NotLoopback { .. }), "{refused}");
+    let begin = |access: AccessSetup| {
+        let setup = Setup { socket: None, metrics: None, clock: server.clock.clone(), access };
+        start(&listener, &server.token, setup, Arc::clone(&server.fake) as _)
+    };
+    let tls = crate::tls::certificate(server.directory.path()).tls;
+    let hosts = vec!["bot.example.org".to_owned()];
+    let missing = |access: AccessSetup| match begin(access).unwrap_err() {
+        StartError::Exposed { missing, .. } => missing,
+        error => panic!("{error}"),
+    };
+    assert_eq!(missing(server.access()), "TLS");
+    assert_eq!(missing(AccessSetup { tls: Some(tls.clone()), hosts: hosts.clone(), ..server.access() }), "an API key");
+    server.key("one", access::Role::Viewer.scopes(), &[]);
+    let no_hosts = AccessSetup { tls: Some(tls.clone()), ..server.access() };
+    assert_eq!(missing(no_hosts), "a list of the names it is reached under");
+    assert_eq!(missing(AccessSetup { hosts: hosts.clone(), ..server.access() }), "TLS");
+    begin(AccessSetup { tls: Some(tls), hosts, ..server.access() }).unwrap().stop();
 }
 
 #[test]
@@ -213,7 +200,7 @@ fn server_ends_on_stop_and_can_be_started_again_on_the_same_listener() {
     let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
     let server = server();
     let begin = || {
-        let setup = Setup { socket: None, metrics: None, clock: server.clock.clone() };
+        let setup = Setup { socket: None, metrics: None, clock: server.clock.clone(), access: server.access() };
         start(&listener, &server.token, setup, Arc::clone(&server.fake) as _).unwrap()
     };
     for _ in 0..2 {
@@ -224,4 +211,34 @@ fn server_ends_on_stop_and_can_be_started_again_on_the_same_listener() {
         assert_eq!(exchange(stream, text.as_bytes()).status, 200);
         plane.stop();
     }
+}
+
+#[test]
+fn callers_under_a_listed_name_are_of_another_machine_even_behind_a_proxy_on_this_one() {
+    let server = server_with(vec!["bot.example.org:443".to_owned()], None);
+    let ask = |method: &str, target: &str, host: &str, bearer: Option<&str>| {
+        let auth = bearer.map(|bearer| format!("Authorization: {bearer}\r\n")).unwrap_or_default();
+        let text = format!(
+            "{method} {target} HTTP/1.1\r\nHost: {host}\r\n{auth}Content-Type: application/json\r\nContent-Length: 2\r\nConnection: close\r\n\r\n{{}}"
+        );
+        exchange(server.connect(), text.as_bytes()).status
+    };
+    let (token, own) = (server.bearer().1, server.host());
+    let key = server.key("phone", access::Role::Operator.scopes(), &[]).1;
+    let name = "bot.example.org";
+    assert_eq!(ask("GET", "/-/healthy", name, None), 200);
+    for target in ["/metrics", "/-/ready", "/api/v1/status"] {
+        assert_eq!(ask("GET", target, name, None), 401, "{target}");
+        assert_eq!(ask("GET", target, name, Some(&token)), 401, "{target}: the token is good on this machine alone");
+        assert_eq!(ask("GET", target, &own, Some(&token)), 200, "{target}");
+    }
+    // Five of these were wrong tokens or none; the fifth wrong one makes the name's callers wait, right ones included.
+    for _ in 0..2 {
+        ask("GET", "/metrics", name, Some(&token));
+    }
+    assert_eq!(ask("POST", "/api/v1/pause", name, Some(&key)), 429);
+    assert_eq!(ask("POST", "/api/v1/pause", &own, Some(&token)), 200, "nobody elsewhere keeps this machine out");
+    server.clock.advance(Duration::from_secs(1));
+    assert_eq!(ask("POST", "/api/v1/pause", name, Some(&key)), 200);
+    assert_eq!(ask("GET", "/metrics", name, Some(&key)), 200);
 }

@@ -1,10 +1,13 @@
 //! A server on loopback with a backend that remembers what it was asked to do, and a client that sends exact bytes.
 
+use access::{ApiKeys, NewApiKey, Scopes, StepUp, StepUpRefusal, TotpRecord};
 use clock::ManualClock;
 use control_plane::{
-    Act, ActDone, ActRefused, ActVerb, Backend, BalanceView, BookView, ControlPlane, EquityPoint, FillView, LevelView,
-    OrderView, Page, PositionView, Setup, Status, StrategyView, Token, start, token,
+    AccessSetup, Act, ActDone, ActRefused, ActVerb, Backend, BalanceView, BookView, ControlPlane, EquityPoint,
+    FillView, LevelView, OrderView, Page, PositionView, Setup, Status, StrategyView, Tls, Token, start, token,
 };
+use domain::Clock as _;
+use hmac::{Hmac, KeyInit as _, Mac as _};
 use jiff::Timestamp;
 use messages::{NotReadyReason, TradingState};
 use metrics_exporter_prometheus::{PrometheusBuilder, PrometheusHandle};
@@ -12,7 +15,7 @@ use rust_decimal::Decimal;
 use std::collections::BTreeMap;
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, OnceLock};
 use std::time::Duration;
 
@@ -155,27 +158,91 @@ pub(crate) fn recorder() -> PrometheusHandle {
         .clone()
 }
 
+/// One-time codes as they are kept: the record's bytes on disk, read and written at each use.
+pub(crate) struct Codes {
+    path: PathBuf,
+    clock: Arc<ManualClock>,
+}
+
+impl Codes {
+    pub(crate) fn new(directory: &Path, clock: Arc<ManualClock>) -> Arc<Self> {
+        Arc::new(Self { path: directory.join("codes"), clock })
+    }
+
+    fn unix(&self) -> u64 {
+        self.clock.unix().0 / 1_000_000_000
+    }
+
+    fn record(&self) -> Option<TotpRecord> {
+        let bytes = std::fs::read(&self.path).ok()?;
+        TotpRecord::from_secret_bytes(&secrets::SecretBytes::from_slice(&bytes).unwrap()).ok()
+    }
+
+    /// Sets codes up and gives the recovery codes.
+    pub(crate) fn enroll(&self) -> access::RecoveryCodes {
+        let enrolled = TotpRecord::enroll(self.unix()).unwrap();
+        std::fs::write(&self.path, enrolled.record.to_secret_bytes().unwrap().expose()).unwrap();
+        enrolled.recovery
+    }
+
+    /// The code that an authenticator shows now, computed from the address that it was given.
+    pub(crate) fn code(&self) -> String {
+        let uri = self.record().unwrap().provisioning_uri("test");
+        let seed = uri.split_once("secret=").unwrap().1.split_once('&').unwrap().0;
+        let seed = data_encoding::BASE32_NOPAD.decode(seed.as_bytes()).unwrap();
+        let mut mac = Hmac::<sha1::Sha1>::new_from_slice(&seed).unwrap();
+        mac.update(&(self.unix() / 30).to_be_bytes());
+        let digest = mac.finalize().into_bytes();
+        let offset = usize::from(digest[19] & 15);
+        let word = u32::from_be_bytes(digest[offset..offset + 4].try_into().unwrap()) & 0x7fff_ffff;
+        format!("{:06}", word % 1_000_000)
+    }
+}
+
+impl StepUp for Codes {
+    fn enrolled(&self) -> bool {
+        self.path.exists()
+    }
+
+    fn verify(&self, code: &str, _purpose: &str) -> Result<(), StepUpRefusal> {
+        let mut record = self.record().ok_or(StepUpRefusal::NotEnrolled)?;
+        let result = record.step_up(code, self.unix());
+        std::fs::write(&self.path, record.to_secret_bytes().unwrap().expose()).unwrap();
+        result
+    }
+}
+
 pub(crate) struct Server {
     pub(crate) fake: Arc<Fake>,
     pub(crate) token: Token,
     pub(crate) clock: Arc<ManualClock>,
+    pub(crate) keys: Arc<Mutex<ApiKeys>>,
+    pub(crate) codes: Arc<Codes>,
     pub(crate) socket: PathBuf,
     pub(crate) address: SocketAddr,
     pub(crate) plane: Option<ControlPlane>,
-    pub(crate) _directory: tempfile::TempDir,
+    pub(crate) directory: tempfile::TempDir,
 }
 
 pub(crate) fn server() -> Server {
+    server_with(Vec::new(), None)
+}
+
+pub(crate) fn server_with(hosts: Vec<String>, tls: Option<Tls>) -> Server {
     let directory = tempfile::tempdir().unwrap();
     let token = token::create_or_read(&directory.path().join("control.token")).unwrap();
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let fake = Arc::new(Fake::default());
     let clock = Arc::new(ManualClock::default());
+    clock.advance(Duration::from_secs(1_000_000));
+    let keys = Arc::new(Mutex::new(ApiKeys::open(&directory.path().join(ApiKeys::FILE)).unwrap()));
+    let codes = Codes::new(directory.path(), clock.clone());
     let socket = directory.path().join("control.sock");
-    let setup = Setup { socket: Some(socket.clone()), metrics: Some(recorder()), clock: clock.clone() };
+    let access = AccessSetup { keys: keys.clone(), step_up: codes.clone(), hosts, tls };
+    let setup = Setup { socket: Some(socket.clone()), metrics: Some(recorder()), clock: clock.clone(), access };
     let plane = start(&listener, &token, setup, fake.clone()).unwrap();
     let address = plane.address();
-    Server { fake, token, clock, socket, address, plane: Some(plane), _directory: directory }
+    Server { fake, token, clock, keys, codes, socket, address, plane: Some(plane), directory }
 }
 
 /// An answer, taken apart.
@@ -231,6 +298,20 @@ impl Server {
 
     pub(crate) fn host(&self) -> String {
         self.address.to_string()
+    }
+
+    /// What a server on another listener needs to be like this one.
+    pub(crate) fn access(&self) -> AccessSetup {
+        AccessSetup { keys: self.keys.clone(), step_up: self.codes.clone(), hosts: Vec::new(), tls: None }
+    }
+
+    /// A new API key's header.
+    pub(crate) fn key(&self, name: &str, scopes: Scopes, from: &[&str]) -> (String, String) {
+        let from = from.iter().map(|range| range.parse().unwrap()).collect();
+        let new = NewApiKey { name: name.to_owned(), scopes, from, days: 1 };
+        let now = self.clock.unix().0 / 1_000_000_000;
+        let (_, text) = self.keys.lock().unwrap().add(new, now).unwrap();
+        ("Authorization".to_owned(), format!("Bearer {}", &*text))
     }
 
     pub(crate) fn bearer(&self) -> (String, String) {

@@ -8,5 +8,8 @@
 
 mod access;
 mod common;
+mod limits;
 mod shown;
 mod stream;
+mod table;
+mod tls;

@@ -5,10 +5,12 @@ use super::socket::{Packets, SocketError};
 use crate::custody::{CustodyError, no_such};
 use crate::key_store::KeyStore;
 use crate::record::KeyRecord;
+use access::StepUpRefusal;
 use domain::VenueId;
 use messages::{KeyDuty, KeyInfo, KeyState};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
+use zeroize::Zeroizing;
 
 /// The keys of a signer process. Copies share one socket.
 #[derive(Clone)]
@@ -49,21 +51,25 @@ impl RemoteStore {
     }
 
     fn ask(&self, alias: &str, ask: &CustodyAsk) -> Result<Vec<KeyRecord>, CustodyError> {
+        match self.ask_anything(ask)? {
+            CustodyTold::Records(records) => Ok(records),
+            CustodyTold::NoSuchKey => Err(no_such(alias)),
+            CustodyTold::Failed(why) => Err(CustodyError::Refused { why }),
+            CustodyTold::Done | CustodyTold::Codes(_) | CustodyTold::Code(_) => Ok(Vec::new()),
+        }
+    }
+
+    fn ask_anything(&self, ask: &CustodyAsk) -> Result<CustodyTold, CustodyError> {
         let away = |why: String| CustodyError::Away { why };
         let end = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let socket = &end.socket;
-        let frame = serde_json::to_vec(ask).map_err(|error| away(error.to_string()))?;
+        // It may hold a one-time code.
+        let frame = Zeroizing::new(serde_json::to_vec(ask).map_err(|error| away(error.to_string()))?);
         socket.send(&frame).map_err(|error| away(error.to_string()))?;
         let mut inward = vec![0_u8; CUSTODY_FRAME_MAX];
         let len = socket.receive(&mut inward).map_err(|error| away(error.to_string()))?;
         let told = inward.get(..len).and_then(|frame| serde_json::from_slice(frame).ok());
-        match told {
-            Some(CustodyTold::Records(records)) => Ok(records),
-            Some(CustodyTold::Done) => Ok(Vec::new()),
-            Some(CustodyTold::NoSuchKey) => Err(no_such(alias)),
-            Some(CustodyTold::Failed(why)) => Err(CustodyError::Refused { why }),
-            None => Err(away("its answer cannot be read".to_owned())),
-        }
+        told.ok_or_else(|| away("its answer cannot be read".to_owned()))
     }
 }
 
@@ -94,5 +100,17 @@ impl KeyStore for RemoteStore {
             end.duties.push((seat, duty));
         }
         self.ask("", &CustodyAsk::Duty { seat, duty }).map(drop)
+    }
+
+    fn has_codes(&self) -> Result<bool, CustodyError> {
+        Ok(matches!(self.ask_anything(&CustodyAsk::HasCodes)?, CustodyTold::Codes(true)))
+    }
+
+    fn check_code(&mut self, code: &str) -> Result<(), StepUpRefusal> {
+        let ask = CustodyAsk::CheckCode { code: Zeroizing::new(code.to_owned()) };
+        match self.ask_anything(&ask) {
+            Ok(CustodyTold::Code(result)) => result,
+            _ => Err(StepUpRefusal::Unavailable),
+        }
     }
 }

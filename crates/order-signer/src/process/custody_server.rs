@@ -5,19 +5,22 @@
 
 use super::server::Seats;
 use super::socket::{Packets, SocketError};
+use crate::codes::check_code;
 use crate::custody::{Custody, CustodyError};
 use crate::inline::{CancelOnlySigner, InlineSigner};
 use crate::record::KeyRecord;
+use access::StepUpRefusal;
 use domain::{Clock, VenueId};
 use messages::{KeyAlias, KeyDuty, KeyInfo, KeyState};
 use serde::{Deserialize, Serialize};
 use std::sync::Arc;
+use zeroize::{Zeroize as _, Zeroizing};
 
 /// Largest frame on the custody socket, in bytes.
 pub(super) const CUSTODY_FRAME_MAX: usize = 128 * 1024;
 
 /// What the daemon asks of custody.
-#[derive(Debug, Serialize, Deserialize)]
+#[derive(Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(super) enum CustodyAsk {
     List,
@@ -25,6 +28,8 @@ pub(super) enum CustodyAsk {
     SetState { alias: String, to: KeyState, reason: String },
     Learn { alias: String, info: KeyInfo, verified: bool },
     Duty { seat: VenueId, duty: KeyDuty },
+    HasCodes,
+    CheckCode { code: Zeroizing<String> },
 }
 
 /// What custody answers.
@@ -33,6 +38,8 @@ pub(super) enum CustodyTold {
     Records(Vec<KeyRecord>),
     Done,
     NoSuchKey,
+    Codes(bool),
+    Code(Result<(), StepUpRefusal>),
     Failed(String),
 }
 
@@ -61,6 +68,10 @@ impl CustodyDesk {
             CustodyAsk::SetState { alias, to, reason } => self.set_state(&alias, to, &reason),
             CustodyAsk::Learn { alias, info, verified } => {
                 self.custody.learn(&alias, &info, verified, self.clock.unix())
+            }
+            CustodyAsk::HasCodes => return CustodyTold::Codes(self.custody.step_up().is_some()),
+            CustodyAsk::CheckCode { code } => {
+                return CustodyTold::Code(check_code(&mut self.custody, &code, self.clock.unix()));
             }
             CustodyAsk::Duty { seat, duty } => {
                 self.set_duty(seat, duty);
@@ -137,7 +148,12 @@ pub fn serve_custody(socket: &Packets, mut desk: CustodyDesk) {
     loop {
         let told = match socket.receive(&mut inward) {
             Ok(len) => match inward.get(..len).and_then(|frame| serde_json::from_slice(frame).ok()) {
-                Some(ask) => desk.answer(ask),
+                Some(ask) => {
+                    // It may have held a one-time code.
+                    inward.zeroize();
+                    inward.resize(CUSTODY_FRAME_MAX, 0);
+                    desk.answer(ask)
+                }
                 None => CustodyTold::Failed("the question cannot be read".to_owned()),
             },
             Err(SocketError::Late) => continue,

@@ -118,8 +118,12 @@ words! {
 section! {
     /// The control interface: API, live page, `/metrics`, `/-/healthy`, `/-/ready`.
     pub Control {
-        /// Address and port. Only loopback addresses are accepted.
+        /// Address and port. One that other machines reach needs `tls`, `hosts` and an API key (`steadfast access add`).
         listen: SocketAddr = "127.0.0.1:7447";
+        /// The certificate of the control interface: `tls = { cert = "cert.pem", key = "key.pem" }`. When absent: plain HTTP, on loopback only.
+        tls: Option<Tls> = absent();
+        /// Names under which the control interface is reached beside those of loopback, each `NAME` or `NAME:PORT`. Requests under any other name are refused; those under these names need an API key, as they may come from elsewhere through a proxy.
+        hosts: Vec<String> = Vec::<serde_json::Value>::new(), check host_names();
         /// The Unix socket of the command line. When absent: `control.sock` in the data directory.
         socket: Option<String> = absent(), check not_empty().if_present();
         /// The file with the access token, made with mode 0600. When absent: `control.token` in the data directory.
@@ -127,6 +131,28 @@ section! {
         /// How long a log-in lasts.
         session_ttl: Duration = "12h", check between(Duration::from_secs(60), Duration::from_secs(30 * 86_400));
     }
+}
+
+section! {
+    /// The certificate of the control interface. When absent: plain HTTP, on loopback only.
+    pub Tls, without default {
+        /// File with the certificate and those that lead to its root, in PEM form, the own one first.
+        cert: String, check not_empty();
+        /// File with its private key, in PEM form, which only its owner may read.
+        key: String, check not_empty();
+    }
+}
+
+fn host_names() -> Check<Vec<String>> {
+    Check::new(
+        "names such as \"bot.example.org\" or \"bot.example.org:443\", without scheme and path",
+        |names: &Vec<String>| names.iter().all(|name| is_host_name(name)),
+    )
+}
+
+fn is_host_name(text: &str) -> bool {
+    let fits = |c: char| c.is_ascii_alphanumeric() || "-.:[]".contains(c);
+    !text.is_empty() && text.len() <= 255 && text.chars().all(fits)
 }
 
 section! {

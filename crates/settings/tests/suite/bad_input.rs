@@ -152,20 +152,39 @@ fn real_venue_is_reached_over_tls_only() {
 }
 
 #[test]
-fn control_interface_stays_on_loopback_without_tls() {
+fn control_interface_stays_on_loopback_without_tls_and_names() {
+    let tls = "tls = { cert = \"a\", key = \"b\" }\n";
     for listen in ["0.0.0.0:7447", "192.168.1.5:7447", "[::]:7447"] {
-        let text = format!("[control]\nlisten = \"{listen}\"\n");
-        let found = problems(&[("steadfast.toml", &text)], &[], &[]);
-        assert!(found.starts_with("error: steadfast.toml:2:1  control.listen: "), "{found}");
-        assert!(found.contains("would need TLS, which does not exist yet") && found.contains("ssh -L"), "{found}");
+        for (rest, missing) in [("", "needs `tls`"), ("hosts = [\"a.test\"]\n", "needs `tls`"), (tls, "needs `hosts`")]
+        {
+            let text = format!("[control]\nlisten = \"{listen}\"\n{rest}");
+            let found = problems(&[("steadfast.toml", &text)], &[], &[]);
+            assert!(found.starts_with("error: steadfast.toml:2:1  control.listen: "), "{found}");
+            assert!(found.contains(missing) && found.contains("ssh -L"), "{found}");
+        }
+        let text =
+            format!("[control]\nlisten = \"{listen}\"\n{tls}hosts = [\"bot.example.org\", \"[2001:db8::1]:443\"]\n");
+        assert_eq!(problems(&[("steadfast.toml", &text)], &[], &[]), "no problem");
     }
-    let text = "[control]\nlisten = \"[::1]:7447\"\ntls = { cert = \"a\", key = \"b\" }\n";
-    let found = problems(&[("steadfast.toml", text)], &[], &[]);
-    assert!(
-        found.starts_with("error: steadfast.toml:3:1  control.tls: TLS on the control interface does not exist yet"),
-        "{found}"
-    );
-    assert_eq!(found.matches("error:").count(), 1, "{found}");
+}
+
+#[test]
+fn certificate_has_two_files_and_names_are_no_addresses() {
+    for tls in [
+        "{ cert = \"a\" }",
+        "{ key = \"a\" }",
+        "{ cert = \"\", key = \"b\" }",
+        "{ cert = \"a\", key = \"b\", more = 1 }",
+    ] {
+        let text = format!("[control]\ntls = {tls}\n");
+        let found = problems(&[("steadfast.toml", &text)], &[], &[]);
+        assert!(found.contains("control.tls"), "{tls}: {found}");
+    }
+    for host in ["", "https://bot.example.org", "bot.example.org/", "a b", "user@bot.example.org", "*"] {
+        let text = format!("[control]\nhosts = [\"{host}\"]\n");
+        let found = problems(&[("steadfast.toml", &text)], &[], &[]);
+        assert!(found.contains("control.hosts: ") && found.contains("must be names such as"), "{host}: {found}");
+    }
 }
 
 #[test]
