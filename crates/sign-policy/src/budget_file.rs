@@ -12,10 +12,11 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-/// Keeps the reservations of one custody directory. Whoever opens it holds the directory's lock.
+/// Keeps the reservations of one account in a custody directory. Whoever opens it holds the directory's lock.
 pub struct BudgetFile {
     disk: Arc<dyn Disk>,
     dir: PathBuf,
+    name: String,
     epoch: Epoch,
     saved: SavedBudgets,
 }
@@ -51,20 +52,28 @@ const MAGIC: [u8; 8] = *b"stdfbudg";
 const SYMBOL_LEN: usize = 24;
 
 impl BudgetFile {
-    /// The name of the file in its directory.
-    pub const FILE: &'static str = "budgets";
-    /// The name that a file is given when the budgets are begun anew.
-    pub const SET_ASIDE: &'static str = "budgets.damaged";
+    /// The name of the file begins with this; the account's label follows.
+    pub const PREFIX: &'static str = "budgets-";
+    /// Appended to the name of a file that is set aside when the budgets are begun anew.
+    pub const SET_ASIDE: &'static str = ".damaged";
+    /// Longest label of an account, in bytes.
+    pub const LABEL_MAX: usize = 32;
     /// Longest file read: far more parts than 256 instruments can reserve within a day.
     const LEN_MAX: u64 = 16 * 1_024 * 1_024;
 
-    /// Opens the file and begins the run `epoch`: what earlier runs reserved counts as used by `now_unix` and is
-    /// given to [`crate::PolicyGate::new`]. Open it before the guard log of the same directory.
+    /// Opens the file of `account` (letters, digits, `-` and `_`) and begins the run `epoch`: what earlier runs reserved
+    /// counts as used by `now_unix` and is given to [`crate::PolicyGate::new`]. Open it before the guard log of the
+    /// same directory. An account that is linked later has no file yet: [`Self::begin_anew`] makes it.
     ///
     /// # Errors
     /// [`BudgetError`]: make the gate from [`SavedBudgets::unknown`] and call an operator; cancels go on.
-    pub fn open(dir: &Path, epoch: Epoch, now_unix: UnixNanos) -> Result<(Self, SavedBudgets), BudgetError> {
-        Self::open_on(Arc::new(RealDisk), dir, epoch, now_unix)
+    pub fn open(
+        dir: &Path,
+        account: &str,
+        epoch: Epoch,
+        now_unix: UnixNanos,
+    ) -> Result<(Self, SavedBudgets), BudgetError> {
+        Self::open_on(Arc::new(RealDisk), dir, account, epoch, now_unix)
     }
 
     /// [`Self::open`] on a given file system.
@@ -74,10 +83,12 @@ impl BudgetFile {
     pub fn open_on(
         disk: Arc<dyn Disk>,
         dir: &Path,
+        account: &str,
         epoch: Epoch,
         now_unix: UnixNanos,
     ) -> Result<(Self, SavedBudgets), BudgetError> {
-        let path = dir.join(Self::FILE);
+        let name = Self::name(account).map_err(|source| BudgetError::Io { path: dir.to_owned(), source })?;
+        let path = dir.join(&name);
         let fail = |source| BudgetError::Io { path: path.clone(), source };
         disk.make_dir(dir).map_err(fail)?;
         let mut saved = match disk.read(&path, Self::LEN_MAX) {
@@ -99,34 +110,49 @@ impl BudgetFile {
             Err(error) => return Err(fail(error)),
         };
         saved.end_run(now_unix);
-        let file = Self { disk, dir: dir.to_owned(), epoch, saved: saved.clone() };
+        let file = Self { disk, dir: dir.to_owned(), name: name.clone(), epoch, saved: saved.clone() };
         file.write(&saved).map_err(fail)?;
         Ok((file, saved))
     }
 
-    /// The operator's act after damage: sets the file aside and begins with nothing used. Whoever calls this has
+    /// The operator's act after damage, and the first one for a new account: sets the file aside and begins with
+    /// nothing used. Whoever calls this has
     /// checked scope and one-time code, and knows that up to a day's limits may be signed once more.
     ///
     /// # Errors
     /// [`BudgetError::Io`].
-    pub fn begin_anew(dir: &Path, epoch: Epoch, now_unix: UnixNanos) -> Result<(Self, SavedBudgets), BudgetError> {
+    pub fn begin_anew(
+        dir: &Path,
+        account: &str,
+        epoch: Epoch,
+        now_unix: UnixNanos,
+    ) -> Result<(Self, SavedBudgets), BudgetError> {
         let disk = Arc::new(RealDisk);
-        let path = dir.join(Self::FILE);
+        let name = Self::name(account).map_err(|source| BudgetError::Io { path: dir.to_owned(), source })?;
+        let path = dir.join(&name);
         let fail = |source| BudgetError::Io { path: path.clone(), source };
         disk.make_dir(dir).map_err(fail)?;
-        match disk.rename(&path, &dir.join(Self::SET_ASIDE)) {
+        match disk.rename(&path, &dir.join(format!("{name}{}", Self::SET_ASIDE))) {
             Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(fail(error)),
             _ => {}
         }
         let mut saved = SavedBudgets::none();
         saved.end_run(now_unix);
-        let file = Self { disk, dir: dir.to_owned(), epoch, saved: saved.clone() };
+        let file = Self { disk, dir: dir.to_owned(), name: name.clone(), epoch, saved: saved.clone() };
         file.write(&saved).map_err(fail)?;
         Ok((file, saved))
     }
 
+    fn name(account: &str) -> io::Result<String> {
+        let plain = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'-' || byte == b'_';
+        if account.is_empty() || account.len() > Self::LABEL_MAX || !account.bytes().all(plain) {
+            return Err(io::Error::new(io::ErrorKind::InvalidInput, "not a label of an account"));
+        }
+        Ok(format!("{}{account}", Self::PREFIX))
+    }
+
     fn write(&self, saved: &SavedBudgets) -> io::Result<()> {
-        replace(&*self.disk, &self.dir, Self::FILE, &encode(self.epoch, saved))
+        replace(&*self.disk, &self.dir, &self.name, &encode(self.epoch, saved))
     }
 }
 

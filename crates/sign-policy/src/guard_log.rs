@@ -396,22 +396,24 @@ impl Before {
         };
         let epoch = state.as_ref().map_or(0, |state| state.epoch);
         let mut before = Self { state, epoch, last_segment: 0, next_index: 0, first_run: state_missing, whole: true };
-        for number in segments(disk, dir)? {
-            before.last_segment = number;
-            match Scan::load(disk, dir, number)? {
-                Some(mut scan) => {
-                    before.first_run = false;
-                    while scan.next_record().is_some() {}
-                    before.epoch = before.epoch.max(scan.header.epoch.get());
-                    before.next_index = before.next_index.max(scan.index);
-                    before.whole = scan.is_whole();
-                }
-                // Set aside and never begun. One with a damaged header stays, for whoever looks into it.
-                None if blank(disk, dir, number)? => disk.remove(&dir.join(segment_name(number)))?,
-                None => {
-                    before.first_run = false;
-                    before.whole = false;
-                }
+        // The newest with a header tells all: numbers and epochs only rise.
+        for number in segments(disk, dir)?.into_iter().rev() {
+            before.last_segment = before.last_segment.max(number);
+            if let Some(mut scan) = Scan::load(disk, dir, number)? {
+                before.first_run = false;
+                while scan.next_record().is_some() {}
+                before.epoch = before.epoch.max(scan.header.epoch.get());
+                before.next_index = scan.index;
+                before.whole &= scan.is_whole();
+                break;
+            }
+            if blank(disk, dir, number)? {
+                // Set aside and never begun.
+                disk.remove(&dir.join(segment_name(number)))?;
+            } else {
+                // Its beginning is damaged; it stays, for whoever looks into it.
+                before.first_run = false;
+                before.whole = false;
             }
         }
         Ok(before)

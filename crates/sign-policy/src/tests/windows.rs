@@ -95,12 +95,12 @@ fn wall(real: u64, skew: i64) -> UnixNanos {
 }
 
 fn open(disk: &MemoryDisk, run: u32, now: UnixNanos) -> (BudgetFile, SavedBudgets) {
-    if let Ok(opened) = BudgetFile::open_on(Arc::new(disk.clone()), Path::new(DIR), epoch(run), now) {
+    if let Ok(opened) = BudgetFile::open_on(Arc::new(disk.clone()), Path::new(DIR), "main", epoch(run), now) {
         return opened;
     }
     // A request failed; the next start must find a file that can be read, whatever was half done.
     disk.heal();
-    BudgetFile::open_on(Arc::new(disk.clone()), Path::new(DIR), epoch(run), now).unwrap()
+    BudgetFile::open_on(Arc::new(disk.clone()), Path::new(DIR), "main", epoch(run), now).unwrap()
 }
 
 impl World {
