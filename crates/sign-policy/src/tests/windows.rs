@@ -171,8 +171,6 @@ impl World {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 200, ..ProptestConfig::default() })]
-
     #[test]
     fn no_real_window_ever_holds_more_than_its_limit(steps in steps()) {
         let mut world = World::new();
