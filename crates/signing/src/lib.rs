@@ -151,8 +151,7 @@ impl Drop for Lines {
 }
 
 fn write_line(headers: &mut arrayvec::ArrayVec<u8, HEADERS_MAX>, name: &str, value: &[u8]) -> Result<(), SignRefusal> {
-    let colon = name.bytes().fold(false, |colon, byte| colon | (byte == b':'));
-    if !is_printable(name.as_bytes()) || !is_printable(value) || colon {
+    if !is_printable(name.as_bytes()) || !is_printable(value) || name.as_bytes().contains(&b':') {
         return Err(SignRefusal::Malformed);
     }
     for part in [name.as_bytes(), b": ", value, b"\n"] {
@@ -164,13 +163,17 @@ fn write_line(headers: &mut arrayvec::ArrayVec<u8, HEADERS_MAX>, name: &str, val
 /// Whether all bytes are printable ASCII: space to tilde. Looks at eight bytes at once.
 fn is_printable(bytes: &[u8]) -> bool {
     const ONES: u64 = 0x0101_0101_0101_0101;
-    let (chunks, rest) = bytes.as_chunks::<8>();
     // The high bit of some byte is set if a byte lies below the space, above the tilde or beyond ASCII, and only then:
     // borrows and carries come from such bytes alone.
-    let foul = chunks.iter().map(|chunk| u64::from_le_bytes(*chunk)).fold(0, |foul, bytes| {
-        foul | bytes.wrapping_sub(ONES * 0x20) | bytes.wrapping_add(ONES) | bytes
-    });
-    foul & (ONES * 0x80) == 0 && rest.iter().all(|byte| (b' '..=b'~').contains(byte))
+    let foul = |chunk: &[u8; 8]| {
+        let bytes = u64::from_le_bytes(*chunk);
+        (bytes.wrapping_sub(ONES * 0x20) | bytes.wrapping_add(ONES) | bytes) & (ONES * 0x80)
+    };
+    match bytes.last_chunk() {
+        // The last eight bytes overlap those before them; a byte may be looked at twice.
+        Some(last) => bytes.as_chunks().0.iter().fold(foul(last), |all, chunk| all | foul(chunk)) == 0,
+        None => bytes.iter().all(|byte| (b' '..=b'~').contains(byte)),
+    }
 }
 
 /// What a signer says of itself when it is ready.

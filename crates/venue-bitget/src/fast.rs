@@ -107,13 +107,19 @@ fn leading_decimal(chunk: [u8; CHUNK]) -> Option<(u64, usize, usize)> {
     Some((number, usize::try_from(whole).ok()?, usize::try_from(digits - whole).ok()?))
 }
 
-/// The decimal, if its digits surely did not wrap: 18 always fit 63 bits.
+/// A decimal with digits on both sides of its point.
 #[inline]
 fn exact(mantissa: u64, whole: usize, decimals: usize) -> Option<Scaled> {
-    if whole == 0 || whole + decimals > 18 {
+    if whole == 0 || decimals == 0 {
         return None;
     }
-    Some(Scaled { mantissa: i64::try_from(mantissa).ok()?, decimals: u8::try_from(decimals).ok()? })
+    Some(Scaled { mantissa: bounded(mantissa, whole + decimals)?, decimals: u8::try_from(decimals).ok()? })
+}
+
+/// The mantissa, if so many digits surely did not wrap: 18 always fit 63 bits.
+#[inline]
+fn bounded(mantissa: u64, digits: usize) -> Option<i64> {
+    if (1..=18).contains(&digits) { i64::try_from(mantissa).ok() } else { None }
 }
 
 struct Cursor<'a> {
@@ -222,27 +228,31 @@ impl<'a> Cursor<'a> {
     /// The rest of a decimal after its opening quote: digits, perhaps a point and more digits; up to 18 digits.
     #[inline]
     fn scaled(&mut self) -> Option<Scaled> {
-        let (mut mantissa, whole, mut decimals) =
-            match self.rest.first_chunk().and_then(|chunk| leading_decimal(*chunk)) {
-                Some((mantissa, whole, decimals)) => {
-                    self.rest = self.rest.get(whole + 1 + decimals..)?;
-                    (mantissa, whole, decimals)
-                }
-                None => {
-                    let (mantissa, whole) = self.digits(0);
-                    if self.takes(b"\"") {
-                        return exact(mantissa, whole, 0);
-                    }
-                    self.eat(b'.')?;
-                    (mantissa, whole, 0)
-                }
-            };
-        if !self.takes(b"\"") {
-            let (longer, more) = self.digits(mantissa);
-            (mantissa, decimals) = (longer, decimals + more);
-            self.eat(b'"')?;
+        let Some((mantissa, whole, decimals)) = self.rest.first_chunk().and_then(|chunk| leading_decimal(*chunk))
+        else {
+            return self.scaled_without_early_point();
+        };
+        self.rest = self.rest.get(whole + 1 + decimals..)?;
+        if self.takes(b"\"") { exact(mantissa, whole, decimals) } else { self.scaled_on(mantissa, whole, decimals) }
+    }
+
+    /// A decimal whose point lies beyond the first chunk, or nowhere.
+    #[inline(never)]
+    fn scaled_without_early_point(&mut self) -> Option<Scaled> {
+        let (mantissa, whole) = self.digits(0);
+        if self.takes(b"\"") {
+            return Some(Scaled { mantissa: bounded(mantissa, whole)?, decimals: 0 });
         }
-        if decimals > 0 { exact(mantissa, whole, decimals) } else { None }
+        self.eat(b'.')?;
+        self.scaled_on(mantissa, whole, 0)
+    }
+
+    /// The rest of a decimal behind its point and `decimals` digits.
+    #[inline(never)]
+    fn scaled_on(&mut self, mantissa: u64, whole: usize, decimals: usize) -> Option<Scaled> {
+        let (mantissa, more) = self.digits(mantissa);
+        self.eat(b'"')?;
+        exact(mantissa, whole, decimals + more)
     }
 
     fn subscription(&mut self) -> Option<Subscription> {
