@@ -32,6 +32,11 @@ impl Clock for SystemClock {
     }
 
     #[inline]
+    fn unix_at(&self, mono: MonoNanos) -> UnixNanos {
+        WALL.at(mono.0)
+    }
+
+    #[inline]
     fn mono(&self) -> MonoNanos {
         MonoNanos(SOURCE.get_or_init(Source::choose).nanos())
     }
@@ -90,14 +95,21 @@ impl Wall {
         self.compare(mono)
     }
 
+    /// Asks the kernel. `mono` may have been read some time ago, so it is not what is compared.
     #[cold]
     fn compare(&self, mono: u64) -> UnixNanos {
+        let before = SystemClock.mono().0;
         let unix = kernel_unix();
-        if SystemClock.mono().0.saturating_sub(mono) <= Self::COMPARED_WITHIN_NS {
-            self.ahead.store(unix.saturating_sub(mono), Ordering::Relaxed);
-            self.good_until.store(mono.saturating_add(nanos(SystemClock::WALL_CARRIED)), Ordering::Release);
+        self.keep(before, unix, SystemClock.mono().0);
+        UnixNanos(unix.saturating_sub(before.saturating_sub(mono)))
+    }
+
+    /// Keeps what the kernel said between two readings of monotonic time.
+    fn keep(&self, before: u64, unix: u64, after: u64) {
+        if after.saturating_sub(before) <= Self::COMPARED_WITHIN_NS {
+            self.ahead.store(unix.saturating_sub(before), Ordering::Relaxed);
+            self.good_until.store(before.saturating_add(nanos(SystemClock::WALL_CARRIED)), Ordering::Release);
         }
-        UnixNanos(unix)
     }
 }
 
@@ -137,6 +149,17 @@ mod tests {
     }
 
     #[test]
+    fn wall_time_at_a_reading_lies_between_those_around_it() {
+        for _ in 0..1_000 {
+            let (before, mono) = (kernel_unix(), SystemClock.mono());
+            let at = SystemClock.unix_at(mono).0;
+            // The counter's pace may differ a little from the kernel's since both were last compared.
+            let slack = nanos(SystemClock::WALL_CARRIED) / 100;
+            assert!((before.saturating_sub(slack)..=kernel_unix() + slack).contains(&at), "{before} {at}");
+        }
+    }
+
+    #[test]
     fn both_sources_run_at_the_kernels_pace() {
         for source in [Source::choose(), Source::Kernel(kernel_mono())] {
             let (from, kernel_from) = (source.nanos(), kernel_mono());
@@ -152,18 +175,20 @@ mod tests {
         let wall = Wall { ahead: AtomicU64::new(7), good_until: AtomicU64::new(u64::MAX) };
         let mono = SystemClock.mono().0;
         assert_eq!(wall.at(mono), UnixNanos(mono + 7), "carried on from what was known");
-        wall.good_until.store(mono, Ordering::Relaxed);
-        let before = kernel_unix();
-        let compared = wall.at(mono).0;
-        assert!((before..=kernel_unix()).contains(&compared), "asked again");
+        wall.good_until.store(0, Ordering::Relaxed);
+        let (before, mono) = (kernel_unix(), SystemClock.mono().0);
+        let told = wall.at(mono).0;
+        let slack = 1_000_000;
+        assert!((before - slack..=kernel_unix() + slack).contains(&told), "asked again");
     }
 
     #[test]
-    fn a_comparison_that_was_interrupted_is_not_kept() {
+    fn only_a_comparison_that_was_not_interrupted_is_kept() {
         let wall = Wall { ahead: AtomicU64::new(7), good_until: AtomicU64::new(0) };
-        let _ = SystemClock.mono();
-        while SystemClock.mono().0 <= Wall::COMPARED_WITHIN_NS {}
-        wall.compare(0);
-        assert_eq!((wall.ahead.load(Ordering::Relaxed), wall.good_until.load(Ordering::Relaxed)), (7, 0));
+        let kept = || (wall.ahead.load(Ordering::Relaxed), wall.good_until.load(Ordering::Relaxed));
+        wall.keep(1_000, 500_000, 1_001 + Wall::COMPARED_WITHIN_NS);
+        assert_eq!(kept(), (7, 0));
+        wall.keep(1_000, 500_000, 1_000 + Wall::COMPARED_WITHIN_NS);
+        assert_eq!(kept(), (499_000, 1_000 + nanos(SystemClock::WALL_CARRIED)));
     }
 }
