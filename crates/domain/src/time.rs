@@ -61,4 +61,8 @@ pub trait Clock: Send + Sync + 'static {
     fn unix(&self) -> UnixNanos;
     /// The machine's monotonic time.
     fn mono(&self) -> MonoNanos;
+    /// The wall time at a monotonic time that was read a moment ago; saves a reading where a clock can derive it.
+    fn unix_at(&self, _mono: MonoNanos) -> UnixNanos {
+        self.unix()
+    }
 }

@@ -191,7 +191,7 @@ impl OrderPath {
     }
 
     fn now(&self, mono: MonoNanos) -> Now {
-        Now { mono, unix: self.clock.unix() }
+        Now { mono, unix: self.clock.unix_at(mono) }
     }
 
     /// Signs one job, puts it into the outbox, and tells the core what became of it.

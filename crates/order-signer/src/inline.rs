@@ -8,7 +8,7 @@ use crate::offset::AcceptedOffset;
 use crate::paths::ClearedPaths;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD as BASE64;
-use domain::{Clock, UnixNanos};
+use domain::{Clock, MonoNanos, UnixNanos};
 use messages::{KeyDuty, SignIntent, SignRefusal, Verb};
 use secrets::{MemoryLevel, SecretBytes, SigningKey};
 use signing::{Blanks, Isolation, MemoryKind, Seal, SignedRequest, SignerHello, SignerPort, StandingHeaders};
@@ -216,12 +216,12 @@ impl InlineSigner {
         self.shared.clone()
     }
 
-    fn stamp(&self, verb: Verb) -> Result<UnixNanos, SignRefusal> {
+    fn stamp(&self, verb: Verb, now: MonoNanos) -> Result<UnixNanos, SignRefusal> {
         let offset_ns = match verb {
             Verb::Place => self.offset.for_orders().ok_or(SignRefusal::Clock)?,
             _ => self.offset.for_cancels(),
         };
-        Ok(self.clock.unix().shifted(offset_ns))
+        Ok(self.clock.unix_at(now).shifted(offset_ns))
     }
 
     fn check(&mut self, intent: &SignIntent) -> Result<UnixNanos, SignRefusal> {
@@ -232,13 +232,14 @@ impl InlineSigner {
             count(&shared.refused_duty);
             return Err(SignRefusal::KeyState);
         }
-        let at = self.stamp(verb).inspect_err(|_| count(&shared.refused_clock))?;
+        let now = self.clock.mono();
+        let at = self.stamp(verb, now).inspect_err(|_| count(&shared.refused_clock))?;
         if let SignIntent::Place(order) = intent {
             if order.price.mantissa <= 0 || order.qty.mantissa <= 0 {
                 count(&shared.refused_request);
                 return Err(SignRefusal::Malformed);
             }
-            if self.guard.admit(order, self.clock.mono()).is_err() {
+            if self.guard.admit(order, now).is_err() {
                 count(&shared.refused_id);
                 return Err(SignRefusal::ClientId);
             }

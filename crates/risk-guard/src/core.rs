@@ -5,7 +5,7 @@
 
 mod window;
 
-use crate::exposure::{Exposure, View};
+use crate::exposure::{Balance, Exposure, View};
 use crate::fixed::{Atto, BILLION, product};
 use crate::limits::{FixedBudget, FixedLimits, Limits, LoosenRefused, StrategyLimits, on_grid};
 use domain::{InstrumentStatus, InstrumentVersion, MonoNanos, Qty, Side, StrategyTag};
@@ -357,11 +357,15 @@ fn ownership_allows(side: Side, qty: Atto, view: &View<'_>) -> Result<(), Refuse
 }
 
 fn balance_allows(side: Side, qty: Atto, notional: Atto, view: &View<'_>) -> Result<(), RefuseReason> {
-    let (free, needed) = match side {
-        Side::Buy => (view.free_quote, notional),
-        Side::Sell => (view.free_base, qty),
+    let (balance, needed) = match side {
+        Side::Buy => (view.quote, notional),
+        Side::Sell => (view.base, qty),
     };
-    if free.ok_or(RefuseReason::Arithmetic)? < needed { Err(RefuseReason::Balance) } else { Ok(()) }
+    if balance.and_then(Balance::free).ok_or(RefuseReason::Arithmetic)? < needed {
+        Err(RefuseReason::Balance)
+    } else {
+        Ok(())
+    }
 }
 
 /// `used` over `allowed` to a billionth, at most 1 000 000.

@@ -95,7 +95,7 @@ struct Slot {
 }
 
 #[derive(Debug, Clone, Copy)]
-struct Balance {
+pub(crate) struct Balance {
     venue: VenueId,
     asset: Asset,
     /// The instrument through whose mid this asset is valued; `None`: it is a quote asset and counts as itself.
@@ -113,7 +113,7 @@ struct Balance {
 
 impl Balance {
     /// What an order may use: what is free at the venue, and not more than what own orders leave.
-    fn free(&self) -> Option<Atto> {
+    pub(crate) fn free(&self) -> Option<Atto> {
         if !self.known {
             return Some(0);
         }
@@ -135,8 +135,8 @@ pub(crate) struct View<'a> {
     pub(crate) best_sell: Option<Atto>,
     /// Gross exposure of all other instruments.
     pub(crate) gross_elsewhere: Atto,
-    pub(crate) free_quote: Option<Atto>,
-    pub(crate) free_base: Option<Atto>,
+    pub(crate) quote: Option<&'a Balance>,
+    pub(crate) base: Option<&'a Balance>,
     pub(crate) own: OwnView,
 }
 
@@ -268,11 +268,13 @@ impl Exposure {
     /// nothing.
     pub fn on_order(&mut self, before: Option<&Order>, after: &Order) {
         // An order that has only been checked counts for nothing yet, and no later state goes back to it.
-        let new = before.is_none() && after.state == OrderState::Checked && after.filled <= after.filled_by_fills;
-        if new || before == Some(after) {
+        let counts_for_nothing =
+            |order: &Order| order.state == OrderState::Checked && order.filled <= order.filled_by_fills;
+        if before.map_or_else(|| counts_for_nothing(after), |before| before == after) {
             return;
         }
-        let done = self.recount(after);
+        let first = before.is_some_and(counts_for_nothing);
+        let done = self.recount(after, first);
         self.note(done);
     }
 
@@ -443,8 +445,8 @@ impl Exposure {
             best_buy: slot.best_buy,
             best_sell: slot.best_sell,
             gross_elsewhere: self.gross.checked_sub(slot.gross)?,
-            free_quote: self.balances.get(slot.quote).and_then(Balance::free),
-            free_base: self.balances.get(slot.base).and_then(Balance::free),
+            quote: self.balances.get(slot.quote),
+            base: self.balances.get(slot.base),
             own: OwnView {
                 position: atto(cell.position.qty.0)?,
                 open_buy: cell.open_buy,

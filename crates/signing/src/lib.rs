@@ -152,16 +152,31 @@ impl Drop for Lines {
 }
 
 fn write_line(headers: &mut arrayvec::ArrayVec<u8, HEADERS_MAX>, name: &str, value: &[u8]) -> Result<(), SignRefusal> {
-    // Looked at to the end, so that many bytes are looked at at once.
-    let foul = |bytes: &[u8]| bytes.iter().fold(false, |foul, byte| foul | !(b' '..=b'~').contains(byte));
-    let colon = name.bytes().fold(false, |colon, byte| colon | (byte == b':'));
-    if foul(name.as_bytes()) || foul(value) || colon {
+    // Counted to the end: names are too short for a search that ends early to be worth its start.
+    let colons: usize = name.bytes().map(|byte| usize::from(byte == b':')).sum();
+    if !is_printable(name.as_bytes()) || !is_printable(value) || colons > 0 {
         return Err(SignRefusal::Malformed);
     }
     for part in [name.as_bytes(), b": ", value, b"\n"] {
         headers.try_extend_from_slice(part).map_err(|_| SignRefusal::Malformed)?;
     }
     Ok(())
+}
+
+/// Whether all bytes are printable ASCII: space to tilde. Looks at eight bytes at once.
+fn is_printable(bytes: &[u8]) -> bool {
+    const ONES: u64 = 0x0101_0101_0101_0101;
+    // The high bit of some byte is set if a byte lies below the space, above the tilde or beyond ASCII, and only then:
+    // borrows and carries come from such bytes alone.
+    let foul = |chunk: &[u8; 8]| {
+        let bytes = u64::from_le_bytes(*chunk);
+        (bytes.wrapping_sub(ONES * 0x20) | bytes.wrapping_add(ONES) | bytes) & (ONES * 0x80)
+    };
+    match bytes.last_chunk() {
+        // The last eight bytes overlap those before them; a byte may be looked at twice.
+        Some(last) => bytes.as_chunks().0.iter().fold(foul(last), |all, chunk| all | foul(chunk)) == 0,
+        None => bytes.iter().all(|byte| (b' '..=b'~').contains(byte)),
+    }
 }
 
 /// What a signer says of itself when it is ready.
@@ -255,6 +270,20 @@ mod tests {
             let standing = StandingHeaders::new(|sink| sink.header(name, value.as_bytes()));
             assert_eq!(standing.err(), Some(SignRefusal::Malformed), "{name} {value}");
         }
+    }
+
+    #[test]
+    fn only_space_to_tilde_is_printable_wherever_it_stands() {
+        for byte in 0..=u8::MAX {
+            for (length, at) in [(1, 0), (7, 3), (8, 0), (8, 5), (8, 7), (13, 4), (13, 12), (44, 43)] {
+                for filler in [b' ', b'm', b'~'] {
+                    let mut bytes = vec![filler; length];
+                    bytes[at] = byte;
+                    assert_eq!(is_printable(&bytes), (b' '..=b'~').contains(&byte), "{byte} at {at} of {length}");
+                }
+            }
+        }
+        assert!(is_printable(b"") && !is_printable(&[0x1F; 16]) && !is_printable(&[0xFF; 16]));
     }
 
     #[test]

@@ -96,11 +96,16 @@ pub struct BenchReport {
     pub results: Vec<Row>,
     /// Allocations for each order on the order path; `None`: this build does not count them, `cargo bench` does.
     pub allocations_per_order: Option<f64>,
+    /// Who counted the allocations, or who can.
+    pub allocations_counted_by: &'static str,
     /// The order path in a flood of market frames.
     pub flood: Flood,
     /// Targets that are not about one operation: allocations and flood.
     pub targets: Vec<Target>,
 }
+
+/// The command whose build has a counting allocator; the program that trades has none.
+const COUNTS_ALLOCATIONS: &str = "cargo bench --bench order_path";
 
 const METHOD: &str = "Pieces: 64 operations for each reading of the clock, quantiles of the batch means, so max is \
 the slowest batch. One thread: each order between two readings of the clock, from the frame's bytes until the signed \
@@ -144,6 +149,7 @@ impl BenchReport {
             clock_reading_ns: clock_reading.p50_ns,
             results,
             allocations_per_order,
+            allocations_counted_by: if allocations_per_order.is_some() { "this run" } else { COUNTS_ALLOCATIONS },
             flood,
             targets,
         }
@@ -192,7 +198,7 @@ impl BenchReport {
         }
         let _ = match self.allocations_per_order {
             Some(allocations) => writeln!(text, "allocations for each order on the order path: {allocations}"),
-            None => writeln!(text, "allocations: not counted by this build; `cargo bench` counts them"),
+            None => writeln!(text, "allocations: not counted by this build; `{COUNTS_ALLOCATIONS}` counts them"),
         };
         for target in &self.targets {
             let _ = writeln!(text, "target {}: {}", target.target, verdict(target));
@@ -327,6 +333,7 @@ mod tests {
         assert!(report.render().contains("not counted by this build"));
         let json = serde_json::to_value(&report).unwrap();
         assert!(json["allocations_per_order"].is_null());
+        assert_eq!(json["allocations_counted_by"], "cargo bench --bench order_path");
     }
 
     #[test]

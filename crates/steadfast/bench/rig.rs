@@ -54,6 +54,10 @@ impl Clock for SteppedClock {
     fn mono(&self) -> MonoNanos {
         MonoNanos(SystemClock.mono().0.saturating_add(self.lead_ns.load(Ordering::Relaxed)))
     }
+
+    fn unix_at(&self, mono: MonoNanos) -> UnixNanos {
+        SystemClock.unix_at(MonoNanos(mono.0.saturating_sub(self.lead_ns.load(Ordering::Relaxed))))
+    }
 }
 
 /// Ticks of 0.01, lots of 0.000001.

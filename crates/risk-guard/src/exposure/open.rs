@@ -57,12 +57,19 @@ fn pending(order: &Order) -> Qty {
     reach.saturating_minus(order.filled_by_fills)
 }
 
+fn last_digits(id: &ClientOrderId) -> Option<u64> {
+    id.as_bytes().last_chunk().map(|digits| u64::from_le_bytes(*digits))
+}
+
 impl Exposure {
-    /// Takes back what the order counted for and counts it as it is now.
-    pub(super) fn recount(&mut self, order: &Order) -> Option<()> {
+    /// Takes back what the order counted for and counts it as it is now; `first`: it surely counted for nothing.
+    pub(super) fn recount(&mut self, order: &Order, first: bool) -> Option<()> {
         let counted = Counted::of(order);
-        // The order that changes is mostly one of the latest.
-        let place = self.open.iter().rposition(|open| open.id == order.id);
+        // The order that changes is mostly one of the latest. Ids that differ mostly do so in their last digits.
+        let tail = last_digits(&order.id);
+        let is_it = |open: &OpenOrder| last_digits(&open.id) == tail && open.id == order.id;
+        debug_assert!(!first || !self.open.iter().any(is_it), "an order that was only checked counts for nothing");
+        let place = if first { None } else { self.open.iter().rposition(is_it) };
         if let Some(place) = place {
             if self.open.get(place).is_some_and(|open| open.counted == counted) {
                 return Some(());
