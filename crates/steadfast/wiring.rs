@@ -100,6 +100,8 @@ pub struct Running {
     arbiters: Vec<Arbiter>,
     keeper: Keeper,
     plan: Plan,
+    /// Waits to be told that every venue has been asked about the last run.
+    untold: Option<Box<dyn KeyStore + Send>>,
     _signer_keeper: Option<SignerKeeper>,
     _dir: DataDir,
 }
@@ -260,6 +262,7 @@ pub async fn start(start: Start) -> Result<Running, Trouble> {
     let step_up = VaultCodes::new(store.boxed()).map_err(|error| commands::keys::custody_trouble(&error))?;
     let api_keys =
         ApiKeys::open(&start.dir.root().join(ApiKeys::FILE)).map_err(|error| commands::access::file_trouble(&error))?;
+    let told = store.boxed();
     let manager = key_manager(store, &venues, &station, &shared, &clock, start.alerts.clone(), start.show_probes)?;
     start_keys(&keeper, &keys, manager, &station, &shared, &died_sender).await;
     let desk = Arc::new(Desk { shared: Arc::clone(&shared), urgent });
@@ -296,6 +299,7 @@ pub async fn start(start: Start) -> Result<Running, Trouble> {
         arbiters,
         keeper,
         plan,
+        untold: Some(told),
         _signer_keeper: signer_keeper,
         _dir: start.dir,
     })

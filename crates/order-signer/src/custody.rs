@@ -4,12 +4,14 @@
 //! [`allowed_transition`]; of each account and role at most one key is Active; a revoked key's secrets
 //! are gone from the vault and its kept generations before the revocation is confirmed.
 
+use crate::bounds::{BoundKey, Bounds, SignatureRecords};
 use crate::guard::Identity;
 use crate::inline::{CancelOnlySigner, InlineSigner, LoadedKey};
 use crate::record::{KeyRecord, KeySecrets, RecordError, is_step_up, read_info, read_secrets, write_record};
 use domain::{Clock, UnixNanos};
 use messages::{KeyAlias, KeyDuty, KeyInfo, KeyRole, KeyState, SignRefusal};
 use secrets::SecretBytes;
+use sign_policy::{PolicyDocument, PolicyError};
 use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
@@ -94,6 +96,14 @@ pub enum CustodyError {
         alias: KeyAlias,
         /// Why.
         refusal: SignRefusal,
+    },
+    /// The policy of a key cannot be read.
+    #[error("the policy of key `{alias}` cannot be used")]
+    Policy {
+        /// The key.
+        alias: KeyAlias,
+        /// Why.
+        source: PolicyError,
     },
     /// Whoever keeps the keys does not answer.
     #[error("the signer process does not answer: {why}")]
@@ -344,6 +354,16 @@ impl Custody {
         Ok(())
     }
 
+    /// Puts a key under another policy, saved when this returns.
+    ///
+    /// # Errors
+    /// [`CustodyError::NoSuchKey`] or the vault's; nothing has changed then.
+    pub fn set_policy(&mut self, alias: &str, policy: &PolicyDocument) -> Result<(), CustodyError> {
+        let mut next = self.show(alias)?.clone();
+        next.policy = policy.to_text();
+        self.replace(alias, next)
+    }
+
     /// Stores what the venue said of a key, and that it was verified when `verified`.
     ///
     /// # Errors
@@ -381,6 +401,31 @@ impl Custody {
             KeyRole::Trade if record.stream_login_confirmed => signer,
             KeyRole::Trade => signer.without_login(),
         })
+    }
+
+    /// As [`Self::load_signer`], within the key's policy; every order's signature is recorded in `records` before it is
+    /// released.
+    ///
+    /// # Errors
+    /// As [`Self::load_signer`], or [`CustodyError::Policy`] for a policy that cannot be read.
+    pub fn load_bounded(
+        &self,
+        alias: &str,
+        codec: Arc<dyn SigningCodec>,
+        clock: Arc<dyn Clock>,
+        identity: Identity,
+        records: &SignatureRecords,
+    ) -> Result<InlineSigner, CustodyError> {
+        let signer = self.load_signer(alias, codec, Arc::clone(&clock), identity)?;
+        let record = self.show(alias)?;
+        if record.policy.is_empty() {
+            return Ok(signer);
+        }
+        let policy = PolicyDocument::parse(&record.policy)
+            .map_err(|source| CustodyError::Policy { alias: record.alias, source })?;
+        let kid = kid_bytes(&record.kid).ok_or(RecordError::Unreadable)?;
+        let key = BoundKey { kid, account: &record.account, venue: &record.venue, role: record.role, policy };
+        Ok(signer.bounded(Bounds::new(key, records, clock)))
     }
 
     /// A signer of its own for the emergency thread: it cancels, and nothing can widen it.
@@ -456,6 +501,12 @@ impl Custody {
             Err(source) => Err(CustodyError::Io { path, source }),
         }
     }
+}
+
+fn kid_bytes(kid: &str) -> Option<[u8; 16]> {
+    let byte = |at: usize| kid.get(2 * at..2 * at + 2).and_then(|digits| u8::from_str_radix(digits, 16).ok());
+    let bytes: Vec<u8> = (0..16).map(byte).collect::<Option<_>>()?;
+    bytes.try_into().ok().filter(|_| kid.len() == 32)
 }
 
 pub(crate) fn no_such(alias: &str) -> CustodyError {

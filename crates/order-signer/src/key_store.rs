@@ -1,5 +1,6 @@
 //! The keys as the key manager sees them, wherever their secrets are: beside it, or in a process of their own.
 
+use crate::bounds::SignatureRecords;
 use crate::codes::check_code;
 use crate::custody::{Custody, CustodyError};
 use crate::record::KeyRecord;
@@ -40,6 +41,12 @@ pub trait KeyStore {
     /// [`CustodyError::Away`].
     fn set_duty(&mut self, seat: VenueId, duty: KeyDuty) -> Result<(), CustodyError>;
 
+    /// Open orders and fills of the last run have been asked for; see [`SignatureRecords::reconciled`].
+    ///
+    /// # Errors
+    /// [`CustodyError`]: after a machine that went down, orders stay refused.
+    fn reconciled(&mut self) -> Result<(), CustodyError>;
+
     /// Whether one-time codes are set up.
     ///
     /// # Errors
@@ -57,6 +64,7 @@ pub trait KeyStore {
 #[derive(Clone)]
 pub struct LocalStore {
     custody: Arc<Mutex<Custody>>,
+    records: Option<SignatureRecords>,
     clock: Arc<dyn Clock>,
 }
 
@@ -64,7 +72,14 @@ impl LocalStore {
     /// Takes an open vault over.
     #[must_use]
     pub fn new(custody: Custody, clock: Arc<dyn Clock>) -> Self {
-        Self { custody: Arc::new(Mutex::new(custody)), clock }
+        Self { custody: Arc::new(Mutex::new(custody)), records: None, clock }
+    }
+
+    /// Where the signers that were loaded from the vault record what they sign.
+    #[must_use]
+    pub fn with_records(mut self, records: SignatureRecords) -> Self {
+        self.records = Some(records);
+        self
     }
 
     fn custody(&self) -> MutexGuard<'_, Custody> {
@@ -92,6 +107,11 @@ impl KeyStore for LocalStore {
     /// The inline signer is told by the order path, on whose thread it sits.
     fn set_duty(&mut self, _seat: VenueId, _duty: KeyDuty) -> Result<(), CustodyError> {
         Ok(())
+    }
+
+    fn reconciled(&mut self) -> Result<(), CustodyError> {
+        let done = self.records.as_ref().map_or(Ok(()), SignatureRecords::reconciled);
+        done.map_err(|error| CustodyError::Refused { why: error.to_string() })
     }
 
     fn has_codes(&self) -> Result<bool, CustodyError> {

@@ -11,6 +11,7 @@
 //! - The secret exists only in the vault and as MAC state in locked memory; nothing here prints it.
 //! - A signature allocates nothing.
 
+mod bounds;
 mod codes;
 mod custody;
 mod epoch;
@@ -22,7 +23,9 @@ mod paths;
 #[cfg(target_os = "linux")]
 pub mod process;
 mod record;
+mod self_check;
 
+pub use bounds::{BoundKey, Bounds, SignatureRecords};
 pub use codes::{check_code, code_record, save_codes};
 pub use custody::{Custody, CustodyError, NewKey, allowed_transition, duty_at_start};
 pub use epoch::{EpochError, EpochStore};
@@ -31,6 +34,7 @@ pub use inline::{CancelOnlySigner, InlineSigner, LoadedKey, SignerHandle, Signer
 pub use key_store::{KeyStore, LocalStore};
 pub use offset::{AcceptedOffset, OffsetDoubt};
 pub use record::{KeyRecord, KeySecrets, RecordError};
+pub use self_check::VenueRules;
 
 #[cfg(test)]
 mod custody_tests;

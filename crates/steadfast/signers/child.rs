@@ -88,13 +88,14 @@ fn serve(
     let _ = (clock.mono(), clock.unix());
     let custody = open(&boot)?;
     let identity = commands::keys::epoch(&boot.custody)?;
+    let records = super::records(&boot.custody, &custody, identity, &*clock)?;
     let count = boot.places.iter().map(|place| place.seat.index() + 1).max().unwrap_or(0);
     let (mut signers, mut cancellers) = (Vec::new(), Vec::new());
     signers.resize_with(count, || None);
     cancellers.resize_with(count, || None);
     for place in &boot.places {
         let codec = venue_bitget::codecs(environment(&place.environment)).signing;
-        let load = || custody.load_signer(&place.alias, Arc::clone(&codec), Arc::clone(&clock), identity);
+        let load = || custody.load_bounded(&place.alias, Arc::clone(&codec), Arc::clone(&clock), identity, &records);
         let signer = match load() {
             Ok(signer) => signer,
             // The key manager names it, with what is to be done, once the venue has answered.
@@ -119,7 +120,14 @@ fn serve(
     // Landlock binds the thread that asks and those it starts; seccomp binds all, and threads cannot start behind it.
     let files = sandbox::close_files(&boot.custody).map_err(|error| cannot(&error))?;
     let places = boot.places.iter().map(|place| (place.seat, place.alias)).collect();
-    let desk = CustodyDesk { custody, places, seats: seats.clone(), cancels: cancels.clone(), clock };
+    let desk = CustodyDesk {
+        custody,
+        records: records.clone(),
+        places,
+        seats: seats.clone(),
+        cancels: cancels.clone(),
+        clock,
+    };
     thread("custody", move || serve_custody(&custody_socket, desk))?;
     thread("cancels", move || serve_cancels(&cancel_socket, &cancels))?;
     let hidden = sandbox::is_hidden();
@@ -136,6 +144,11 @@ fn serve(
     if tell(&Greeting::Ready(ready)).unwrap_or(false) {
         serve_orders(orders, &seats, boot.spin);
     }
+    // The daemon is gone: budgets that were not used are given back, and the records end in order.
+    for place in &boot.places {
+        seats.with(place.seat, |signer| *signer = None);
+    }
+    let _ = records.close();
     Ok(())
 }
 

@@ -19,8 +19,9 @@ use messages::KeyAlias;
 use order_path::SignerSeat;
 #[cfg(target_os = "linux")]
 use order_signer::process::RemoteStore;
-use order_signer::{Custody, Identity, KeyStore, LocalStore};
+use order_signer::{Custody, Identity, KeyStore, LocalStore, SignatureRecords};
 use serde::{Deserialize, Serialize};
+use sign_policy::SyncMode;
 use signing::{Isolation, MemoryKind, SignerHello, SignerPort};
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -79,6 +80,8 @@ pub enum Signers {
         custody: Custody,
         /// Tag and epoch of this run.
         identity: Identity,
+        /// The records of signatures.
+        records: SignatureRecords,
     },
     /// In a process of their own.
     #[cfg(target_os = "linux")]
@@ -91,7 +94,9 @@ impl Signers {
     /// # Errors
     /// [`Trouble`] when there is no epoch to sign under.
     pub fn inline(custody: Custody, dir: &std::path::Path) -> Result<Self, Trouble> {
-        Ok(Self::Inline { custody, identity: commands::keys::epoch(dir)? })
+        let identity = commands::keys::epoch(dir)?;
+        let records = records(dir, &custody, identity, &clock::SystemClock)?;
+        Ok(Self::Inline { custody, identity, records })
     }
 
     /// Tag and epoch of this run.
@@ -142,8 +147,14 @@ impl Signers {
                     return Ok(Box::new(EmptySeat(empty)) as Box<dyn SignerSeat>);
                 };
                 match self {
-                    Self::Inline { custody, identity } => custody
-                        .load_signer(&venue.key, Arc::clone(&venue.codecs.signing), Arc::clone(clock), *identity)
+                    Self::Inline { custody, identity, records } => custody
+                        .load_bounded(
+                            &venue.key,
+                            Arc::clone(&venue.codecs.signing),
+                            Arc::clone(clock),
+                            *identity,
+                            records,
+                        )
                         .map(|signer| Box::new(InlineSeat(signer)) as Box<dyn SignerSeat>)
                         .map_err(|error| commands::keys::custody_trouble(&error)),
                     #[cfg(target_os = "linux")]
@@ -164,7 +175,7 @@ impl Signers {
         clock: &Arc<dyn Clock>,
     ) -> Result<Box<dyn SignerPort>, Trouble> {
         match self {
-            Self::Inline { custody, identity } => custody
+            Self::Inline { custody, identity, .. } => custody
                 .load_cancel_only(&venue.key, Arc::clone(&venue.codecs.signing), Arc::clone(clock), *identity)
                 .map(|signer| Box::new(signer) as Box<dyn SignerPort>)
                 .map_err(|error| commands::keys::custody_trouble(&error)),
@@ -183,7 +194,9 @@ impl Signers {
         clock: &Arc<dyn Clock>,
     ) -> Result<(SharedStore, Option<SignerKeeper>), Trouble> {
         match self {
-            Self::Inline { custody, .. } => Ok((SharedStore::Local(LocalStore::new(custody, Arc::clone(clock))), None)),
+            Self::Inline { custody, records, .. } => {
+                Ok((SharedStore::Local(LocalStore::new(custody, Arc::clone(clock)).with_records(records)), None))
+            }
             #[cfg(target_os = "linux")]
             Self::Process(process) => Ok((SharedStore::Remote(process.store()), Some(process.keep(wires, clock)?))),
         }
@@ -248,6 +261,25 @@ pub struct Boot {
     pub places: Vec<KeyPlace>,
     /// Whether a person may be asked.
     pub may_ask: bool,
+}
+
+/// Opens the records of signatures of a custody directory for this run.
+pub(crate) fn records(
+    dir: &std::path::Path,
+    custody: &Custody,
+    identity: Identity,
+    clock: &dyn Clock,
+) -> Result<SignatureRecords, Trouble> {
+    // Absent on systems other than Linux: every start counts as the machine's.
+    let boot_id = std::fs::read_to_string("/proc/sys/kernel/random/boot_id").unwrap_or_default();
+    let mut accounts: Vec<String> = custody.list().map(|record| record.account.clone()).collect();
+    accounts.sort();
+    accounts.dedup();
+    SignatureRecords::open(dir, identity, &accounts, SyncMode::Group, &boot_id, clock.unix()).map_err(|error| {
+        Trouble::new(Exit::Key, "the records of signatures cannot be opened")
+            .why(causes(&error))
+            .fix("check the disk and the custody directory's permissions; the files are left as they are")
+    })
 }
 
 /// Which key signs for which venue account, by the ids that the data directory gives the accounts.

@@ -102,6 +102,10 @@ impl KeyStore for RemoteStore {
         self.ask("", &CustodyAsk::Duty { seat, duty }).map(drop)
     }
 
+    fn reconciled(&mut self) -> Result<(), CustodyError> {
+        self.ask("", &CustodyAsk::Reconciled).map(drop)
+    }
+
     fn has_codes(&self) -> Result<bool, CustodyError> {
         Ok(matches!(self.ask_anything(&CustodyAsk::HasCodes)?, CustodyTold::Codes(true)))
     }

@@ -5,6 +5,7 @@
 
 use super::server::Seats;
 use super::socket::{Packets, SocketError};
+use crate::bounds::SignatureRecords;
 use crate::codes::check_code;
 use crate::custody::{Custody, CustodyError};
 use crate::inline::{CancelOnlySigner, InlineSigner};
@@ -28,6 +29,7 @@ pub(super) enum CustodyAsk {
     SetState { alias: String, to: KeyState, reason: String },
     Learn { alias: String, info: KeyInfo, verified: bool },
     Duty { seat: VenueId, duty: KeyDuty },
+    Reconciled,
     HasCodes,
     CheckCode { code: Zeroizing<String> },
 }
@@ -47,6 +49,8 @@ pub(super) enum CustodyTold {
 pub struct CustodyDesk {
     /// The vault.
     pub custody: Custody,
+    /// The records of signatures.
+    pub records: SignatureRecords,
     /// Which key sits where.
     pub places: Vec<(VenueId, KeyAlias)>,
     /// The order path's signers.
@@ -68,6 +72,9 @@ impl CustodyDesk {
             CustodyAsk::SetState { alias, to, reason } => self.set_state(&alias, to, &reason),
             CustodyAsk::Learn { alias, info, verified } => {
                 self.custody.learn(&alias, &info, verified, self.clock.unix())
+            }
+            CustodyAsk::Reconciled => {
+                self.records.reconciled().map_err(|error| CustodyError::Refused { why: error.to_string() })
             }
             CustodyAsk::HasCodes => return CustodyTold::Codes(self.custody.step_up().is_some()),
             CustodyAsk::CheckCode { code } => {
