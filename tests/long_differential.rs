@@ -2,7 +2,7 @@
 //!
 //! `cargo xtask long differential` compares 100,000; every run of the tests 2,000.
 
-#![expect(clippy::unwrap_used, reason = "a failed assumption fails the test")]
+#![expect(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing, reason = "a failed assumption fails the test")]
 
 use clock::ManualClock;
 use domain::{ClientOrderId, Epoch, InstanceTag, MonoNanos, Scaled, Sequence, Side, Symbol, TimeInForce, UnixNanos};
