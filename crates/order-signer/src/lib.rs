@@ -37,6 +37,8 @@ pub use record::{KeyRecord, KeySecrets, RecordError};
 pub use self_check::VenueRules;
 
 #[cfg(test)]
+mod bounds_tests;
+#[cfg(test)]
 mod custody_tests;
 #[cfg(test)]
 mod inline_tests;
