@@ -21,7 +21,9 @@ mod offset;
 mod paths;
 #[cfg(target_os = "linux")]
 pub mod process;
+mod policy;
 mod record;
+mod sealing;
 
 pub use codes::{check_code, code_record, save_codes};
 pub use custody::{Custody, CustodyError, NewKey, allowed_transition, duty_at_start};
@@ -30,7 +32,9 @@ pub use guard::{IdDoubt, IdGuard, Identity};
 pub use inline::{CancelOnlySigner, InlineSigner, LoadedKey, SignerHandle, SignerTally, duty_allows};
 pub use key_store::{KeyStore, LocalStore};
 pub use offset::{AcceptedOffset, OffsetDoubt};
-pub use record::{KeyRecord, KeySecrets, RecordError};
+pub use policy::{PolicyMove, PolicySet};
+pub use record::{KeyRecord, KeySecrets, KeyStep, RecordError, WaitingPolicy};
+pub use sealing::{SealError, SealedKey, SealingKey, SealingPublic, seal};
 
 #[cfg(test)]
 mod custody_tests;

@@ -478,6 +478,8 @@ async fn verify_on(
                 term::tell(&format!("  note: the key {}", warning.text));
             }
         }),
+        probing: Box::new(|_, _| {}),
+        settled: Box::new(|_, _| {}),
     };
     let keys = [KeyOf::new(VENUE, alias, &venue)];
     let (mut manager, book) = key_book::manager(

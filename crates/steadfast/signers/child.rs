@@ -10,9 +10,9 @@ use crate::{commands, unlock};
 use clock::SystemClock;
 use domain::Clock;
 use order_signer::process::{
-    CustodyDesk, Failure, Greeting, Packets, ReadySigner, Seats, serve_cancels, serve_custody, serve_orders,
+    CustodyDesk, Failure, Greeting, LoadSeat, Packets, ReadySigner, Seats, serve_cancels, serve_custody, serve_orders,
 };
-use order_signer::{Custody, CustodyError};
+use order_signer::{Custody, CustodyError, Identity, SealingKey};
 use std::os::fd::AsFd as _;
 use std::process::ExitCode;
 use std::sync::Arc;
@@ -92,18 +92,14 @@ fn serve(
     let (mut signers, mut cancellers) = (Vec::new(), Vec::new());
     signers.resize_with(count, || None);
     cancellers.resize_with(count, || None);
+    let load = loader(&boot, identity, &clock);
     for place in &boot.places {
-        let codec = venue_bitget::codecs(environment(&place.environment)).signing;
-        let load = || custody.load_signer(&place.alias, Arc::clone(&codec), Arc::clone(&clock), identity);
-        let signer = match load() {
-            Ok(signer) => signer,
+        let (signer, canceller) = match load(&custody, place.seat, &place.alias) {
+            Ok(pair) => pair,
             // The key manager names it, with what is to be done, once the venue has answered.
             Err(CustodyError::NoSuchKey { .. }) => continue,
             Err(error) => return Err(commands::keys::custody_trouble(&error)),
         };
-        let canceller = custody
-            .load_cancel_only(&place.alias, Arc::clone(&codec), Arc::clone(&clock), identity)
-            .map_err(|error| commands::keys::custody_trouble(&error))?;
         if let Some(seat) = signers.get_mut(place.seat.index()) {
             *seat = Some(signer);
         }
@@ -112,6 +108,8 @@ fn serve(
         }
     }
     let (seats, cancels) = (Seats::new(signers), Seats::new(cancellers));
+    let sealing = SealingKey::generate()
+        .map_err(|error| Trouble::new(Exit::Key, "no key to seal others to").why(causes(&error)))?;
     let memory = secrets::reserve(SECRET_ROOM)
         .map_err(|error| Trouble::new(Exit::Key, "no memory for secrets").why(causes(&error)))?;
     secrets::close_arena();
@@ -119,7 +117,8 @@ fn serve(
     // Landlock binds the thread that asks and those it starts; seccomp binds all, and threads cannot start behind it.
     let files = sandbox::close_files(&boot.custody).map_err(|error| cannot(&error))?;
     let places = boot.places.iter().map(|place| (place.seat, place.alias)).collect();
-    let desk = CustodyDesk { custody, places, seats: seats.clone(), cancels: cancels.clone(), clock };
+    let desk =
+        CustodyDesk { custody, places, seats: seats.clone(), cancels: cancels.clone(), sealing, load, clock };
     thread("custody", move || serve_custody(&custody_socket, desk))?;
     thread("cancels", move || serve_cancels(&cancel_socket, &cancels))?;
     let hidden = sandbox::is_hidden();
@@ -137,6 +136,18 @@ fn serve(
         serve_orders(orders, &seats, boot.spin);
     }
     Ok(())
+}
+
+/// Makes the signers of a seat, at the start and after a key was linked.
+fn loader(boot: &Boot, identity: Identity, clock: &Arc<dyn Clock>) -> LoadSeat {
+    let (places, clock) = (boot.places.clone(), Arc::clone(clock));
+    Box::new(move |custody, seat, alias| {
+        let word = places.iter().find(|place| place.seat == seat).map_or("production", |place| &place.environment);
+        let codec = venue_bitget::codecs(environment(word)).signing;
+        let signer = custody.load_signer(alias, Arc::clone(&codec), Arc::clone(&clock), identity)?;
+        let canceller = custody.load_cancel_only(alias, codec, Arc::clone(&clock), identity)?;
+        Ok((signer, canceller))
+    })
 }
 
 /// Starts a thread and waits until it runs: what the system does to begin one is not allowed behind the walls.
