@@ -2,7 +2,9 @@
 
 use crate::plan::VenuePlan;
 use domain::{Clock, UnixNanos, VenueId};
-use key_manager::{DateWarning, KeyDates, KeyManager, KeyNews, KeyNewsBody, KeyOutlets, KeySpec, Policy, ProbeLine, WishRefused};
+use key_manager::{
+    DateWarning, KeyDates, KeyManager, KeyNews, KeyNewsBody, KeyOutlets, KeySpec, Policy, ProbeLine, WishRefused,
+};
 use messages::{Control, KeyAlias, KeyInfo, KeyRight, KeyRole, KeyState, SignQuery};
 use order_signer::{CustodyError, KeyRecord, KeyStore};
 use std::cell::RefCell;
@@ -191,6 +193,9 @@ impl KeyBook {
         }
         self.note(saved);
         self.changed(venue, alias, reason);
+        if matches!(to, KeyState::Quarantined | KeyState::Expired | KeyState::Revoked) {
+            (self.probing)(venue, false);
+        }
     }
 
     fn changed(&mut self, venue: VenueId, alias: KeyAlias, reason: &str) {

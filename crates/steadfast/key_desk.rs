@@ -10,8 +10,8 @@ use control_plane::{
 };
 use domain::UnixNanos;
 use jiff::Timestamp;
-use key_manager::{KeyManager, KeyMessage, WishAct, WishRefused};
 use keeper::Mailbox;
+use key_manager::{KeyManager, KeyMessage, WishAct, WishRefused};
 use messages::{KeyAlias, KeyState};
 use order_signer::{CustodyError, KeyRecord, KeyStore, PolicyMove, PolicySet, SealedKey};
 use std::collections::BTreeMap;
@@ -181,7 +181,9 @@ impl KeyDesk {
             Some(Ok(())) => Ok(()),
             Some(Err(refusal)) => {
                 let (code, fix) = match &refusal {
-                    WishRefused::NotInCare(_) => ("no_such_key", format!("no venue account uses `{alias}` in this run")),
+                    WishRefused::NotInCare(_) => {
+                        ("no_such_key", format!("no venue account uses `{alias}` in this run"))
+                    }
                     WishRefused::NoSuchStep(state) => ("no_such_step", next_step(alias, *state)),
                     WishRefused::NotSaved(_) => ("not_saved", "make room on the disk, then ask again".to_owned()),
                 };
@@ -250,6 +252,8 @@ impl KeyDesk {
             done.push(format!("the account uses `{}`; this one waits as Linked", desk.key.alias));
         } else if self.reseats {
             let spec = key_book::spec(&**self.store(), &desk.key).map_err(|error| refused(&error))?;
+            // What was found of the key before it says nothing about this one.
+            self.shared.state().probes.insert(desk.key.venue, (true, Vec::new()));
             if self.mailbox.post(KeyMessage::Take(Box::new(spec))).is_ok() {
                 done.push("it is being verified".to_owned());
             }

@@ -22,5 +22,5 @@ pub use crate::core::{Act, Policy, Verdict, Verification};
 pub use actor::{KeyManager, KeyMessage, KeyNews, KeyNewsBody, KeyOutlets};
 pub use care::{CareAct, KeyCare, KeySpec};
 pub use dates::{DateWarning, KeyDates};
-pub use wish::{KeyWish, WishAct, WishRefused};
 pub use probe::{ProbeLine, fault_of, fault_of_silence, fix, venue_words, what};
+pub use wish::{KeyWish, WishAct, WishRefused};

@@ -19,9 +19,9 @@ mod inline;
 mod key_store;
 mod offset;
 mod paths;
+mod policy;
 #[cfg(target_os = "linux")]
 pub mod process;
-mod policy;
 mod record;
 mod sealing;
 

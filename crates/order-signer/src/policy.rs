@@ -39,7 +39,9 @@ impl Custody {
         let record = self.show(alias)?;
         let fresh = record.state == KeyState::Linked && record.verified.is_none();
         if !fresh {
-            return Err(CustodyError::PolicyChange { why: "the key has been verified; its policy can only be changed" });
+            return Err(CustodyError::PolicyChange {
+                why: "the key has been verified; its policy can only be changed",
+            });
         }
         let document = PolicyDocument::parse(text)?;
         let mut next = record.clone();

@@ -212,7 +212,8 @@ fn unpack(packed: &SecretBytes) -> Result<KeySecrets, SealError> {
     let mut rest = packed.expose();
     let mut next = || -> Result<SecretBytes, SealError> {
         let (len, behind) = rest.split_first_chunk::<2>().ok_or(SealError::Malformed)?;
-        let (value, behind) = behind.split_at_checked(usize::from(u16::from_be_bytes(*len))).ok_or(SealError::Malformed)?;
+        let (value, behind) =
+            behind.split_at_checked(usize::from(u16::from_be_bytes(*len))).ok_or(SealError::Malformed)?;
         rest = behind;
         Ok(SecretBytes::from_slice(value)?)
     };
@@ -299,7 +300,11 @@ mod tests {
         let sent = serde_json::to_string(&one).unwrap();
         let raw = BASE64.decode(&one.sealed).unwrap();
         let forms = |value: &SecretBytes| {
-            [value.expose().to_vec(), BASE64.encode(value.expose()).into_bytes(), hex::encode(value.expose()).into_bytes()]
+            [
+                value.expose().to_vec(),
+                BASE64.encode(value.expose()).into_bytes(),
+                hex::encode(value.expose()).into_bytes(),
+            ]
         };
         for form in [&given.key, &given.secret, &given.passphrase].into_iter().flat_map(forms) {
             for window in form.windows(8) {
