@@ -180,6 +180,40 @@ pub enum KeysCommand {
     Revoke(KeyRevokeArgs),
     /// What happened to each key, and why
     Audit(KeysAuditArgs),
+    /// What the signer signs with a key
+    #[command(subcommand)]
+    Policy(KeysPolicyCommand),
+}
+
+/// `steadfast keys policy`
+#[derive(Debug, Subcommand)]
+pub enum KeysPolicyCommand {
+    /// Show it in words, or whole with --json
+    Show(KeyAliasArgs),
+    /// Let less be signed, at once
+    Tighten(KeysPolicyArgs),
+    /// Let more be signed, after the policy's own delay
+    Loosen(KeysPolicyArgs),
+}
+
+/// A change of a policy.
+#[derive(Debug, Args)]
+#[command(group = clap::ArgGroup::new("change").required(true).args(["from_file", "set"]))]
+pub struct KeysPolicyArgs {
+    /// The key's name.
+    pub alias: String,
+    /// The whole new policy, as `show --json` prints it under `policy`.
+    #[arg(long, value_name = "FILE")]
+    pub from_file: Option<PathBuf>,
+    /// One field, such as BTCUSDT.order_notional=100; may be repeated.
+    #[arg(long = "set", value_name = "FIELD=VALUE")]
+    pub set: Vec<String>,
+    /// Why; it is kept with the key.
+    #[arg(long, value_name = "TEXT")]
+    pub reason: Option<String>,
+    /// One-time or recovery code for a loosening, once codes are set up; asked for when absent.
+    #[arg(long, value_name = "CODE")]
+    pub totp: Option<String>,
 }
 
 /// `steadfast keys disable`

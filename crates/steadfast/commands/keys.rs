@@ -3,6 +3,7 @@
 use crate::cli::{Global, KeysAddArgs, KeysCommand, Role};
 use crate::commands::client::Target;
 use crate::commands::keys_life::{self, Keeper};
+use crate::commands::{keys_policy, keys_seal};
 use crate::data_dir::DataDir;
 use crate::key_book::{self, KeyOf, KeyWires};
 use crate::plan::{self, VenuePlan};
@@ -20,6 +21,7 @@ use order_path::{Core, Now, Setup, VenueSetup};
 use order_signer::{Custody, CustodyError, EpochStore, KeyRecord, KeySecrets, LocalStore, NewKey};
 use secrets::SecretBytes;
 use settings::{IpBinding, Settings};
+use sign_policy::PolicyDocument;
 use std::io::BufRead as _;
 use std::path::Path;
 use std::sync::Arc;
@@ -40,7 +42,8 @@ pub fn run(global: &Global, command: &KeysCommand, target: &Target) -> Result<()
     let keeper = keys_life::keeper(global, target)?;
     match (command, keeper) {
         (KeysCommand::Add(args), Keeper::Nobody(place)) => add(global, args, *place),
-        (KeysCommand::Add(_), Keeper::Daemon(_)) => Err(Trouble::new(Exit::Usage, "not yet")),
+        (KeysCommand::Add(args), Keeper::Daemon(client)) => keys_seal::add(global, args, &client),
+        (KeysCommand::Policy(command), keeper) => keys_policy::run(global, command, keeper),
         (KeysCommand::List, keeper) => list(global, keeper),
         (KeysCommand::Test(args), Keeper::Nobody(place)) => test(global, &args.alias, &place),
         (KeysCommand::Test(args), Keeper::Daemon(client)) => keys_life::test(global, &args.alias, &client),
@@ -115,6 +118,9 @@ fn add(global: &Global, args: &KeysAddArgs, place: Place) -> Result<(), Trouble>
     term::say(global, &format!("verifying key `{alias}` with the exchange"));
     let mut verified = try_out(global, &place, venue, &new, &secrets)?;
     if verified.is_worth_keeping() {
+        if let Some(policy) = &verified.policy {
+            keys_policy::confirmed(global, &alias, args.yes, policy)?;
+        }
         store(&mut custody, new, &secrets, &verified, place.clock.unix()).map_err(|error| custody_trouble(&error))?;
         verified.stored = true;
         if again {
@@ -205,6 +211,9 @@ fn store(
         custody.set_state(&alias, KeyState::Revoked, "another key was linked under its name", now)?;
     }
     custody.add(new, secrets, now)?;
+    if let Some(policy) = &verified.policy {
+        custody.begin_policy(&alias, &policy.to_text(), now)?;
+    }
     let active = verified.state == KeyState::Active;
     if let Some(info) = &verified.info {
         custody.learn(&alias, info, active, now)?;
@@ -319,7 +328,7 @@ pub(crate) fn rotation_due(settings: &Settings, record: &KeyRecord) -> domain::U
 }
 
 /// The venue account of the settings that uses a key of this name.
-fn account_of(settings: &Settings, alias: &str, args: &KeysAddArgs) -> Result<(String, VenuePlan), Trouble> {
+pub(crate) fn account_of(settings: &Settings, alias: &str, args: &KeysAddArgs) -> Result<(String, VenuePlan), Trouble> {
     if args.venue != "bitget" {
         return Err(Trouble::new(Exit::Usage, format!("unknown venue `{}`", args.venue)).fix("known: bitget"));
     }
@@ -351,7 +360,7 @@ fn unknown_account(name: &str) -> Trouble {
 }
 
 /// Asks for, or reads, the three values of a key.
-fn read_secrets(global: &Global, args: &KeysAddArgs) -> Result<KeySecrets, Trouble> {
+pub(crate) fn read_secrets(global: &Global, args: &KeysAddArgs) -> Result<KeySecrets, Trouble> {
     let (key, secret, passphrase) = if args.stdin {
         three_lines(&mut std::io::stdin().lock())?
     } else if let Some(path) = &args.from_file {
@@ -389,7 +398,7 @@ fn three_lines(input: &mut dyn std::io::BufRead) -> Result<Three, Trouble> {
     Ok((next()?, next()?, next()?))
 }
 
-fn choose_wallets(global: &Global, args: &KeysAddArgs) -> Result<Vec<String>, Trouble> {
+pub(crate) fn choose_wallets(global: &Global, args: &KeysAddArgs) -> Result<Vec<String>, Trouble> {
     const KNOWN: [&str; 4] = ["spot", "margin", "futures", "funding"];
     let asks = args.wallets.is_empty() && !args.stdin && args.from_file.is_none() && term::can_ask(global);
     let mut wallets = args.wallets.clone();
@@ -424,6 +433,8 @@ struct Verified {
     reason: String,
     lines: Vec<key_manager::ProbeLine>,
     info: Option<messages::KeyInfo>,
+    /// What its signer may sign, as proposed while the exchange was asked.
+    policy: Option<PolicyDocument>,
     /// Whether the key is in the vault.
     stored: bool,
 }
@@ -544,10 +555,16 @@ async fn verify_on(
             reason: "the last verification failed".to_owned(),
             lines,
             info,
+            policy: None,
             stored: false,
         });
     }
-    Ok(Verified { alias, state, reason, lines, info, stored: false })
+    // Only a key that is new gets a policy; who tests one does not look at it.
+    let policy = match dir == place.settings.vault_dir() {
+        true => None,
+        false => keys_policy::proposed(&place.settings, &venue, &place.clock).await,
+    };
+    Ok(Verified { alias, state, reason, lines, info, policy, stored: false })
 }
 
 fn station(

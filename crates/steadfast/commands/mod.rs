@@ -9,6 +9,8 @@ pub mod init;
 pub mod journal;
 pub mod keys;
 mod keys_life;
+mod keys_policy;
+mod keys_seal;
 pub mod run;
 pub mod sim;
 pub mod tape;
