@@ -2,10 +2,13 @@
 
 use crate::plan::VenuePlan;
 use domain::{Clock, UnixNanos, VenueId};
-use key_manager::{DateWarning, KeyDates, KeyManager, KeyNews, KeyNewsBody, KeyOutlets, KeySpec, Policy, ProbeLine};
+use key_manager::{
+    DateWarning, KeyDates, KeyManager, KeyNews, KeyNewsBody, KeyOutlets, KeySpec, Policy, ProbeLine, WishRefused,
+};
 use messages::{Control, KeyAlias, KeyInfo, KeyRight, KeyRole, KeyState, SignQuery};
 use order_signer::{CustodyError, KeyRecord, KeyStore};
 use std::cell::RefCell;
+use std::collections::BTreeMap;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
@@ -16,6 +19,11 @@ pub type ShowLine = Box<dyn FnMut(VenueId, &ProbeLine)>;
 pub type HearChange = Box<dyn FnMut(&KeyOf, &KeyRecord, &str)>;
 /// Hears a word about a key's dates.
 pub type HearDates = Box<dyn FnMut(&KeyRecord, &DateWarning)>;
+
+/// Hears that a key's verification begins (true) or is over.
+pub type HearProbing = Box<dyn FnMut(VenueId, bool)>;
+/// Hears what became of a wish, by its number.
+pub type HearSettled = Box<dyn FnMut(u64, Result<(), WishRefused>)>;
 
 /// Where the words about keys go.
 pub struct KeyWires {
@@ -29,6 +37,10 @@ pub struct KeyWires {
     pub changed: HearChange,
     /// Its rotation or end is near or past.
     pub dates: HearDates,
+    /// A verification begins (true) or is over.
+    pub probing: HearProbing,
+    /// What became of a person's wish.
+    pub settled: HearSettled,
 }
 
 /// Whose key it is and what it must be.
@@ -44,6 +56,8 @@ pub struct KeyOf {
     pub rotate_after: Duration,
     /// How long before that a person is told.
     pub warn_before: Duration,
+    /// Between two verifications of a good key.
+    pub reverify_every: Duration,
 }
 
 impl KeyOf {
@@ -56,6 +70,7 @@ impl KeyOf {
             allow_unbound: plan.ip_binding != settings::IpBinding::Required,
             rotate_after: plan.rotate_after,
             warn_before: plan.warn_before,
+            reverify_every: plan.reverify_every,
         }
     }
 
@@ -78,8 +93,12 @@ pub struct KeyBook {
     line: ShowLine,
     changed: HearChange,
     dates: HearDates,
+    probing: HearProbing,
+    settled: HearSettled,
     keys: Vec<KeyOf>,
     troubles: Vec<CustodyError>,
+    /// Keys whose last move is not on disk, and why.
+    unsaved: BTreeMap<KeyAlias, String>,
 }
 
 /// A key manager for `keys`, and the book in which it writes.
@@ -96,15 +115,20 @@ pub fn manager(
     for key in keys {
         publish(&store.show(&key.alias)?, key);
     }
-    let KeyWires { ask, control, line, changed, dates } = wires;
-    let book = KeyBook { store, control, line, changed, dates, keys: keys.to_vec(), troubles: Vec::new() };
+    let KeyWires { ask, control, line, changed, dates, probing, settled } = wires;
+    let (keys, troubles, unsaved) = (keys.to_vec(), Vec::new(), BTreeMap::new());
+    let book = KeyBook { store, control, line, changed, dates, probing, settled, keys, troubles, unsaved };
     let book = Rc::new(RefCell::new(book));
     let writer = Rc::clone(&book);
     let outlets = KeyOutlets { ask, news: Box::new(move |news| writer.borrow_mut().take(news)) };
     Ok((KeyManager::new(specs, outlets, clock), book))
 }
 
-fn spec(store: &dyn KeyStore, key: &KeyOf) -> Result<KeySpec, CustodyError> {
+/// What the key manager must know of a key in the store.
+///
+/// # Errors
+/// [`CustodyError`] when the key is not there.
+pub fn spec(store: &dyn KeyStore, key: &KeyOf) -> Result<KeySpec, CustodyError> {
     let record = store.show(&key.alias)?;
     let beside_active = store.list()?.iter().any(|other| {
         other.kid != record.kid
@@ -121,6 +145,7 @@ fn spec(store: &dyn KeyStore, key: &KeyOf) -> Result<KeySpec, CustodyError> {
         dates: key.dates(&record),
         verified_before: record.verified.is_some(),
         beside_active,
+        verify_every: key.reverify_every,
     })
 }
 
@@ -134,6 +159,7 @@ impl KeyBook {
                 let saved = self.store.learn(&alias, &info, true);
                 self.note(saved);
                 self.changed(venue, alias, "verified");
+                (self.probing)(venue, false);
             }
             KeyNewsBody::Duty(duty) => {
                 // The signer first: what the order path then asks for, it may sign.
@@ -146,7 +172,12 @@ impl KeyBook {
                     (self.dates)(&record, &warning);
                 }
             }
-            KeyNewsBody::Failed => {}
+            KeyNewsBody::Failed => (self.probing)(venue, false),
+            KeyNewsBody::Begun => (self.probing)(venue, true),
+            KeyNewsBody::Settled(id, result) => {
+                let saved = self.unsaved.get(&alias).map_or(Ok(()), |why| Err(WishRefused::NotSaved(why.clone())));
+                (self.settled)(id, result.and(saved));
+            }
         }
     }
 
@@ -156,8 +187,15 @@ impl KeyBook {
             self.note(learned);
         }
         let saved = self.store.set_state(&alias, to, reason);
+        match &saved {
+            Ok(()) => drop(self.unsaved.remove(&alias)),
+            Err(error) => drop(self.unsaved.insert(alias, crate::report::causes(error))),
+        }
         self.note(saved);
         self.changed(venue, alias, reason);
+        if matches!(to, KeyState::Quarantined | KeyState::Expired | KeyState::Revoked) {
+            (self.probing)(venue, false);
+        }
     }
 
     fn changed(&mut self, venue: VenueId, alias: KeyAlias, reason: &str) {

@@ -223,6 +223,8 @@ pub struct State {
     pub clocks: BTreeMap<VenueId, (i64, u64, MonoNanos)>,
     /// Keys.
     pub keys: Vec<KeyRow>,
+    /// What each account's key showed when it was last verified, and whether it is being verified now.
+    pub probes: BTreeMap<VenueId, (bool, Vec<control_plane::ProbeView>)>,
     /// Whether the journal takes records.
     pub journal_ok: bool,
     /// Whether an orderly stop has begun.
@@ -288,6 +290,7 @@ impl Shared {
             feeds: BTreeMap::new(),
             clocks: BTreeMap::new(),
             keys: Vec::new(),
+            probes: BTreeMap::new(),
             journal_ok: true,
             stopping: false,
             books: BTreeMap::new(),

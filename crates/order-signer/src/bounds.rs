@@ -1,6 +1,7 @@
 //! What stands between a key and its signatures: its policy with its budgets, the second look at the bytes, and the
 //! record of every signature.
 
+use crate::custody::{Custody, kid_bytes};
 use crate::self_check::VenueRules;
 use domain::{Clock, Epoch, MonoNanos, UnixNanos};
 use messages::{KeyRole, PlaceOrder, SignIntent};
@@ -11,6 +12,7 @@ use sign_policy::{
 use std::collections::BTreeMap;
 use std::io;
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
 /// The records of all signatures of a custody directory, shared by the signers of its keys.
@@ -21,6 +23,15 @@ pub struct SignatureRecords {
     log: Arc<Mutex<Option<GuardLog>>>,
     budgets: Arc<Mutex<BTreeMap<String, Budgets>>>,
     opening: Opening,
+    changed: Arc<ChangedPolicies>,
+}
+
+/// Policies on their way to the signers that they bound.
+#[derive(Default)]
+struct ChangedPolicies {
+    /// Counts up with each change, so that a signer looks into the table only when there is something new.
+    number: AtomicU64,
+    by_key: Mutex<BTreeMap<[u8; 16], PolicyDocument>>,
 }
 
 /// What is known of an account's budgets.
@@ -62,6 +73,7 @@ impl SignatureRecords {
             log: Arc::new(Mutex::new(Some(log))),
             budgets: Arc::new(Mutex::new(budgets)),
             opening,
+            changed: Arc::default(),
         })
     }
 
@@ -81,6 +93,12 @@ impl SignatureRecords {
             Some(log) if log.reconcile_due() => log.reconciled(),
             _ => Ok(()),
         }
+    }
+
+    /// Puts another policy of a key in force, from its next signature on, wherever its signer is.
+    pub fn enforce(&self, kid: [u8; 16], policy: PolicyDocument) {
+        self.changed.by_key.lock().unwrap_or_else(PoisonError::into_inner).insert(kid, policy);
+        self.changed.number.fetch_add(1, Ordering::Release);
     }
 
     /// Ends the records in order: the next run finds them complete.
@@ -150,6 +168,7 @@ pub struct Bounds {
     records: SignatureRecords,
     rules: Option<VenueRules>,
     kid: [u8; 16],
+    seen_changes: u64,
     clock: Arc<dyn Clock>,
 }
 
@@ -165,6 +184,7 @@ impl Bounds {
             records: records.clone(),
             rules: VenueRules::of(key.venue),
             kid: key.kid,
+            seen_changes: 0,
             clock,
         }
     }
@@ -175,9 +195,17 @@ impl Bounds {
         self.gate.document()
     }
 
-    /// Puts another policy in force; what was used stays used.
-    pub fn replace_policy(&mut self, policy: PolicyDocument) {
-        self.gate.replace(policy);
+    /// Takes over what [`SignatureRecords::enforce`] left for this key; what was used stays used.
+    fn take_change(&mut self) {
+        let number = self.records.changed.number.load(Ordering::Acquire);
+        if number == self.seen_changes {
+            return;
+        }
+        self.seen_changes = number;
+        let mut by_key = self.records.changed.by_key.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(policy) = by_key.remove(&self.kid) {
+            self.gate.replace(policy);
+        }
     }
 
     /// How often each rule has refused.
@@ -198,6 +226,7 @@ impl Bounds {
         unix: UnixNanos,
         mono: MonoNanos,
     ) -> Result<(), PolicyRefusal> {
+        self.take_change();
         self.gate.admit(intent, again, unix, mono, &mut self.store)
     }
 
@@ -220,5 +249,15 @@ impl Drop for Bounds {
         let mono = self.clock.mono();
         // What could not be given back counts as used.
         let _ = self.gate.settle(self.clock.unix_at(mono), mono, &mut self.store);
+    }
+}
+
+/// Puts the policies in force that custody holds for these keys.
+pub(crate) fn enforce_saved(records: &SignatureRecords, custody: &Custody, aliases: &[messages::KeyAlias]) {
+    for alias in aliases {
+        let Ok(record) = custody.show(alias) else { continue };
+        if let (Some(kid), Ok(policy)) = (kid_bytes(&record.kid), PolicyDocument::parse(&record.policy)) {
+            records.enforce(kid, policy);
+        }
     }
 }

@@ -125,6 +125,19 @@ fn selling_cheap_buying_dear_too_much_and_elsewhere_are_refused_and_cancels_are_
 }
 
 #[test]
+fn a_tightened_policy_is_in_force_from_the_next_signature_on() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut rig = Rig::new(dir.path(), 1, codec());
+    assert_eq!(rig.place(Side::Buy, 60_000, 10), Ok(()));
+    let mut tight = policy();
+    tight.instruments.clear();
+    rig.records.enforce([8; 16], tight.clone());
+    assert_eq!(rig.place(Side::Buy, 60_000, 10), Ok(()), "that of another key");
+    rig.records.enforce(KID, tight);
+    assert_eq!(rig.place(Side::Buy, 60_000, 10), Err(SignRefusal::Policy));
+}
+
+#[test]
 fn restart_does_not_refill_the_budgets() {
     let dir = tempfile::tempdir().unwrap();
     let mut rig = Rig::new(dir.path(), 1, codec());

@@ -1,12 +1,14 @@
 //! The keys as the key manager sees them, wherever their secrets are: beside it, or in a process of their own.
 
-use crate::bounds::SignatureRecords;
+use crate::bounds::{SignatureRecords, enforce_saved};
 use crate::codes::check_code;
 use crate::custody::{Custody, CustodyError};
+use crate::policy::{PolicyMove, PolicySet};
 use crate::record::KeyRecord;
+use crate::sealing::{SealedKey, SealingKey, SealingPublic};
 use access::StepUpRefusal;
 use domain::{Clock, VenueId};
-use messages::{KeyDuty, KeyInfo, KeyState};
+use messages::{KeyAlias, KeyDuty, KeyInfo, KeyState};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 /// Shows keys and moves them through their life. No method takes or gives a secret.
@@ -58,6 +60,62 @@ pub trait KeyStore {
     /// # Errors
     /// [`StepUpRefusal`].
     fn check_code(&mut self, code: &str) -> Result<(), StepUpRefusal>;
+
+    /// The key to which values of a new key are sealed; another one after each start.
+    ///
+    /// # Errors
+    /// [`CustodyError::Away`].
+    fn sealing_key(&self) -> Result<SealingPublic, CustodyError>;
+
+    /// Opens sealed values and links the key, with the policy that was confirmed for it, if any. Needs an accepted
+    /// one-time code once codes are set up. A venue account whose key is named like this one, and that has no other
+    /// Active key, gets a signer for it.
+    ///
+    /// # Errors
+    /// [`CustodyError`]: nothing has changed.
+    fn link_sealed(
+        &mut self,
+        key: &SealedKey,
+        environment: &str,
+        policy: Option<&str>,
+    ) -> Result<KeyRecord, CustodyError>;
+
+    /// Changes what may be signed with a key; saved when this returns.
+    ///
+    /// # Errors
+    /// [`CustodyError`]: nothing has changed.
+    fn change_policy(
+        &mut self,
+        alias: &str,
+        wanted: PolicyMove,
+        text: &str,
+        reason: &str,
+    ) -> Result<PolicySet, CustodyError>;
+}
+
+/// Links a key from sealed values in an open vault.
+///
+/// # Errors
+/// [`CustodyError`]: nothing has changed, or the key is linked without its policy.
+pub(crate) fn link_sealed(
+    custody: &mut Custody,
+    sealing: &SealingKey,
+    key: &SealedKey,
+    environment: &str,
+    policy: Option<&str>,
+    now: domain::UnixNanos,
+) -> Result<KeyRecord, CustodyError> {
+    if let Some(text) = policy {
+        sign_policy::PolicyDocument::parse(text)?;
+    }
+    let opened = sealing.open(key)?;
+    custody.take_step(now)?;
+    custody.add(key.described(environment), &opened, now)?;
+    drop(opened);
+    if let Some(text) = policy {
+        custody.begin_policy(&key.alias, text, now)?;
+    }
+    custody.show(&key.alias).cloned()
 }
 
 /// The open vault in this very process. Copies share it.
@@ -65,6 +123,8 @@ pub trait KeyStore {
 pub struct LocalStore {
     custody: Arc<Mutex<Custody>>,
     records: Option<SignatureRecords>,
+    /// Made when it is first asked for.
+    sealing: Arc<Mutex<Option<SealingKey>>>,
     clock: Arc<dyn Clock>,
 }
 
@@ -72,7 +132,7 @@ impl LocalStore {
     /// Takes an open vault over.
     #[must_use]
     pub fn new(custody: Custody, clock: Arc<dyn Clock>) -> Self {
-        Self { custody: Arc::new(Mutex::new(custody)), records: None, clock }
+        Self { custody: Arc::new(Mutex::new(custody)), records: None, sealing: Arc::default(), clock }
     }
 
     /// Where the signers that were loaded from the vault record what they sign.
@@ -80,6 +140,14 @@ impl LocalStore {
     pub fn with_records(mut self, records: SignatureRecords) -> Self {
         self.records = Some(records);
         self
+    }
+
+    fn with_sealing<T>(&self, act: impl FnOnce(&SealingKey) -> Result<T, CustodyError>) -> Result<T, CustodyError> {
+        let mut sealing = self.sealing.lock().unwrap_or_else(PoisonError::into_inner);
+        match &mut *sealing {
+            Some(key) => act(key),
+            none => act(none.insert(SealingKey::generate()?)),
+        }
     }
 
     fn custody(&self) -> MutexGuard<'_, Custody> {
@@ -120,5 +188,34 @@ impl KeyStore for LocalStore {
 
     fn check_code(&mut self, code: &str) -> Result<(), StepUpRefusal> {
         check_code(&mut self.custody(), code, self.clock.unix())
+    }
+
+    fn sealing_key(&self) -> Result<SealingPublic, CustodyError> {
+        self.with_sealing(|key| Ok(key.public().clone()))
+    }
+
+    fn link_sealed(
+        &mut self,
+        key: &SealedKey,
+        environment: &str,
+        policy: Option<&str>,
+    ) -> Result<KeyRecord, CustodyError> {
+        let now = self.clock.unix();
+        self.with_sealing(|sealing| link_sealed(&mut self.custody(), sealing, key, environment, policy, now))
+    }
+
+    fn change_policy(
+        &mut self,
+        alias: &str,
+        wanted: PolicyMove,
+        text: &str,
+        reason: &str,
+    ) -> Result<PolicySet, CustodyError> {
+        let mut custody = self.custody();
+        let set = custody.change_policy(alias, wanted, text, reason, self.clock.unix())?;
+        if let (Some(records), Ok(alias)) = (&self.records, KeyAlias::from(alias)) {
+            enforce_saved(records, &custody, &[alias]);
+        }
+        Ok(set)
     }
 }

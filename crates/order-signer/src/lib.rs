@@ -20,9 +20,11 @@ mod inline;
 mod key_store;
 mod offset;
 mod paths;
+mod policy;
 #[cfg(target_os = "linux")]
 pub mod process;
 mod record;
+mod sealing;
 mod self_check;
 
 pub use bounds::{BoundKey, Bounds, SignatureRecords};
@@ -33,7 +35,9 @@ pub use guard::{IdDoubt, IdGuard, Identity};
 pub use inline::{CancelOnlySigner, InlineSigner, LoadedKey, SignerHandle, SignerTally, duty_allows};
 pub use key_store::{KeyStore, LocalStore};
 pub use offset::{AcceptedOffset, OffsetDoubt};
-pub use record::{KeyRecord, KeySecrets, RecordError};
+pub use policy::{PolicyMove, PolicySet};
+pub use record::{KeyRecord, KeySecrets, KeyStep, RecordError, WaitingPolicy};
+pub use sealing::{SealError, SealedKey, SealingKey, SealingPublic, seal};
 pub use self_check::VenueRules;
 
 #[cfg(test)]

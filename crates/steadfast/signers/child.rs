@@ -10,9 +10,9 @@ use crate::{commands, unlock};
 use clock::SystemClock;
 use domain::Clock;
 use order_signer::process::{
-    CustodyDesk, Failure, Greeting, Packets, ReadySigner, Seats, serve_cancels, serve_custody, serve_orders,
+    CustodyDesk, Failure, Greeting, LoadSeat, Packets, ReadySigner, Seats, serve_cancels, serve_custody, serve_orders,
 };
-use order_signer::{Custody, CustodyError};
+use order_signer::{Custody, CustodyError, Identity, SealingKey, SignatureRecords};
 use std::os::fd::AsFd as _;
 use std::process::ExitCode;
 use std::sync::Arc;
@@ -93,18 +93,14 @@ fn serve(
     let (mut signers, mut cancellers) = (Vec::new(), Vec::new());
     signers.resize_with(count, || None);
     cancellers.resize_with(count, || None);
+    let load = loader(&boot, identity, &records, &clock);
     for place in &boot.places {
-        let codec = venue_bitget::codecs(environment(&place.environment)).signing;
-        let load = || custody.load_bounded(&place.alias, Arc::clone(&codec), Arc::clone(&clock), identity, &records);
-        let signer = match load() {
-            Ok(signer) => signer,
+        let (signer, canceller) = match load(&custody, place.seat, &place.alias) {
+            Ok(pair) => pair,
             // The key manager names it, with what is to be done, once the venue has answered.
             Err(CustodyError::NoSuchKey { .. }) => continue,
             Err(error) => return Err(commands::keys::custody_trouble(&error)),
         };
-        let canceller = custody
-            .load_cancel_only(&place.alias, Arc::clone(&codec), Arc::clone(&clock), identity)
-            .map_err(|error| commands::keys::custody_trouble(&error))?;
         if let Some(seat) = signers.get_mut(place.seat.index()) {
             *seat = Some(signer);
         }
@@ -113,6 +109,8 @@ fn serve(
         }
     }
     let (seats, cancels) = (Seats::new(signers), Seats::new(cancellers));
+    let sealing = SealingKey::generate()
+        .map_err(|error| Trouble::new(Exit::Key, "no key to seal others to").why(causes(&error)))?;
     let memory = secrets::reserve(SECRET_ROOM)
         .map_err(|error| Trouble::new(Exit::Key, "no memory for secrets").why(causes(&error)))?;
     secrets::close_arena();
@@ -126,6 +124,8 @@ fn serve(
         places,
         seats: seats.clone(),
         cancels: cancels.clone(),
+        sealing,
+        load,
         clock,
     };
     thread("custody", move || serve_custody(&custody_socket, desk))?;
@@ -150,6 +150,18 @@ fn serve(
     }
     let _ = records.close();
     Ok(())
+}
+
+/// Makes the signers of a seat, at the start and after a key was linked.
+fn loader(boot: &Boot, identity: Identity, records: &SignatureRecords, clock: &Arc<dyn Clock>) -> LoadSeat {
+    let (places, records, clock) = (boot.places.clone(), records.clone(), Arc::clone(clock));
+    Box::new(move |custody, seat, alias| {
+        let word = places.iter().find(|place| place.seat == seat).map_or("production", |place| &place.environment);
+        let codec = venue_bitget::codecs(environment(word)).signing;
+        let signer = custody.load_bounded(alias, Arc::clone(&codec), Arc::clone(&clock), identity, &records)?;
+        let canceller = custody.load_cancel_only(alias, codec, Arc::clone(&clock), identity)?;
+        Ok((signer, canceller))
+    })
 }
 
 /// Starts a thread and waits until it runs: what the system does to begin one is not allowed behind the walls.

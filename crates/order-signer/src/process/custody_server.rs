@@ -5,11 +5,14 @@
 
 use super::server::Seats;
 use super::socket::{Packets, SocketError};
-use crate::bounds::SignatureRecords;
+use crate::bounds::{SignatureRecords, enforce_saved};
 use crate::codes::check_code;
 use crate::custody::{Custody, CustodyError};
 use crate::inline::{CancelOnlySigner, InlineSigner};
+use crate::key_store::link_sealed;
+use crate::policy::{PolicyMove, PolicySet};
 use crate::record::KeyRecord;
+use crate::sealing::{SealedKey, SealingKey, SealingPublic};
 use access::StepUpRefusal;
 use domain::{Clock, VenueId};
 use messages::{KeyAlias, KeyDuty, KeyInfo, KeyState};
@@ -32,6 +35,9 @@ pub(super) enum CustodyAsk {
     Reconciled,
     HasCodes,
     CheckCode { code: Zeroizing<String> },
+    SealingKey,
+    Link { key: SealedKey, environment: String, policy: Option<String> },
+    ChangePolicy { alias: String, wanted: PolicyMove, text: String, reason: String },
 }
 
 /// What custody answers.
@@ -42,8 +48,15 @@ pub(super) enum CustodyTold {
     NoSuchKey,
     Codes(bool),
     Code(Result<(), StepUpRefusal>),
+    CodeNeeded,
+    Sealing(SealingPublic),
+    Policy(PolicySet),
     Failed(String),
 }
+
+/// Makes the signer of a venue account and the emergency thread's beside it.
+pub type LoadSeat =
+    Box<dyn Fn(&Custody, VenueId, &KeyAlias) -> Result<(InlineSigner, CancelOnlySigner), CustodyError> + Send>;
 
 /// The open vault and the signers that were made from it.
 pub struct CustodyDesk {
@@ -57,12 +70,19 @@ pub struct CustodyDesk {
     pub seats: Seats<InlineSigner>,
     /// The emergency thread's signers.
     pub cancels: Seats<CancelOnlySigner>,
+    /// The key to which values of new keys are sealed.
+    pub sealing: SealingKey,
+    /// Makes the signers of a seat anew, after a key was linked.
+    pub load: LoadSeat,
     /// The signer's own time; nobody tells it another.
     pub clock: Arc<dyn Clock>,
 }
 
 impl CustodyDesk {
     fn answer(&mut self, ask: CustodyAsk) -> CustodyTold {
+        if let Ok(settled) = self.custody.settle_policies(self.clock.unix()) {
+            enforce_saved(&self.records, &self.custody, &settled);
+        }
         let done = match ask {
             CustodyAsk::List => return CustodyTold::Records(self.custody.list().cloned().collect()),
             CustodyAsk::Show { alias } => match self.custody.show(&alias) {
@@ -80,6 +100,21 @@ impl CustodyDesk {
             CustodyAsk::CheckCode { code } => {
                 return CustodyTold::Code(check_code(&mut self.custody, &code, self.clock.unix()));
             }
+            CustodyAsk::SealingKey => return CustodyTold::Sealing(self.sealing.public().clone()),
+            CustodyAsk::Link { key, environment, policy } => match self.link(&key, &environment, policy.as_deref()) {
+                Ok(record) => return CustodyTold::Records(vec![record]),
+                Err(error) => Err(error),
+            },
+            CustodyAsk::ChangePolicy { alias, wanted, text, reason } => {
+                match self.custody.change_policy(&alias, wanted, &text, &reason, self.clock.unix()) {
+                    Ok(set) => {
+                        let alias = KeyAlias::from(&alias).unwrap_or_default();
+                        enforce_saved(&self.records, &self.custody, &[alias]);
+                        return CustodyTold::Policy(set);
+                    }
+                    Err(error) => Err(error),
+                }
+            }
             CustodyAsk::Duty { seat, duty } => {
                 self.set_duty(seat, duty);
                 Ok(())
@@ -88,6 +123,7 @@ impl CustodyDesk {
         match done {
             Ok(()) => CustodyTold::Done,
             Err(CustodyError::NoSuchKey { .. }) => CustodyTold::NoSuchKey,
+            Err(CustodyError::CodeNeeded) => CustodyTold::CodeNeeded,
             Err(error) => CustodyTold::Failed(error.to_string()),
         }
     }
@@ -115,6 +151,17 @@ impl CustodyDesk {
             });
         }
         Ok(())
+    }
+
+    /// Links a key from sealed values, and seats it where a venue account waits for a key of its name.
+    fn link(&mut self, key: &SealedKey, environment: &str, policy: Option<&str>) -> Result<KeyRecord, CustodyError> {
+        let record = link_sealed(&mut self.custody, &self.sealing, key, environment, policy, self.clock.unix())?;
+        for seat in self.seats_of(&key.alias) {
+            let (signer, canceller) = (self.load)(&self.custody, seat, &key.alias)?;
+            self.seats.with(seat, |held| *held = Some(signer));
+            self.cancels.with(seat, |held| *held = Some(canceller));
+        }
+        Ok(record)
     }
 
     fn set_duty(&self, seat: VenueId, duty: KeyDuty) {

@@ -10,7 +10,7 @@ mod server;
 mod socket;
 
 pub use custody_client::RemoteStore;
-pub use custody_server::{CustodyDesk, serve_custody};
+pub use custody_server::{CustodyDesk, LoadSeat, serve_custody};
 pub use link::{LinkWait, ProcessSeat, SignerLink};
 pub use server::{Seats, serve_cancels, serve_orders};
 pub use socket::{Packets, SocketError, pair};
