@@ -10,6 +10,8 @@ pub mod commands;
 pub mod data_dir;
 pub mod emergency;
 pub mod key_book;
+#[cfg(feature = "leak-for-test")]
+pub mod leak;
 pub mod logging;
 pub mod metrics_page;
 pub mod observer;
