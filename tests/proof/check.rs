@@ -92,7 +92,7 @@ pub(crate) struct Checker {
     offsets: [i64; 2],
     orders: HashMap<String, Economic>,
     /// The limits that the signer was given, and what was signed within them, by symbol, side and window.
-    pub(crate) policy: Option<PolicyDocument>,
+    policy: PolicyDocument,
     spent: HashMap<(String, String, u64), VecDeque<Dated>>,
 }
 
@@ -118,7 +118,7 @@ fn is_number(written: &str, (mantissa, decimals): Number) -> Result<Decimal, Str
 }
 
 impl Checker {
-    pub(crate) fn new(values: &Values, ready: &ReadySigner) -> Self {
+    pub(crate) fn new(values: &Values, ready: &ReadySigner, policy: &PolicyDocument) -> Self {
         Self {
             key: values.key.clone(),
             secret: values.secret.clone().into_bytes(),
@@ -127,9 +127,22 @@ impl Checker {
             epoch: ready.epoch,
             offsets: [0; 2],
             orders: HashMap::new(),
-            policy: None,
+            policy: policy.clone(),
             spent: HashMap::new(),
         }
+    }
+
+    /// Another process over the same files: what was signed stays signed.
+    pub(crate) fn next_run(&mut self, ready: &ReadySigner) {
+        assert!(ready.tag == self.tag && ready.epoch > self.epoch, "a later run of the same instance");
+        self.epoch = ready.epoch;
+        self.offsets = [0; 2];
+    }
+
+    /// Notional and quantity of a side that were signed in all.
+    pub(crate) fn spent_on(&self, side: &str) -> (Decimal, Decimal) {
+        let own = self.orders.values().filter(|order| order.1 == side);
+        own.fold((Decimal::ZERO, Decimal::ZERO), |sum, order| (sum.0 + order.3 * order.4, sum.1 + order.4))
     }
 
     /// The venue's time as somebody told it.
@@ -254,7 +267,7 @@ impl Checker {
 
     /// What the policy lets be signed: by itself, and with all that was signed before in each window.
     fn within_policy(&mut self, order: &Economic, told: &Told) -> Result<(), String> {
-        let Some(policy) = &self.policy else { return Ok(()) };
+        let policy = &self.policy;
         let (symbol, side, _, price, qty) = order;
         let limits = policy.instrument(symbol).ok_or("an instrument that the policy does not list")?;
         let amount = |scaled: domain::Scaled| {

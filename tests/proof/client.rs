@@ -242,13 +242,19 @@ impl<'a> Client<'a> {
         Self {
             orders: &rig.orders,
             cancels: &rig.cancels,
-            checker: Checker::new(&rig.values, &rig.ready),
+            checker: Checker::new(&rig.values, &rig.ready, &rig.policy),
             counts: Counts::default(),
             head: rig.ready.tag.clone(),
             sequence: 0,
             nonce: 0,
             inward: vec![0; 64 * 1024],
         }
+    }
+
+    /// The same client with another process in its hands.
+    pub(crate) fn next_run(rig: &'a Rig, mut checker: Checker) -> Self {
+        checker.next_run(&rig.ready);
+        Self { checker, ..Self::new(rig) }
     }
 
     /// The next id of this run.

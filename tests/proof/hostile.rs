@@ -193,8 +193,8 @@ pub(crate) fn told_something(counts: &Counts) {
     for (verb, signed) in counts.signed.iter().enumerate() {
         assert!(*signed > 0, "verb {verb} was never signed: {counts:?}");
     }
-    // By their numbers: no key, key state, malformed, client id, clock.
-    for why in [0, 1, 2, 3, 4] {
+    // By their numbers: no key, key state, malformed, client id, clock, policy.
+    for why in [0, 1, 2, 3, 4, 7] {
         assert!(counts.refused[why] > 0, "nothing was refused for reason {why}: {counts:?}");
     }
     assert!(counts.foul * 20 > counts.asked, "hardly any foul frame: {counts:?}");
@@ -230,6 +230,75 @@ fn no_forbidden_signature_comes_of_a_million_hostile_questions() {
     run(1_000_000);
 }
 
+/// An order of a thief who wants the money out: sold cheap, bought dear, or simply much of it.
+fn greedy(random: &mut SmallRng, client: &mut Client<'_>) -> Intent {
+    let side = random.random_range(0..2);
+    let price = match random.random_range(0..4) {
+        0 => random.random_range(1..20_000_000),
+        1 => [1, 3_999_999, 4_000_000, 11_000_000, 11_000_001, i64::MAX][random.random_range(0..6_usize)],
+        _ => random.random_range(6_000_000..7_000_000),
+    };
+    let qty = if random.random_bool(0.2) { random.random_range(1..1_000_000) } else { random.random_range(1..16) };
+    Intent::Place {
+        id: client.next_id(),
+        symbol: b"BTCUSDT".to_vec(),
+        side,
+        force: random.random_range(0..4),
+        price: (price, 2),
+        qty: (qty, 4),
+    }
+}
+
+fn plunder(client: &mut Client<'_>, random: &mut SmallRng, orders: u32) {
+    client.offset(0);
+    for _ in 0..orders {
+        match random.random_range(0..20) {
+            // The clock is told to have moved: no budget comes back with that.
+            0 => _ = client.offset([HOUR_NS, -HOUR_NS, 4_900_000_000, i64::MAX][random.random_range(0..4_usize)]),
+            1..5 => _ = client.offset(0),
+            // Room for more orders.
+            5 => _ = client.ask(&Intent::cancel_all("BTCUSDT")),
+            6 => {
+                // A flag that would say that it only reduces: there is none.
+                let order = greedy(random, client);
+                let mut frame = client.frame(SEAT.0, &order);
+                frame.push(1);
+                client.send(&frame, false);
+            }
+            _ => {
+                let order = greedy(random, client);
+                client.ask(&order);
+            }
+        }
+    }
+}
+
+/// The checker adds up what is signed in each window; here it is added up whether the thief came to the limits at all.
+#[test]
+fn a_thief_gets_no_more_than_the_policy_grants_also_with_another_process() {
+    const NOTIONAL: i64 = 3_000;
+    let mut random = SmallRng::seed_from_u64(seed());
+    let rig = Rig::within(super::rig::policy(NOTIONAL, 100));
+    let mut client = Client::new(&rig);
+    plunder(&mut client, &mut random, 4_000);
+    let (counts, checker) = (client.counts.clone(), client.checker);
+    assert!(counts.refused[7] > 1_000, "the policy refused: {counts:?}");
+    let limit = rust_decimal::Decimal::from(NOTIONAL);
+    for side in ["buy", "sell"] {
+        let (notional, qty) = checker.spent_on(side);
+        println!("{side}: {notional} in quote and {qty} in base of {limit} and 1 in a minute");
+        assert!(
+            notional * rust_decimal::Decimal::from(10) > limit * rust_decimal::Decimal::from(8),
+            "{side}: {notional}"
+        );
+    }
+    let before = ["buy", "sell"].map(|side| checker.spent_on(side));
+    let rig = rig.again();
+    let mut client = Client::next_run(&rig, checker);
+    plunder(&mut client, &mut random, 1_000);
+    println!("before and after a kill: {before:?}, {:?}", ["buy", "sell"].map(|side| client.checker.spent_on(side)));
+}
+
 /// The checker is only worth what it finds: real requests, each changed in one way.
 #[test]
 fn every_planted_forbidden_signature_is_found() {
@@ -261,7 +330,7 @@ fn every_planted_forbidden_signature_is_found() {
         signed.headers = lines.collect::<Vec<_>>().join("\n");
         signed
     };
-    let fresh = || super::check::Checker::new(&rig.values, &rig.ready);
+    let fresh = || super::check::Checker::new(&rig.values, &rig.ready, &rig.policy);
     fresh().judge(&order, &seal(signed.clone(), None), &told).unwrap();
     let body = |from: &str, to: &str| {
         assert!(signed.body.contains(from), "{} holds no {from}", signed.body);
@@ -290,6 +359,28 @@ fn every_planted_forbidden_signature_is_found() {
     for (what, planted) in planted {
         assert!(fresh().judge(&order, &planted, &told).is_err(), "{what} was not found");
     }
+    // Beyond the policy, though everything else is right.
+    let Intent::Place { id, symbol, side, force, .. } = order.clone() else { panic!("it is an order") };
+    for (what, price, qty) in [("dear", (11_000_100, 2), (1_i64, 4_u8)), ("much", (6_500_000, 2), (1, 2))] {
+        let order = Intent::Place { id: id.clone(), symbol: symbol.clone(), side, force, price, qty };
+        let text = ["0.0001", "0.01"][usize::from(what == "much")];
+        let own =
+            signed.body.replace("65000.00", if what == "dear" { "110001" } else { "65000" }).replace("0.0001", text);
+        let fault = fresh().judge(&order, &seal(Signed { body: own, ..signed.clone() }, None), &told).unwrap_err();
+        assert!(fault.contains("band") || fault.contains("above the policy"), "{what}: {fault}");
+    }
+    let mut narrow = super::check::Checker::new(&rig.values, &rig.ready, &super::rig::policy(10, 100));
+    let faults = (0..3).filter_map(|_| {
+        let order = client.order();
+        let begun = SystemClock.unix().as_millis();
+        let signed = client.ask(&order)?;
+        let told = Told { begun, ended: SystemClock.unix().as_millis(), emergency: false };
+        narrow.judge(&order, &signed, &told).err()
+    });
+    assert!(
+        faults.last().is_some_and(|fault| fault.contains("in a window")),
+        "a window beyond its limit was not found"
+    );
     // An order over the emergency socket, an id of another run, and one id for two orders.
     assert!(fresh().judge(&order, &signed, &Told { emergency: true, ..told }).is_err());
     let mut other_run = fresh();

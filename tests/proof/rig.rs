@@ -6,7 +6,8 @@ use messages::{KeyAlias, KeyDuty, KeyRole, KeyState};
 use order_signer::process::{Greeting, Packets, ReadySigner, RemoteStore, pair};
 use order_signer::{Custody, KeySecrets, KeyStore as _, NewKey};
 use secrets::SecretBytes;
-use std::path::PathBuf;
+use sign_policy::{InstrumentPolicy, PolicyDocument, RateLimit, RoleVerbs, SideLimits, Turnover};
+use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 use steadfast::signers::{Boot, KeyPlace, UnlockFrom};
@@ -18,6 +19,7 @@ const ALIAS: &str = "proof";
 const PATIENCE: Duration = Duration::from_secs(60);
 
 /// Random values in the place of everything that is secret.
+#[derive(Clone)]
 pub(crate) struct Values {
     pub(crate) key: String,
     pub(crate) secret: String,
@@ -44,6 +46,33 @@ impl Values {
     }
 }
 
+/// A policy for one instrument around a price of 65 000, with so much notional and a hundredth part of so much quantity
+/// for each side in a minute.
+pub(crate) fn policy(notional: i64, quantity: i64) -> PolicyDocument {
+    let number = |mantissa, decimals| domain::Scaled { mantissa, decimals };
+    let turnover = |times| Turnover { notional: number(notional * times, 0), quantity: number(quantity * times, 2) };
+    let side = SideLimits { minute: turnover(1), hour: turnover(2), day: turnover(3) };
+    let rate = RateLimit { per_second: RateLimit::MAX, burst: RateLimit::MAX };
+    PolicyDocument {
+        version: PolicyDocument::VERSION,
+        derived_at: None,
+        roles: RoleVerbs::default(),
+        orders: rate,
+        cancels: rate,
+        loosening_delay_seconds: None,
+        instruments: vec![InstrumentPolicy {
+            symbol: domain::Symbol::from("BTCUSDT").unwrap(),
+            low: number(40_000, 0),
+            high: number(110_000, 0),
+            order_notional: number(100, 0),
+            order_quantity: number(2, 3),
+            open_orders: InstrumentPolicy::OPEN_ORDERS_MAX,
+            buy: side,
+            sell: side,
+        }],
+    }
+}
+
 /// A running signer process. Ends with its owner.
 pub(crate) struct Rig {
     child: Child,
@@ -53,21 +82,40 @@ pub(crate) struct Rig {
     pub(crate) _store: RemoteStore,
     pub(crate) ready: ReadySigner,
     pub(crate) values: Values,
+    /// The limits that the key is under.
+    pub(crate) policy: PolicyDocument,
     pub(crate) dir: tempfile::TempDir,
 }
 
 impl Rig {
-    /// Links a key with random values and starts the process.
+    /// Links a key with random values, under a policy that lets much be signed, and starts the process.
     pub(crate) fn start() -> Self {
+        Self::within(policy(1_000_000, 1_000_000))
+    }
+
+    /// As [`Self::start`], under another policy.
+    pub(crate) fn within(policy: PolicyDocument) -> Self {
         let (dir, values) = (tempfile::tempdir().unwrap(), Values::random());
         let file = dir.path().join("passphrase");
         steadfast::data_dir::write_private(&file, values.vault.as_bytes()).unwrap();
         let custody_dir = dir.path().join("custody");
-        link(&custody_dir, &values);
+        link(&custody_dir, &values, &policy);
+        Self::over(dir, values, policy)
+    }
+
+    /// Ends the process as `kill -9` does and starts another one over the same files.
+    pub(crate) fn again(mut self) -> Self {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+        let dir = std::mem::replace(&mut self.dir, tempfile::tempdir().unwrap());
+        Self::over(dir, self.values.clone(), self.policy.clone())
+    }
+
+    fn over(dir: tempfile::TempDir, values: Values, policy: PolicyDocument) -> Self {
         let alias = KeyAlias::from(ALIAS).unwrap();
         let boot = Boot {
-            custody: custody_dir,
-            unlock: UnlockFrom::File(file),
+            custody: dir.path().join("custody"),
+            unlock: UnlockFrom::File(dir.path().join("passphrase")),
             lock_after: u32::MAX,
             spin: false,
             places: vec![KeyPlace { seat: SEAT, alias, environment: "sim".to_owned() }],
@@ -97,7 +145,7 @@ impl Rig {
         };
         let mut store = RemoteStore::new(custody).unwrap();
         store.set_duty(SEAT, KeyDuty::Full).unwrap();
-        Self { child, orders, cancels, _store: store, ready, values, dir }
+        Self { child, orders, cancels, _store: store, ready, values, policy, dir }
     }
 
     /// Its process id.
@@ -140,7 +188,7 @@ fn close_on_exec() {
 }
 
 /// Makes a vault with an Active key.
-fn link(dir: &PathBuf, values: &Values) {
+fn link(dir: &Path, values: &Values, policy: &PolicyDocument) {
     let passphrase = vault::Passphrase::from_text(&values.vault).unwrap();
     let now = SystemClock.unix();
     let mut custody = Custody::create(dir, &passphrase, vault::KdfParams::FLOOR, now).unwrap();
@@ -157,6 +205,7 @@ fn link(dir: &PathBuf, values: &Values) {
         stream_login_confirmed: true,
     };
     custody.add(new, &secrets, now).unwrap();
+    custody.set_policy(ALIAS, policy).unwrap();
     for state in [KeyState::Verifying, KeyState::Active] {
         custody.set_state(ALIAS, state, "for the proof", now).unwrap();
     }
