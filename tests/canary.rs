@@ -10,6 +10,8 @@
 mod scan;
 #[path = "proof/stage.rs"]
 mod stage;
+#[path = "proof/vault_keys.rs"]
+mod vault_keys;
 
 use rustix::process::{Pid, Resource, Rlimit, Signal, getrlimit, kill_process, setrlimit};
 use scan::{Needles, may_read_others, nothing};
@@ -32,6 +34,7 @@ fn custody(stage: &Stage) -> Needles {
     needles.add_secret("API secret", &stage.secrets.secret);
     needles.add_mac_states("API secret", stage.secrets.secret.as_bytes());
     needles.add_secret("vault passphrase", &stage.secrets.vault);
+    vault_keys::add(&mut needles, &stage.path("data/custody/keys.vault"), &stage.secrets.vault);
     if !stage.secrets.seed.is_empty() {
         needles.add_secret("TOTP seed", &stage.secrets.seed);
         let bytes = data_encoding::BASE32_NOPAD.decode(stage.secrets.seed.as_bytes()).unwrap();

@@ -17,6 +17,8 @@ mod memory;
 mod rig;
 #[path = "proof/scan.rs"]
 mod scan;
+#[path = "proof/vault_keys.rs"]
+mod vault_keys;
 
 use clock::SystemClock;
 use domain::Clock as _;

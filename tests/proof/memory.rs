@@ -15,6 +15,7 @@ fn needles(rig: &Rig) -> (Needles, Needles) {
     secret.add_secret("API secret", &rig.values.secret);
     secret.add_mac_states("API secret", rig.values.secret.as_bytes());
     secret.add_secret("vault passphrase", &rig.values.vault);
+    super::vault_keys::add(&mut secret, &rig.dir.path().join("custody/keys.vault"), &rig.values.vault);
     headers.add_secret("API key", &rig.values.key);
     headers.add_secret("API passphrase", &rig.values.passphrase);
     (secret, headers)
@@ -54,10 +55,16 @@ fn no_secret_is_in_the_memory_of_the_signer_after_ten_thousand_signatures() {
     let (hits, _) = headers.find_in_process("signer", rig.id()).unwrap();
     nothing("API key and passphrase stand in no memory of the signer that can be read", &hits);
 
+    // What nobody hides is found there: the scan reads the signer's ordinary memory.
+    let mut known = Needles::new();
+    known.add_secret("custody directory", &rig.dir.path().join("custody").display().to_string());
+    let (hits, _) = known.find_in_process("signer", rig.id()).unwrap();
+    assert!(!hits.is_empty(), "the signer knows where its files are");
+
     // The same look at this very process, which holds all values and has computed signatures with none of the care.
     let (hits, _) = secret.find_in_process("this process", std::process::id()).unwrap();
     assert!(hits.iter().any(|hit| hit.form == "MAC state"), "the scan finds the states of a key");
-    assert_eq!(secrets_of(&hits).len(), 2, "the scan finds what is there: {:?}", secrets_of(&hits));
+    assert_eq!(secrets_of(&hits).len(), 3, "the scan finds what is there: {:?}", secrets_of(&hits));
     let (hits, _) = headers.find_in_process("this process", std::process::id()).unwrap();
     assert_eq!(secrets_of(&hits).len(), 2, "the scan finds what is there: {:?}", secrets_of(&hits));
 }

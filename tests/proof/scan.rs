@@ -174,9 +174,11 @@ impl Needles {
         1
     }
 
-    /// Looks through all memory of a process that can be read; also says how many bytes that were.
+    /// Looks through all memory of a process that can be read, but the pages that are made for secrets; also says how
+    /// many bytes that were. (Where the system has memory that not even the superuser reads, those pages are of it.)
     pub(crate) fn find_in_process(&self, what: &str, process: u32) -> std::io::Result<(Vec<Hit>, usize)> {
         let maps = fs::read_to_string(format!("/proc/{process}/maps"))?;
+        let places_for_secrets = locked(&fs::read_to_string(format!("/proc/{process}/smaps"))?);
         let memory = File::open(format!("/proc/{process}/mem"))?;
         let (mut hits, mut looked_at) = (Vec::new(), 0);
         // One window more than a piece, so that none falls between two.
@@ -185,7 +187,8 @@ impl Needles {
         for line in maps.lines() {
             let mut words = line.split_whitespace();
             let Some((start, end)) = words.next().and_then(|range| range.split_once('-')) else { continue };
-            if !words.next().is_some_and(|rights| rights.starts_with('r')) {
+            let for_secrets = places_for_secrets.contains(start);
+            if for_secrets || !words.next().is_some_and(|rights| rights.starts_with('r')) {
                 continue;
             }
             let name = words.nth(3).unwrap_or("anonymous");
@@ -204,6 +207,22 @@ impl Needles {
         }
         Ok((hits, looked_at))
     }
+}
+
+/// Where the mappings begin that are locked into memory and left out of core files: pages for secrets.
+fn locked(smaps: &str) -> BTreeSet<String> {
+    let (mut begins, mut found) = ("", BTreeSet::new());
+    for line in smaps.lines() {
+        let first = line.split(' ').next().unwrap_or("");
+        if let Some((start, _)) = first.split_once('-').filter(|_| !first.contains(':')) {
+            begins = start;
+        }
+        let flags: Vec<&str> = line.strip_prefix("VmFlags:").unwrap_or("").split_whitespace().collect();
+        if flags.contains(&"lo") && flags.contains(&"dd") {
+            found.insert(begins.to_owned());
+        }
+    }
+    found
 }
 
 fn percent(character: char) -> String {
