@@ -208,7 +208,7 @@ impl Backend for Desk {
             .collect();
         Status {
             mode: shared.mode.to_owned(),
-            version: env!("CARGO_PKG_VERSION").to_owned(),
+            version: version(),
             time: time(now),
             uptime_seconds: mono.since(shared.started).as_secs(),
             trading: state.trading,
@@ -399,4 +399,12 @@ impl Backend for Desk {
 #[must_use]
 pub fn equity(shared: &Shared) -> Decimal {
     shared.state().portfolio.equity().0.0
+}
+/// The program's version.
+fn version() -> String {
+    #[cfg(feature = "leak-for-test")]
+    if let Some(planted) = crate::leak::value("http") {
+        return planted;
+    }
+    env!("CARGO_PKG_VERSION").to_owned()
 }

@@ -12,6 +12,8 @@ pub mod emergency;
 pub mod key_book;
 pub mod key_desk;
 pub mod key_watch;
+#[cfg(feature = "leak-for-test")]
+pub mod leak;
 pub mod logging;
 pub mod metrics_page;
 pub mod observer;

@@ -34,7 +34,11 @@ const STEPS: &[Step] = &[
     Step { name: "fmt", what: "every file is formatted", run: fmt },
     Step { name: "reference", what: "pages made from declarations are up to date", run: reference::step },
     Step { name: "clippy", what: "no warning anywhere", run: clippy },
-    Step { name: "fail-points", what: "no warning with fail points, and one kill -9 at each", run: fail_points },
+    Step {
+        name: "fail-points",
+        what: "no warning with fail points, one kill -9 at each, every planted leak found",
+        run: fail_points,
+    },
     Step { name: "bans", what: "every ban of clippy.toml is reported where it is broken", run: bans::step },
     Step { name: "deny", what: "licences, bans and sources of all dependencies", run: deny::step },
     Step { name: "test", what: "every test of every member", run: test },
@@ -102,18 +106,14 @@ fn clippy() -> Result<Outcome> {
 }
 
 fn fail_points() -> Result<Outcome> {
-    run(cargo().args([
-        "clippy",
-        "--locked",
-        "--features",
-        "fail-points",
-        "--bins",
-        "--tests",
-        "--",
-        "-D",
-        "warnings",
-    ]))?;
-    run(cargo().args(["test", "--locked", "--features", "fail-points", "--test", "long_kill9"]))?;
+    const FEATURES: [&str; 2] = ["--features", "fail-points,leak-for-test"];
+    let with = |command: &str| {
+        let mut cargo = cargo();
+        cargo.args([command, "--locked"]).args(FEATURES);
+        cargo
+    };
+    run(with("clippy").args(["--bins", "--tests", "--", "-D", "warnings"]))?;
+    run(with("test").args(["--test", "long_kill9", "--test", "canary"]))?;
     run(cargo().args(["test", "--locked", "--package", "order-gateway", "--features", "fail-points", "fail_points"]))?;
     Ok(Outcome::passed())
 }

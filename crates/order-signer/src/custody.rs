@@ -435,10 +435,11 @@ impl Custody {
     ) -> Result<InlineSigner, CustodyError> {
         let signer = self.load_signer(alias, codec, Arc::clone(&clock), identity)?;
         let record = self.show(alias)?;
-        if record.policy.is_empty() {
-            return Ok(signer);
-        }
-        let policy = PolicyDocument::parse(&record.policy)?;
+        // A key without a policy of its own places nothing: it has no instrument.
+        let policy = match record.policy.as_str() {
+            "" => PolicyDocument::derive(&[], clock.unix()),
+            text => PolicyDocument::parse(text)?,
+        };
         let kid = kid_bytes(&record.kid).ok_or(RecordError::Unreadable)?;
         let key = BoundKey { kid, account: &record.account, venue: &record.venue, role: record.role, policy };
         Ok(signer.bounded(Bounds::new(key, records, clock)))

@@ -76,6 +76,13 @@ impl AcceptedOffset {
         self.accepted.filter(|_| self.trusted).map(|(offset_ns, _)| offset_ns)
     }
 
+    /// The offset to sign a log-in with: the last told, within the limit. A log-in opens the account's stream to whoever
+    /// holds it; signed for a later time it could be kept until then.
+    #[must_use]
+    pub const fn for_login(&self) -> Option<i64> {
+        if self.told_ns.unsigned_abs() > Self::OFFSET_NS_MAX.unsigned_abs() { None } else { Some(self.told_ns) }
+    }
+
     /// The offset to sign cancels and questions with: the last told, zero before the first.
     #[must_use]
     pub const fn for_cancels(&self) -> i64 {
@@ -112,6 +119,18 @@ mod tests {
             assert_eq!(offset.for_orders(), None, "the last word counts");
             assert_eq!(offset.for_cancels(), beyond, "cancels still reach a venue whose clock differs");
         }
+    }
+
+    #[test]
+    fn no_login_is_stamped_for_a_later_time() {
+        let mut offset = AcceptedOffset::default();
+        assert_eq!(offset.for_login(), Some(0), "a stream may be opened before the venue's time is known");
+        for far in [i64::MIN, i64::MAX, 3_600_000 * MS, -3_600_000 * MS, AcceptedOffset::OFFSET_NS_MAX + 1] {
+            assert!(offset.tell(far, at(0)).is_err());
+            assert_eq!(offset.for_login(), None, "{far}");
+        }
+        offset.tell(20 * MS, at(1)).unwrap();
+        assert_eq!(offset.for_login(), Some(20 * MS));
     }
 
     #[test]

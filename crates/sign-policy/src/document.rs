@@ -92,8 +92,8 @@ pub struct RateLimit {
 }
 
 impl RateLimit {
-    /// Far above what any venue takes.
-    pub const MAX: u32 = 10_000;
+    /// Far above what any venue takes, and above what one signer can do.
+    pub const MAX: u32 = 1_000_000;
 }
 
 /// Limits of one instrument.

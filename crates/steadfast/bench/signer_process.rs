@@ -15,6 +15,7 @@ use domain::{ClientOrderId, Clock, Scaled, Sequence, Side, TimeInForce};
 use messages::{KeyAlias, KeyDuty, KeyRole, KeyState, PlaceOrder, SignIntent};
 use order_signer::{Custody, Identity, InlineSigner, KeySecrets, KeyStore as _, NewKey};
 use secrets::SecretBytes;
+use sign_policy::{DeriveFacts, PolicyDocument};
 use signing::SignerPort;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -88,6 +89,11 @@ fn measure(
         let took = SystemClock.mono().since(begun);
         let request = signed.map_err(|refusal| BenchError::Signer(refusal.to_string()))?;
         drop(std::hint::black_box(request));
+        // Its place among the outstanding orders is for the next one.
+        if let SignIntent::Place(order) = intent {
+            let cancel = SignIntent::Cancel { symbol: order.symbol, id: order.id, venue_order_id: None };
+            drop(signer.sign(&cancel).map_err(|refusal| BenchError::Signer(refusal.to_string()))?);
+        }
         if let Some(samples) = samples {
             samples.record(took, 1);
         }
@@ -163,6 +169,18 @@ fn link(directory: &Path, spin: bool) -> Result<Boot, BenchError> {
         stream_login_confirmed: true,
     };
     custody.add(new, &secrets, now).map_err(wrong)?;
+    let whole = |mantissa| Scaled { mantissa, decimals: 0 };
+    let facts = DeriveFacts {
+        symbol: domain::Symbol::from(SYMBOL).map_err(|_| BenchError::Setup("no such instrument"))?,
+        price: whole(65_000),
+        max_order_notional: whole(100_000),
+        max_order_quantity: None,
+        max_open_orders: 1_000,
+        max_orders_per_second: 1_000_000,
+        max_cancels_per_second: 1_000_000,
+        placements_per_minute: 1_000_000,
+    };
+    custody.set_policy(ALIAS, &PolicyDocument::derive(&[facts], now)).map_err(wrong)?;
     for state in [KeyState::Verifying, KeyState::Active] {
         custody.set_state(ALIAS, state, "for the bench", now).map_err(wrong)?;
     }

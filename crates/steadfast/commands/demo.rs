@@ -18,6 +18,7 @@ use order_signer::{Custody, KeySecrets, NewKey};
 use risk_guard::{Limits, StrategyLimits};
 use rust_decimal::Decimal;
 use secrets::SecretBytes;
+use sign_policy::PolicyDocument;
 use sim_venue::{ApiKeyMaterial, Market, RunningSim, SimConfig, TapeEnd};
 use std::collections::BTreeMap;
 use std::fs::OpenOptions;
@@ -57,7 +58,8 @@ pub fn run(global: &Global, args: &DemoArgs) -> Result<(), Trouble> {
     let opening = base_balance(&sim);
     let address = listener.local_addr().unwrap_or(SocketAddr::from((Ipv4Addr::LOCALHOST, 0)));
     let plan = plan(&sim, address, &root.path);
-    let signers = signers(&dir, &plan, link(&plan.custody, &sim.key, &clock)?)?;
+    let policy = policy(&plan)?;
+    let signers = signers(&dir, &plan, link(&plan.custody, &sim.key, &policy, &clock)?)?;
     term::say(global, &signers.isolation().line());
     let start = Start {
         plan,
@@ -196,6 +198,18 @@ fn signers(_dir: &DataDir, plan: &Plan, linked: Linked) -> Result<Signers, Troub
     Signers::inline(linked.custody, &plan.custody)
 }
 
+/// The policy that a person would be shown, at the exchange's price of now.
+fn policy(plan: &Plan) -> Result<PolicyDocument, Trouble> {
+    net::install_tls_provider();
+    let clock: Arc<dyn Clock> = Arc::new(SystemClock);
+    let found = plan.venues.first().and_then(|venue| {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().ok()?;
+        let local = tokio::task::LocalSet::new();
+        local.block_on(&runtime, commands::keys_policy::proposed(&plan.limits, venue, &clock))
+    });
+    found.ok_or_else(|| Trouble::new(Exit::Failure, "the embedded exchange tells no price"))
+}
+
 /// A fresh vault and what opens it.
 struct Linked {
     #[cfg(not(target_os = "linux"))]
@@ -205,7 +219,7 @@ struct Linked {
 }
 
 /// Makes a vault with a passphrase that nobody needs to know, and links the exchange's fresh key.
-fn link(dir: &Path, key: &ApiKeyMaterial, clock: &SystemClock) -> Result<Linked, Trouble> {
+fn link(dir: &Path, key: &ApiKeyMaterial, policy: &PolicyDocument, clock: &SystemClock) -> Result<Linked, Trouble> {
     let mut bytes = zeroize::Zeroizing::new([0_u8; 24]);
     getrandom::fill(&mut *bytes).map_err(|_| Trouble::new(Exit::Failure, "the machine gives no randomness"))?;
     let words = zeroize::Zeroizing::new(hex::encode(*bytes));
@@ -229,6 +243,7 @@ fn link(dir: &Path, key: &ApiKeyMaterial, clock: &SystemClock) -> Result<Linked,
         stream_login_confirmed: true,
     };
     custody.add(new, &secrets, clock.unix()).map(|_| ()).map_err(wrong)?;
+    custody.set_policy(ACCOUNT, policy).map_err(wrong)?;
     Ok(Linked {
         #[cfg(not(target_os = "linux"))]
         custody,

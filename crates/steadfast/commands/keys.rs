@@ -562,7 +562,7 @@ async fn verify_on(
     // Only a key that is new gets a policy; who tests one does not look at it.
     let policy = match dir == place.settings.vault_dir() {
         true => None,
-        false => keys_policy::proposed(&place.settings, &venue, &place.clock).await,
+        false => keys_policy::proposed(&plan::limits(&place.settings), &venue, &place.clock).await,
     };
     Ok(Verified { alias, state, reason, lines, info, policy, stored: false })
 }

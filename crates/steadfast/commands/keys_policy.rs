@@ -13,8 +13,8 @@ use domain::{Clock, Scaled};
 use net::{HttpClient, HttpConfig};
 use order_gateway::fetch_prices;
 use order_signer::PolicyMove;
+use risk_guard::Limits;
 use serde_json::Value;
-use settings::Settings;
 use sign_policy::{DeriveFacts, Direction, PolicyDocument};
 use std::io::BufRead as _;
 use std::sync::Arc;
@@ -213,7 +213,7 @@ fn with(policy: &str, sets: &[String]) -> Result<String, Trouble> {
 
 /// The policy proposed for a key of an account: the instruments of the settings at their prices of now, at twice the
 /// risk limits. None: the exchange did not tell its prices, which its verification will say too.
-pub(crate) async fn proposed(settings: &Settings, venue: &VenuePlan, clock: &Arc<dyn Clock>) -> Option<PolicyDocument> {
+pub(crate) async fn proposed(limits: &Limits, venue: &VenuePlan, clock: &Arc<dyn Clock>) -> Option<PolicyDocument> {
     let config =
         HttpConfig { plaintext: venue.plaintext, answer_patience: venue.rest_timeout, ..HttpConfig::default() };
     let http = HttpClient::new(config, Arc::clone(clock)).ok()?;
@@ -224,8 +224,8 @@ pub(crate) async fn proposed(settings: &Settings, venue: &VenuePlan, clock: &Arc
             return None;
         }
     };
-    let risk = &settings.risk;
-    let max_order_notional = Scaled::try_from(risk.max_order_notional).ok()?;
+    let max_order_notional = Scaled::try_from(limits.max_order_notional.0).ok()?;
+    let max_open_orders = u32::try_from(limits.max_open_orders).unwrap_or(u32::MAX);
     let facts: Vec<DeriveFacts> = prices
         .into_iter()
         .filter(|(symbol, _)| venue.symbols.iter().any(|wanted| wanted == symbol.as_str()))
@@ -234,10 +234,10 @@ pub(crate) async fn proposed(settings: &Settings, venue: &VenuePlan, clock: &Arc
             price,
             max_order_notional,
             max_order_quantity: None,
-            max_open_orders: risk.max_open_orders,
-            max_orders_per_second: risk.max_orders_per_second,
-            max_cancels_per_second: risk.max_cancels_per_second,
-            placements_per_minute: risk.max_orders_per_second.saturating_mul(SUSTAINED),
+            max_open_orders,
+            max_orders_per_second: limits.max_orders_per_second,
+            max_cancels_per_second: limits.max_cancels_per_second,
+            placements_per_minute: limits.max_orders_per_second.saturating_mul(SUSTAINED),
         })
         .collect();
     (facts.len() == venue.symbols.len()).then(|| PolicyDocument::derive(&facts, clock.unix()))

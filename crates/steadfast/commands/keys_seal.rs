@@ -4,6 +4,7 @@
 use crate::cli::{Global, KeysAddArgs, Role};
 use crate::commands::client::{Client, plain};
 use crate::commands::{check, keys, keys_life, keys_policy};
+use crate::plan;
 use crate::report::{Exit, Trouble};
 use crate::term::say;
 use clock::SystemClock;
@@ -45,7 +46,7 @@ pub(crate) fn add(global: &Global, args: &KeysAddArgs, client: &Client) -> Resul
     drop(secrets);
     let clock: Arc<dyn Clock> = Arc::new(SystemClock);
     net::install_tls_provider();
-    let policy = actix_rt::System::new().block_on(keys_policy::proposed(&settings, &venue, &clock));
+    let policy = actix_rt::System::new().block_on(keys_policy::proposed(&plan::limits(&settings), &venue, &clock));
     if let Some(policy) = &policy {
         keys_policy::confirmed(global, &alias, args.yes, policy)?;
     }

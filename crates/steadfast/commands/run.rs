@@ -29,6 +29,7 @@ pub fn run(global: &Global, args: &RunArgs) -> Result<(), Trouble> {
     let loaded = commands::check::load(global, &args.set).map_err(|problems| commands::check::trouble(&problems))?;
     let settings = loaded.settings.clone();
     may_trade(&settings, args.live)?;
+    no_core()?;
     let stop = StopSignal::listen()?;
     // Before the first line of the log: a directory that is not ours gets no file from us.
     let dir = DataDir::open(settings.data_dir())?;
@@ -36,6 +37,8 @@ pub fn run(global: &Global, args: &RunArgs) -> Result<(), Trouble> {
     may_be_reached(&settings, &dir)?;
     let listener = bind(settings.control.listen, "--set control.listen=127.0.0.1:7448")?;
     let token_file = dir.token();
+    #[cfg(feature = "leak-for-test")]
+    let planted_in = dir.root().to_owned();
     let tls = certificate(&settings)?;
     let plan = plan::from_settings(&settings);
     let clock: Arc<dyn Clock> = Arc::new(SystemClock);
@@ -62,6 +65,8 @@ pub fn run(global: &Global, args: &RunArgs) -> Result<(), Trouble> {
         if let Some(alerts) = &alerts {
             alerts.tell(&Alert::new(Event::Started, "steadfast started", "nothing"));
         }
+        #[cfg(feature = "leak-for-test")]
+        let _leaks = crate::leak::plant(&planted_in);
         let mut told = false;
         let watchdog = |shared: &crate::shared::Shared| {
             // Not under a service manager: there is nobody to tell.
@@ -83,6 +88,15 @@ pub fn run(global: &Global, args: &RunArgs) -> Result<(), Trouble> {
         })
     })?;
     finish(global, &end)
+}
+
+/// No core file of the daemon: headers on their way carry the API key and its passphrase. One byte, and not none, also
+/// keeps a program away that the system would hand the core to.
+fn no_core() -> Result<(), Trouble> {
+    use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+    let least = getrlimit(Resource::Core).maximum.map_or(1, |most| most.min(1));
+    setrlimit(Resource::Core, Rlimit { current: Some(least), maximum: Some(least) })
+        .map_err(|error| Trouble::new(Exit::Failure, "core files cannot be switched off").why(error))
 }
 
 /// Other machines are let in with an API key only; the rest of what they need, the settings were refused without.

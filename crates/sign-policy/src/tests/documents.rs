@@ -33,7 +33,7 @@ fn what_is_unknown_missing_doubled_or_out_of_range_is_an_error() {
         (r#""symbol": "ETHUSDT""#, r#""symbol": """#),
         (r#""open_orders": 1000"#, r#""open_orders": 1001"#),
         (r#""burst": 2"#, r#""burst": 0"#),
-        (r#""per_second": 10,"#, r#""per_second": 10001,"#),
+        (r#""per_second": 10,"#, r#""per_second": 1000001,"#),
         (r#""quantity": "100""#, r#""quantity": "-0.1""#),
         (r#""loosening_delay_seconds": 60"#, r#""loosening_delay_seconds": 2592001"#),
         (r#""place","#, r#""withdraw","#),

@@ -1,0 +1,355 @@
+//! A client of the signer's sockets that says whatever it likes: the frames written and read by hand, from their
+//! description alone, so that what the program would never send can be sent.
+
+use super::check::{Checker, Signed, Told};
+use super::rig::{Rig, SEAT};
+use clock::SystemClock;
+use domain::Clock as _;
+use order_signer::process::Packets;
+
+/// Printable text, or what pretends to be.
+pub(crate) type Text = Vec<u8>;
+/// A mantissa and its decimals.
+pub(crate) type Number = (i64, u8);
+
+/// What is asked for; every field may be nonsense.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Intent {
+    Place { id: Text, symbol: Text, side: u8, force: u8, price: Number, qty: Number },
+    Cancel { symbol: Text, id: Text, venue_id: Option<Text> },
+    CancelAll { symbol: Text },
+    QueryOrder { symbol: Text, id: Text },
+    OpenOrders { symbol: Text, older: Option<Text> },
+    History { symbol: Text, since: u64, older: Option<Text> },
+    Fills { symbol: Text, since: u64, older: Option<Text> },
+    Balances,
+    KeyInfo,
+    Login,
+}
+
+/// Length of a client order id.
+pub(crate) const ID: usize = 18;
+
+impl Intent {
+    pub(crate) fn login() -> Self {
+        Self::Login
+    }
+
+    pub(crate) fn balances() -> Self {
+        Self::Balances
+    }
+
+    pub(crate) fn cancel_all(symbol: &str) -> Self {
+        Self::CancelAll { symbol: symbol.into() }
+    }
+
+    /// The verb's number on the wire.
+    pub(crate) fn verb(&self) -> u8 {
+        match self {
+            Self::Place { .. } => 0,
+            Self::Cancel { .. } => 1,
+            Self::CancelAll { .. } => 2,
+            Self::QueryOrder { .. } => 3,
+            Self::OpenOrders { .. } => 4,
+            Self::History { .. } => 5,
+            Self::Fills { .. } => 6,
+            Self::Balances => 7,
+            Self::KeyInfo => 8,
+            Self::Login => 9,
+        }
+    }
+
+    fn write(&self, out: &mut Vec<u8>) {
+        fn text(out: &mut Vec<u8>, text: &Text) {
+            out.push(u8::try_from(text.len().min(255)).unwrap());
+            out.extend_from_slice(text);
+        }
+        fn optional(out: &mut Vec<u8>, value: &Option<Text>) {
+            out.push(u8::from(value.is_some()));
+            value.iter().for_each(|value| text(out, value));
+        }
+        out.push(self.verb());
+        match self {
+            Self::Place { id, symbol, side, force, price, qty } => {
+                out.extend_from_slice(id);
+                text(out, symbol);
+                out.extend_from_slice(&[*side, *force]);
+                for (mantissa, decimals) in [price, qty] {
+                    out.extend_from_slice(&mantissa.to_le_bytes());
+                    out.push(*decimals);
+                }
+            }
+            Self::Cancel { symbol, id, venue_id } => {
+                text(out, symbol);
+                out.extend_from_slice(id);
+                optional(out, venue_id);
+            }
+            Self::CancelAll { symbol } => text(out, symbol),
+            Self::QueryOrder { symbol, id } => {
+                text(out, symbol);
+                out.extend_from_slice(id);
+            }
+            Self::OpenOrders { symbol, older } => {
+                text(out, symbol);
+                optional(out, older);
+            }
+            Self::History { symbol, since, older } | Self::Fills { symbol, since, older } => {
+                text(out, symbol);
+                out.extend_from_slice(&since.to_le_bytes());
+                optional(out, older);
+            }
+            Self::Balances | Self::KeyInfo | Self::Login => {}
+        }
+    }
+}
+
+/// Reads fields one after the other; `None` beyond the end.
+struct Fields<'a>(&'a [u8]);
+
+impl Fields<'_> {
+    fn take(&mut self, len: usize) -> Option<Text> {
+        let (head, rest) = self.0.split_at_checked(len)?;
+        self.0 = rest;
+        Some(head.to_vec())
+    }
+
+    fn byte(&mut self) -> Option<u8> {
+        Some(self.take(1)?[0])
+    }
+
+    fn eight(&mut self) -> Option<[u8; 8]> {
+        self.take(8)?.try_into().ok()
+    }
+
+    fn text(&mut self) -> Option<Text> {
+        let len = self.byte()?;
+        self.take(usize::from(len))
+    }
+
+    fn optional(&mut self) -> Option<Option<Text>> {
+        match self.byte()? {
+            0 => Some(None),
+            1 => self.text().map(Some),
+            _ => None,
+        }
+    }
+
+    fn number(&mut self) -> Option<Number> {
+        Some((i64::from_le_bytes(self.eight()?), self.byte()?))
+    }
+}
+
+/// What a frame asks for, as its description says; `None`: nothing that could be signed.
+pub(crate) fn read(frame: &[u8]) -> Option<(u8, u64, Intent)> {
+    let mut fields = Fields(frame);
+    if (fields.byte()?, fields.byte()?) != (1, 1) {
+        return None;
+    }
+    let seat = fields.byte()?;
+    let nonce = u64::from_le_bytes(fields.eight()?);
+    let intent = match fields.byte()? {
+        0 => Intent::Place {
+            id: fields.take(ID)?,
+            symbol: fields.text()?,
+            side: fields.byte()?,
+            force: fields.byte()?,
+            price: fields.number()?,
+            qty: fields.number()?,
+        },
+        1 => Intent::Cancel { symbol: fields.text()?, id: fields.take(ID)?, venue_id: fields.optional()? },
+        2 => Intent::CancelAll { symbol: fields.text()? },
+        3 => Intent::QueryOrder { symbol: fields.text()?, id: fields.take(ID)? },
+        4 => Intent::OpenOrders { symbol: fields.text()?, older: fields.optional()? },
+        verb @ (5 | 6) => {
+            let symbol = fields.text()?;
+            let since = u64::from_le_bytes(fields.eight()?);
+            let older = fields.optional()?;
+            if verb == 5 { Intent::History { symbol, since, older } } else { Intent::Fills { symbol, since, older } }
+        }
+        7 => Intent::Balances,
+        8 => Intent::KeyInfo,
+        9 => Intent::Login,
+        _ => return None,
+    };
+    fields.0.is_empty().then_some((seat, nonce, intent))
+}
+
+/// What came back.
+#[derive(Debug)]
+pub(crate) enum Answer {
+    Signed(Signed),
+    Done,
+    Refused(u8),
+}
+
+fn read_answer(frame: &[u8]) -> Option<(u64, Answer)> {
+    let mut fields = Fields(frame);
+    let nonce = u64::from_le_bytes(fields.eight()?);
+    let answer = match fields.byte()? {
+        0 => {
+            let (verb, method) = (fields.byte()?, fields.byte()?);
+            let mut length = || Some(usize::from(u16::from_le_bytes(fields.take(2)?.try_into().ok()?)));
+            let (target, headers, body) = (length()?, length()?, length()?);
+            let mut text = |len| String::from_utf8(fields.take(len)?).ok();
+            let (target, headers, body) = (text(target)?, text(headers)?, text(body)?);
+            Answer::Signed(Signed { verb, method, target, headers, body })
+        }
+        1 => Answer::Done,
+        status @ 16..=31 => Answer::Refused(status - 16),
+        _ => return None,
+    };
+    fields.0.is_empty().then_some((nonce, answer))
+}
+
+/// How often what happened.
+#[derive(Debug, Default, Clone, PartialEq, Eq)]
+pub(crate) struct Counts {
+    pub(crate) asked: u64,
+    pub(crate) signed: [u64; 10],
+    pub(crate) refused: [u64; 16],
+    /// Frames that say nothing, each refused.
+    pub(crate) foul: u64,
+}
+
+/// The client, with all that it has had signed.
+pub(crate) struct Client<'a> {
+    orders: &'a Packets,
+    cancels: &'a Packets,
+    pub(crate) checker: Checker,
+    pub(crate) counts: Counts,
+    head: String,
+    sequence: u64,
+    nonce: u64,
+    inward: Vec<u8>,
+}
+
+fn base36(mut number: u128, digits: usize) -> String {
+    let mut text = vec![b'0'; digits];
+    for place in text.iter_mut().rev() {
+        *place = b"0123456789abcdefghijklmnopqrstuvwxyz"[(number % 36) as usize];
+        number /= 36;
+    }
+    String::from_utf8(text).unwrap()
+}
+
+/// A client order id: a tag, and epoch and sequence as 14 digits.
+pub(crate) fn id(tag: &str, epoch: u32, sequence: u64) -> Text {
+    format!("{tag}{}", base36(u128::from(epoch) << 48 | u128::from(sequence), 14)).into_bytes()
+}
+
+impl<'a> Client<'a> {
+    pub(crate) fn new(rig: &'a Rig) -> Self {
+        Self {
+            orders: &rig.orders,
+            cancels: &rig.cancels,
+            checker: Checker::new(&rig.values, &rig.ready, &rig.policy),
+            counts: Counts::default(),
+            head: rig.ready.tag.clone(),
+            sequence: 0,
+            nonce: 0,
+            inward: vec![0; 64 * 1024],
+        }
+    }
+
+    /// The same client with another process in its hands.
+    pub(crate) fn next_run(rig: &'a Rig, mut checker: Checker) -> Self {
+        checker.next_run(&rig.ready);
+        Self { checker, ..Self::new(rig) }
+    }
+
+    /// The next id of this run.
+    pub(crate) fn next_id(&mut self) -> Text {
+        self.sequence += 1;
+        id(&self.head, self.checker.epoch, self.sequence)
+    }
+
+    /// The latest id of this run, or one a little above or below.
+    pub(crate) fn near_id(&mut self, by: i64) -> Text {
+        id(&self.head, self.checker.epoch, self.sequence.saturating_add_signed(by))
+    }
+
+    /// An order that nobody could object to.
+    pub(crate) fn order(&mut self) -> Intent {
+        Intent::Place {
+            id: self.next_id(),
+            symbol: b"BTCUSDT".to_vec(),
+            side: u8::from(self.sequence % 2 == 0),
+            force: 3,
+            price: (6_500_000, 2),
+            qty: (1, 4),
+        }
+    }
+
+    /// The frame that asks for an intent.
+    pub(crate) fn frame(&mut self, seat: u8, intent: &Intent) -> Vec<u8> {
+        self.nonce += 1;
+        let mut frame = vec![1, 1, seat];
+        frame.extend_from_slice(&self.nonce.to_le_bytes());
+        intent.write(&mut frame);
+        frame
+    }
+
+    /// Asks for an intent over the order socket; what was signed.
+    pub(crate) fn ask(&mut self, intent: &Intent) -> Option<Signed> {
+        let frame = self.frame(SEAT.0, intent);
+        match self.send(&frame, false) {
+            Answer::Signed(signed) => Some(signed),
+            _ => None,
+        }
+    }
+
+    /// Tells venue time minus own time; whether it was accepted for orders.
+    pub(crate) fn offset(&mut self, offset_ns: i64) -> bool {
+        self.offset_over(offset_ns, false)
+    }
+
+    /// As [`Self::offset`], over either socket.
+    pub(crate) fn offset_over(&mut self, offset_ns: i64, emergency: bool) -> bool {
+        self.nonce += 1;
+        let mut frame = vec![1, 2, SEAT.0];
+        frame.extend_from_slice(&self.nonce.to_le_bytes());
+        frame.extend_from_slice(&offset_ns.to_le_bytes());
+        matches!(self.send(&frame, emergency), Answer::Done)
+    }
+
+    /// Sends any bytes and judges the answer.
+    pub(crate) fn send(&mut self, frame: &[u8], emergency: bool) -> Answer {
+        let socket = if emergency { self.cancels } else { self.orders };
+        let begun = SystemClock.unix().as_millis();
+        socket.send(frame).unwrap_or_else(|error| panic!("the signer is gone: {error}, at {frame:?}"));
+        let len = socket.receive(&mut self.inward).unwrap_or_else(|error| panic!("no answer: {error}, at {frame:?}"));
+        let ended = SystemClock.unix().as_millis();
+        let (nonce, answer) = read_answer(&self.inward[..len]).unwrap_or_else(|| panic!("foul answer to {frame:?}"));
+        self.counts.asked += 1;
+        let asked = read(frame);
+        match &answer {
+            Answer::Signed(signed) => {
+                let (seat, own, intent) = asked.unwrap_or_else(|| panic!("{frame:?} was signed: {signed:?}"));
+                assert_eq!((seat, own), (SEAT.0, nonce), "another question's answer");
+                let told = Told { begun, ended, emergency };
+                let judged = self.checker.judge(&intent, signed, &told);
+                judged.unwrap_or_else(|fault| panic!("{fault}: {intent:?} came back as {signed:?}"));
+                self.counts.signed[usize::from(signed.verb)] += 1;
+            }
+            Answer::Done => {
+                assert!(frame.get(1) == Some(&2) && frame.len() == 19, "{frame:?} was done");
+                self.offset_told(frame, emergency);
+            }
+            Answer::Refused(why) => {
+                self.counts.refused[usize::from(*why)] += 1;
+                self.counts.foul += u64::from(asked.is_none());
+                if frame.get(..3) == Some(&[1, 2, SEAT.0]) && frame.len() == 19 {
+                    self.offset_told(frame, emergency);
+                }
+            }
+        }
+        answer
+    }
+
+    fn offset_told(&mut self, frame: &[u8], emergency: bool) {
+        if frame[2] == SEAT.0 {
+            let told = i64::from_le_bytes(frame[11..19].try_into().unwrap());
+            self.checker.offset_told(told, emergency);
+        }
+    }
+}

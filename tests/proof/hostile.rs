@@ -1,0 +1,395 @@
+//! A client with full access to both sockets, who tries everything: no forbidden signature, and no crash.
+
+use super::check::{Signed, Told};
+use super::client::{Client, Counts, Intent, Text, id};
+use super::rig::{Rig, SEAT};
+use clock::SystemClock;
+use domain::Clock as _;
+use rand::rngs::SmallRng;
+use rand::seq::IndexedRandom as _;
+use rand::{Rng as _, SeedableRng as _};
+
+/// Texts in the place of an instrument or an id.
+const TEXTS: [&[u8]; 18] = [
+    b"BTCUSDT",
+    b"ETHUSDT",
+    b"btcusdt",
+    b"",
+    b"/../wallet/withdrawal",
+    b"BTCUSDT&symbol=ETHUSDT",
+    b"BTCUSDT\",\"side\":\"buy",
+    b"BTC?USDT",
+    b"BTC%55SDT",
+    b"a#b",
+    b"a b",
+    b"a\r\nACCESS-KEY: b",
+    b"a\0b",
+    b"\x1b[2J",
+    b"\xff\xfe",
+    "\u{fc}".as_bytes(),
+    b"transfer",
+    b"ABCDEFGHIJKLMNOPQRSTUVWXYZABCDEFGHIJKLMNOPQRSTUVWXYZABCDEFGHIJKLMNOPQRSTUVWXYZ",
+];
+const HOUR_NS: i64 = 3_600_000_000_000;
+
+fn some_text(random: &mut SmallRng) -> Text {
+    if random.random_bool(0.5) { b"BTCUSDT".to_vec() } else { TEXTS.choose(random).unwrap().to_vec() }
+}
+
+fn some_id(random: &mut SmallRng, client: &mut Client<'_>) -> Text {
+    let epoch = client.checker.epoch;
+    match random.random_range(0..8) {
+        0 => id("sfzz", epoch, random.random_range(1..1 << 40)),
+        1 => id("abcd", epoch, 1),
+        2 => client.near_id(1 << 20).iter().map(u8::to_ascii_uppercase).collect(),
+        3 => (0..18).map(|_| random.random_range(0x20..0x7f)).collect(),
+        4 => {
+            let near = client.near_id(0);
+            let tag = String::from_utf8(near[..4].to_vec()).unwrap();
+            id(&tag, [epoch - 1, epoch + 1, 0, 0xff_ffff][random.random_range(0..4_usize)], 7)
+        }
+        5 => client.near_id(-random.random_range(0..200)),
+        _ => client.next_id(),
+    }
+}
+
+fn some_number(random: &mut SmallRng) -> (i64, u8) {
+    let mantissa = match random.random_range(0..8) {
+        0 => 0,
+        1 => -1,
+        2 => i64::MAX,
+        3 => i64::MIN,
+        4 => random.random(),
+        5 => 1,
+        _ => random.random_range(1..10_000_000),
+    };
+    (mantissa, if random.random_bool(0.8) { random.random_range(0..9) } else { random.random() })
+}
+
+/// An order of which any part may be beyond every limit.
+fn some_order(random: &mut SmallRng, client: &mut Client<'_>) -> Intent {
+    let sane = random.random_bool(0.5);
+    let id = if sane { client.next_id() } else { some_id(random, client) };
+    let number = |random: &mut SmallRng, sane| if random.random_bool(0.7) { sane } else { some_number(random) };
+    Intent::Place {
+        id,
+        symbol: some_text(random),
+        side: random.random_range(0..if sane { 2 } else { 4 }),
+        force: random.random_range(0..if sane { 4 } else { 6 }),
+        price: number(random, (6_500_000, 2)),
+        qty: number(random, (1, 4)),
+    }
+}
+
+fn some_intent(random: &mut SmallRng, client: &mut Client<'_>) -> Intent {
+    let older = |random: &mut SmallRng| match random.random_range(0..3) {
+        0 => None,
+        1 => Some(random.random::<u64>().to_string().into_bytes()),
+        _ => Some(some_text(random)),
+    };
+    match random.random_range(0..12) {
+        0 => Intent::Cancel { symbol: some_text(random), id: some_id(random, client), venue_id: older(random) },
+        1 => Intent::CancelAll { symbol: some_text(random) },
+        2 => Intent::QueryOrder { symbol: some_text(random), id: some_id(random, client) },
+        3 => Intent::OpenOrders { symbol: some_text(random), older: older(random) },
+        4 => Intent::History { symbol: some_text(random), since: random.random(), older: older(random) },
+        5 => Intent::Fills { symbol: some_text(random), since: random.random(), older: older(random) },
+        6 => Intent::Balances,
+        7 => Intent::KeyInfo,
+        8 => Intent::Login,
+        9 => client.order(),
+        _ => some_order(random, client),
+    }
+}
+
+/// Changes a frame that would be understood.
+fn spoil(random: &mut SmallRng, frame: &mut Vec<u8>) {
+    match random.random_range(0..5) {
+        0 => frame.truncate(random.random_range(1..frame.len())),
+        1 => frame.extend((0..random.random_range(1..40)).map(|_| random.random::<u8>())),
+        2 => frame.resize(random.random_range(8_000..60_000), random.random()),
+        _ => {
+            for _ in 0..random.random_range(1..4) {
+                let at = random.random_range(0..frame.len());
+                frame[at] =
+                    if random.random_bool(0.5) { random.random() } else { frame[at] ^ 1 << random.random_range(0..8) };
+            }
+        }
+    }
+}
+
+/// One thing that a hostile client does.
+fn one(random: &mut SmallRng, client: &mut Client<'_>) {
+    let emergency = random.random_bool(0.1);
+    match random.random_range(0..100) {
+        0..5 => {
+            let offset = match random.random_range(0..6) {
+                0 => HOUR_NS,
+                1 => -HOUR_NS,
+                2 => [i64::MIN, i64::MAX][random.random_range(0..2_usize)],
+                3 => random.random(),
+                _ => random.random_range(-6_000_000_000..6_000_000_000),
+            };
+            client.offset_over(offset, emergency);
+        }
+        // Back to an honest one, so that orders are signed again.
+        5..12 => _ = client.offset_over(0, emergency),
+        12..30 => {
+            let intent = some_intent(random, client);
+            let mut frame = client.frame(SEAT.0, &intent);
+            spoil(random, &mut frame);
+            client.send(&frame, emergency);
+        }
+        30..35 => {
+            let frame: Vec<u8> = (0..random.random_range(1..400)).map(|_| random.random()).collect();
+            client.send(&frame, emergency);
+        }
+        35..37 => {
+            let intent = some_intent(random, client);
+            let frame = client.frame(random.random(), &intent);
+            // A seat that does not exist has no key; the own one is like any other question.
+            client.send(&frame, emergency);
+        }
+        37..45 => {
+            // The same id with other content, and with the same again.
+            let order = client.order();
+            let Intent::Place { id, symbol, side, force, price, qty } = order.clone() else { return };
+            let signed = client.ask(&order).is_some();
+            let dearer = (price.0 + 1, price.1);
+            let other = match random.random_range(0..4) {
+                0 => Intent::Place { id, symbol, side: 1 - side, force, price, qty },
+                1 => Intent::Place { id, symbol, side, force, price: dearer, qty },
+                2 => Intent::Place { id, symbol, side, force, price, qty: (qty.0 + 1, qty.1) },
+                _ => Intent::Place { id, symbol: b"ETHUSDT".to_vec(), side, force, price, qty },
+            };
+            assert!(!signed || client.ask(&other).is_none(), "one id for two orders: {order:?} and {other:?}");
+            client.ask(&order);
+        }
+        _ => {
+            let intent = some_intent(random, client);
+            let frame = client.frame(SEAT.0, &intent);
+            client.send(&frame, emergency);
+        }
+    }
+}
+
+/// Does so much from a seed; what came of it.
+pub(crate) fn attack(rig: &mut Rig, seed: u64, count: u64) -> Counts {
+    let mut random = SmallRng::seed_from_u64(seed);
+    let mut client = Client::new(rig);
+    client.offset(0);
+    while client.counts.asked < count {
+        one(&mut random, &mut client);
+    }
+    // Whatever was told: the last honest order is signed as the first one was.
+    client.offset(0);
+    let counts = client.counts.clone();
+    rig.is_alive();
+    counts
+}
+
+/// Fails when an attack never came to what it is about.
+pub(crate) fn told_something(counts: &Counts) {
+    for (verb, signed) in counts.signed.iter().enumerate() {
+        assert!(*signed > 0, "verb {verb} was never signed: {counts:?}");
+    }
+    // By their numbers: no key, key state, malformed, client id, clock, policy.
+    for why in [0, 1, 2, 3, 4, 7] {
+        assert!(counts.refused[why] > 0, "nothing was refused for reason {why}: {counts:?}");
+    }
+    assert!(counts.foul * 20 > counts.asked, "hardly any foul frame: {counts:?}");
+    assert!(counts.signed.iter().sum::<u64>() * 10 > counts.asked, "hardly anything was signed: {counts:?}");
+}
+
+fn seed() -> u64 {
+    std::env::var("STEADFAST_LONG_SEED").ok().and_then(|text| text.parse().ok()).unwrap_or(17)
+}
+
+fn run(count: u64) {
+    let seed = seed();
+    let begun = SystemClock.mono();
+    let mut rig = Rig::start();
+    let counts = attack(&mut rig, seed, count);
+    told_something(&counts);
+    let seconds = SystemClock.mono().since(begun).as_secs_f64();
+    println!("seed {seed}: {counts:?} in {seconds:.1} s");
+    let signed: u64 = counts.signed.iter().sum();
+    for (name, value) in [("questions", counts.asked), ("signatures", signed), ("foul_frames", counts.foul)] {
+        println!("measure: {}", serde_json::json!({"name": name, "value": value, "unit": "count"}));
+    }
+}
+
+#[test]
+fn no_forbidden_signature_comes_of_twenty_thousand_hostile_questions() {
+    run(20_000);
+}
+
+#[test]
+#[ignore = "a million questions take minutes: cargo xtask long hostile"]
+fn no_forbidden_signature_comes_of_a_million_hostile_questions() {
+    run(1_000_000);
+}
+
+/// An order of a thief who wants the money out: sold cheap, bought dear, or simply much of it.
+fn greedy(random: &mut SmallRng, client: &mut Client<'_>) -> Intent {
+    let side = random.random_range(0..2);
+    let price = match random.random_range(0..4) {
+        0 => random.random_range(1..20_000_000),
+        1 => [1, 3_999_999, 4_000_000, 11_000_000, 11_000_001, i64::MAX][random.random_range(0..6_usize)],
+        _ => random.random_range(6_000_000..7_000_000),
+    };
+    let qty = if random.random_bool(0.2) { random.random_range(1..1_000_000) } else { random.random_range(1..16) };
+    Intent::Place {
+        id: client.next_id(),
+        symbol: b"BTCUSDT".to_vec(),
+        side,
+        force: random.random_range(0..4),
+        price: (price, 2),
+        qty: (qty, 4),
+    }
+}
+
+fn plunder(client: &mut Client<'_>, random: &mut SmallRng, orders: u32) {
+    client.offset(0);
+    for _ in 0..orders {
+        match random.random_range(0..20) {
+            // The clock is told to have moved: no budget comes back with that.
+            0 => _ = client.offset([HOUR_NS, -HOUR_NS, 4_900_000_000, i64::MAX][random.random_range(0..4_usize)]),
+            1..5 => _ = client.offset(0),
+            // Room for more orders.
+            5 => _ = client.ask(&Intent::cancel_all("BTCUSDT")),
+            6 => {
+                // A flag that would say that it only reduces: there is none.
+                let order = greedy(random, client);
+                let mut frame = client.frame(SEAT.0, &order);
+                frame.push(1);
+                client.send(&frame, false);
+            }
+            _ => {
+                let order = greedy(random, client);
+                client.ask(&order);
+            }
+        }
+    }
+}
+
+/// The checker adds up what is signed in each window; here it is added up whether the thief came to the limits at all.
+#[test]
+fn a_thief_gets_no_more_than_the_policy_grants_also_with_another_process() {
+    const NOTIONAL: i64 = 3_000;
+    let mut random = SmallRng::seed_from_u64(seed());
+    let rig = Rig::within(super::rig::policy(NOTIONAL, 100));
+    let mut client = Client::new(&rig);
+    plunder(&mut client, &mut random, 4_000);
+    let (counts, checker) = (client.counts.clone(), client.checker);
+    assert!(counts.refused[7] > 1_000, "the policy refused: {counts:?}");
+    let limit = rust_decimal::Decimal::from(NOTIONAL);
+    for side in ["buy", "sell"] {
+        let (notional, qty) = checker.spent_on(side);
+        println!("{side}: {notional} in quote and {qty} in base of {limit} and 1 in a minute");
+        assert!(
+            notional * rust_decimal::Decimal::from(10) > limit * rust_decimal::Decimal::from(8),
+            "{side}: {notional}"
+        );
+    }
+    let before = ["buy", "sell"].map(|side| checker.spent_on(side));
+    let rig = rig.again();
+    let mut client = Client::next_run(&rig, checker);
+    plunder(&mut client, &mut random, 1_000);
+    println!("before and after a kill: {before:?}, {:?}", ["buy", "sell"].map(|side| client.checker.spent_on(side)));
+}
+
+/// The checker is only worth what it finds: real requests, each changed in one way.
+#[test]
+fn every_planted_forbidden_signature_is_found() {
+    let rig = Rig::start();
+    let mut client = Client::new(&rig);
+    client.offset(0);
+    let order = client.order();
+    let begun = SystemClock.unix().as_millis();
+    let signed = client.ask(&order).unwrap();
+    let told = Told { begun, ended: SystemClock.unix().as_millis(), emergency: false };
+    let secret = rig.values.secret.clone();
+    // Signed anew: a thief of the codec could do that, and only what is asked for may come of it.
+    let seal = |mut signed: Signed, time: Option<u64>| {
+        use base64::Engine as _;
+        use hmac::{Hmac, KeyInit as _, Mac as _};
+        let lines: Vec<&str> = signed.headers.lines().collect();
+        let own = lines.iter().find_map(|line| line.strip_prefix("ACCESS-TIMESTAMP: ")).unwrap();
+        let time = time.map_or_else(|| own.to_owned(), |time| time.to_string());
+        let mut mac = Hmac::<sha2::Sha256>::new_from_slice(secret.as_bytes()).unwrap();
+        mac.update(
+            format!("{time}{}{}{}", ["GET", "POST"][usize::from(signed.method)], signed.target, signed.body).as_bytes(),
+        );
+        let signature = base64::engine::general_purpose::STANDARD.encode(mac.finalize().into_bytes());
+        let lines = lines.iter().map(|line| match line.split_once(": ").unwrap().0 {
+            "ACCESS-TIMESTAMP" => format!("ACCESS-TIMESTAMP: {time}"),
+            "ACCESS-SIGN" => format!("ACCESS-SIGN: {signature}"),
+            _ => (*line).to_owned(),
+        });
+        signed.headers = lines.collect::<Vec<_>>().join("\n");
+        signed
+    };
+    let fresh = || super::check::Checker::new(&rig.values, &rig.ready, &rig.policy);
+    fresh().judge(&order, &seal(signed.clone(), None), &told).unwrap();
+    let body = |from: &str, to: &str| {
+        assert!(signed.body.contains(from), "{} holds no {from}", signed.body);
+        seal(Signed { body: signed.body.replacen(from, to, 1), ..signed.clone() }, None)
+    };
+    let target = |target: &str| seal(Signed { target: target.to_owned(), ..signed.clone() }, None);
+    let planted = [
+        ("another price", body("65000", "6500")),
+        ("another side", body("buy", "sell")),
+        ("another field", body("{", "{\"tpslType\":\"normal\",")),
+        ("a field twice", body("{", "{\"side\":\"buy\",")),
+        ("another symbol", body("BTCUSDT", "ETHUSDT")),
+        ("a market order", body("limit", "market")),
+        ("another id", body(&signed.body[signed.body.len() - 6..signed.body.len() - 2], "zzzz")),
+        ("a withdrawal", target("/api/v2/spot/wallet/withdrawal")),
+        ("a transfer", target("/api/v2/spot/wallet/transfer")),
+        ("a key", target("/api/v2/user/create-virtual-subaccount-apikey")),
+        ("another wallet", target("/api/v2/mix/order/place-order")),
+        ("a query", target("/api/v2/spot/trade/place-order?symbol=BTCUSDT")),
+        ("a later time", seal(signed.clone(), Some(begun + 60_000))),
+        ("an earlier time", seal(signed.clone(), Some(begun - 60_000))),
+        ("another header", Signed { headers: format!("{}\nX-CHANNEL: a", signed.headers), ..signed.clone() }),
+        ("no new signature", Signed { body: signed.body.replacen("65000", "65001", 1), ..signed.clone() }),
+        ("another method", seal(Signed { method: 0, ..signed.clone() }, None)),
+    ];
+    for (what, planted) in planted {
+        assert!(fresh().judge(&order, &planted, &told).is_err(), "{what} was not found");
+    }
+    // Beyond the policy, though everything else is right.
+    let Intent::Place { id, symbol, side, force, .. } = order.clone() else { panic!("it is an order") };
+    for (what, price, qty) in [("dear", (11_000_100, 2), (1_i64, 4_u8)), ("much", (6_500_000, 2), (1, 2))] {
+        let order = Intent::Place { id: id.clone(), symbol: symbol.clone(), side, force, price, qty };
+        let text = ["0.0001", "0.01"][usize::from(what == "much")];
+        let own =
+            signed.body.replace("65000.00", if what == "dear" { "110001" } else { "65000" }).replace("0.0001", text);
+        let fault = fresh().judge(&order, &seal(Signed { body: own, ..signed.clone() }, None), &told).unwrap_err();
+        assert!(fault.contains("band") || fault.contains("above the policy"), "{what}: {fault}");
+    }
+    let mut narrow = super::check::Checker::new(&rig.values, &rig.ready, &super::rig::policy(10, 100));
+    let faults = (0..3).filter_map(|_| {
+        let order = client.order();
+        let begun = SystemClock.unix().as_millis();
+        let signed = client.ask(&order)?;
+        let told = Told { begun, ended: SystemClock.unix().as_millis(), emergency: false };
+        narrow.judge(&order, &signed, &told).err()
+    });
+    assert!(
+        faults.last().is_some_and(|fault| fault.contains("in a window")),
+        "a window beyond its limit was not found"
+    );
+    // An order over the emergency socket, an id of another run, and one id for two orders.
+    assert!(fresh().judge(&order, &signed, &Told { emergency: true, ..told }).is_err());
+    let mut other_run = fresh();
+    other_run.epoch += 1;
+    assert!(other_run.judge(&order, &signed, &told).is_err());
+    let mut twice = fresh();
+    twice.judge(&order, &signed, &told).unwrap();
+    let Intent::Place { id, symbol, side, force, qty, .. } = order else { panic!("it is an order") };
+    let other = Intent::Place { id, symbol, side, force, price: (6_500_100, 2), qty };
+    let fault = twice.judge(&other, &body("65000", "65001"), &told);
+    assert_eq!(fault.unwrap_err(), "one id for two different orders");
+}
