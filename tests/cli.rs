@@ -5,6 +5,8 @@
 
 #![expect(clippy::expect_used, reason = "a failed assumption fails the test")]
 
+#[path = "cli/audit.rs"]
+mod audit;
 #[path = "cli/disk.rs"]
 mod disk;
 #[path = "cli/keys.rs"]

@@ -2,6 +2,7 @@
 
 use crate::caretaker::CareNews;
 use crate::shared::{OrderRow, Shared, Stretch};
+use audit::{AuditEntry, AuditSink, AuditVerb, Decision, Name, Permission, fail_closed};
 use control_plane::{
     Act, ActDone, ActRefused, ActVerb, ActorView, Backend, BalanceView, BookView, ClockView, EquityPoint, FeedView,
     FillView, HaltView, HopView, KeyView, LevelView, NotReadyView, OrderView, Page, PositionView, Status, StrategyView,
@@ -28,6 +29,8 @@ pub struct Desk {
     pub urgent: Lane<Urgent>,
     /// Where a wish to verify keys again goes.
     pub news: tokio::sync::mpsc::Sender<CareNews>,
+    /// Where acts are recorded before they are done.
+    pub audit: Arc<dyn AuditSink>,
 }
 
 fn time(at: UnixNanos) -> Timestamp {
@@ -88,6 +91,30 @@ impl Desk {
             liquidity: fill.liquidity.as_str().to_owned(),
             time: time(fill.venue_time),
         })
+    }
+
+    /// Records an act before it is done; false: it must not be done.
+    fn recorded(&self, act: &Act) -> bool {
+        let verb = match act.verb {
+            ActVerb::Pause => AuditVerb::Pause,
+            ActVerb::Resume => AuditVerb::Resume,
+            ActVerb::Halt => AuditVerb::Halt,
+            ActVerb::Unhalt => AuditVerb::Unhalt,
+        };
+        let entry = AuditEntry::by_system(verb, Decision::Allowed)
+            .from(Name::clear("operator"), Name::clear(&act.origin))
+            .because(&act.reason);
+        match fail_closed(self.audit.append(entry), verb.raises_risk()) {
+            Permission::Recorded(_) => true,
+            Permission::GoOnUnrecorded(error) => {
+                tracing::error!(error = %error, "an act could not be recorded");
+                true
+            }
+            Permission::Refuse(error) => {
+                tracing::error!(error = %error, "an act could not be recorded and is refused");
+                false
+            }
+        }
     }
 
     fn wait_for(&self, wanted: impl Fn(TradingState) -> bool) -> Option<TradingState> {
@@ -313,6 +340,15 @@ impl Backend for Desk {
             .collect()
     }
 
+    fn authentication_refused(&self, kind: &'static str, source: &str) {
+        let entry = AuditEntry::by_system(AuditVerb::AuthenticationRefused, Decision::Refused)
+            .from(Name::clear("unknown"), Name::clear(source))
+            .because(kind);
+        if let Err(error) = self.audit.append(entry) {
+            tracing::error!(error = %error, "a refused authentication could not be recorded");
+        }
+    }
+
     fn ready(&self) -> Vec<NotReadyReason> {
         self.shared.not_ready()
     }
@@ -346,6 +382,13 @@ impl Backend for Desk {
         };
         let resting = self.shared.state().portfolio.open_orders().count();
         tracing::info!(verb = act.verb.as_str(), reason = act.reason, origin = act.origin, "operator");
+        if !self.recorded(act) {
+            return refuse(
+                "not_recorded",
+                "it could not be recorded in the audit log, and what raises risk is not done unrecorded",
+                "see the log; check the disk's room, then try again",
+            );
+        }
         if self.urgent.try_post(Urgent::Control(control)).is_err() {
             return refuse(
                 "busy",

@@ -1,9 +1,11 @@
 //! Keeps the keys: runs each key's life cycle, saves every move in the vault, tells the order path what a key may do.
 
+use audit::{AuditEntry, AuditSink, AuditVerb, Decision, Name, Permission, fail_closed};
 use domain::{Clock, VenueId};
 use key_manager::{CareAct, KeyCare, KeySpec, Policy, ProbeLine};
 use messages::{
-    Control, KeyAlias, KeyInfo, KeyRight, KeyRole, KeyState, QueryAnswer, QueryId, QueryPurpose, SignQuery, VenueError,
+    Control, KeyAlias, KeyDuty, KeyInfo, KeyRight, KeyRole, KeyState, QueryAnswer, QueryId, QueryPurpose, SignQuery,
+    VenueError,
 };
 use order_signer::{Custody, CustodyError, KeyRecord};
 use std::collections::BTreeSet;
@@ -44,6 +46,8 @@ pub struct CareWires {
     pub line: ShowLine,
     /// A key has moved: from, to, why.
     pub moved: HearMove,
+    /// Where every move is recorded before it is made.
+    pub audit: Arc<dyn AuditSink>,
 }
 
 /// The keys of all venue accounts of a run.
@@ -53,6 +57,8 @@ pub struct Caretaker {
     wires: CareWires,
     clock: Arc<dyn Clock>,
     failed: BTreeSet<VenueId>,
+    /// Accounts whose key was to be widened while nothing could be recorded.
+    unrecorded: BTreeSet<VenueId>,
     troubles: Vec<CustodyError>,
 }
 
@@ -77,8 +83,15 @@ impl Caretaker {
         wires: CareWires,
         clock: Arc<dyn Clock>,
     ) -> Result<Self, CustodyError> {
-        let mut caretaker =
-            Self { custody, cares: Vec::new(), wires, clock, failed: BTreeSet::new(), troubles: Vec::new() };
+        let mut caretaker = Self {
+            custody,
+            cares: Vec::new(),
+            wires,
+            clock,
+            failed: BTreeSet::new(),
+            unrecorded: BTreeSet::new(),
+            troubles: Vec::new(),
+        };
         for key in keys {
             let record = caretaker.custody.show(&key.alias)?;
             let beside_active = caretaker.custody.list().any(|other| {
@@ -161,6 +174,10 @@ impl Caretaker {
                         publish(record);
                     }
                 }
+                // What could not be recorded is not in force: the key keeps the duties that lower risk.
+                CareAct::Duty(KeyDuty::Full) if self.unrecorded.contains(&venue) => {
+                    (self.wires.control)(Control::KeyDuty(venue, KeyDuty::CancelOnly));
+                }
                 CareAct::Duty(duty) => (self.wires.control)(Control::KeyDuty(venue, duty)),
                 CareAct::Failed => {
                     self.failed.insert(venue);
@@ -182,12 +199,38 @@ impl Caretaker {
             let learned = self.custody.learn(&alias, info, false, self.clock.unix());
             self.note(learned);
         }
+        if !self.recorded(venue, alias, step, reason) {
+            return;
+        }
         let saved = self.custody.set_state(&alias, to, reason, self.clock.unix());
         self.note(saved);
         tracing::info!(key = alias.as_str(), from = from.as_str(), to = to.as_str(), reason, "key moved");
         if let Ok(record) = self.custody.show(&alias) {
             publish(record);
             (self.wires.moved)(venue, record, reason);
+        }
+    }
+
+    /// Records a move before it is made; false: it must not be made.
+    fn recorded(&mut self, venue: VenueId, alias: KeyAlias, (from, to): (KeyState, KeyState), reason: &str) -> bool {
+        let verb = move_verb(to);
+        let words = format!("{} to {}: {reason}", from.as_str(), to.as_str());
+        let entry = AuditEntry::by_system(verb, Decision::Allowed).about(Name::clear(alias.as_str())).because(words);
+        match fail_closed(self.wires.audit.append(entry), verb.raises_risk()) {
+            Permission::Recorded(_) => {
+                self.unrecorded.remove(&venue);
+                true
+            }
+            Permission::GoOnUnrecorded(error) => {
+                tracing::error!(key = alias.as_str(), error = %error, "a key's move could not be recorded");
+                true
+            }
+            Permission::Refuse(error) => {
+                tracing::error!(key = alias.as_str(), error = %error, "a key's move could not be recorded and is not made");
+                self.unrecorded.insert(venue);
+                self.troubles.push(CustodyError::Io { path: "audit".into(), source: std::io::Error::other(error) });
+                false
+            }
         }
     }
 
@@ -249,11 +292,103 @@ fn publish(record: &KeyRecord) {
     telemetry::key_permission(account, telemetry::KeyPermission::Withdraw).set(has(KeyRight::Withdraw));
 }
 
+/// What a move into a state is in the audit log: out of use, or towards it.
+const fn move_verb(to: KeyState) -> AuditVerb {
+    match to {
+        KeyState::Linked | KeyState::Verifying | KeyState::Standby | KeyState::Active => AuditVerb::KeyMoved,
+        _ => AuditVerb::KeyWithdrawn,
+    }
+}
+
 /// Words for a key's role.
 #[must_use]
 pub const fn role_word(role: KeyRole) -> &'static str {
     match role {
         KeyRole::Trade => "trade",
         KeyRole::Stream => "stream",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use audit::{AuditError, NoAudit};
+    use clock::SystemClock;
+    use order_signer::{KeySecrets, NewKey};
+    use secrets::SecretBytes;
+    use std::sync::Mutex;
+
+    struct FullDisk;
+
+    impl AuditSink for FullDisk {
+        fn append(&self, _entry: AuditEntry) -> Result<u64, AuditError> {
+            Err(AuditError::WriterDied)
+        }
+    }
+
+    /// A key in care that is Active, with this sink; and the duties that the order path is told.
+    fn active_key(audit: Arc<dyn AuditSink>) -> (tempfile::TempDir, Caretaker, Arc<Mutex<Vec<KeyDuty>>>) {
+        let home = tempfile::tempdir().unwrap();
+        let (clock, alias) = (SystemClock, KeyAlias::from("main").unwrap());
+        let passphrase = vault::Passphrase::from_text("an invented passphrase").unwrap();
+        let dir = home.path().join("custody");
+        let mut custody = Custody::create(&dir, &passphrase, vault::KdfParams::FLOOR, clock.unix()).unwrap();
+        let secret = |text: &str| SecretBytes::from_slice(text.as_bytes()).unwrap();
+        let secrets = KeySecrets { key: secret("key"), secret: secret("secret"), passphrase: secret("pass") };
+        let new = NewKey {
+            alias,
+            venue: "bitget".to_owned(),
+            environment: "sim".to_owned(),
+            account: "main".to_owned(),
+            role: KeyRole::Trade,
+            wallets: Vec::new(),
+            stream_login_confirmed: true,
+        };
+        custody.add(new, &secrets, clock.unix()).unwrap();
+        custody.set_state("main", KeyState::Verifying, "being verified", clock.unix()).unwrap();
+        let told = Arc::new(Mutex::new(Vec::new()));
+        let heard = Arc::clone(&told);
+        let wires = CareWires {
+            ask: Box::new(|_| true),
+            control: Box::new(move |control| {
+                if let Control::KeyDuty(_, duty) = control {
+                    heard.lock().unwrap().push(duty);
+                }
+            }),
+            line: Box::new(|_, _| {}),
+            moved: Box::new(|_, _, _| {}),
+            audit,
+        };
+        let keys = [KeyOf { venue: VenueId(0), alias, allow_unbound: true }];
+        let caretaker = Caretaker::start(custody, &keys, wires, Arc::new(clock)).unwrap();
+        told.lock().unwrap().clear();
+        (home, caretaker, told)
+    }
+
+    fn activate(caretaker: &mut Caretaker) {
+        let (from, to) = (KeyState::Verifying, KeyState::Active);
+        let moved = CareAct::Moved { from, to, reason: "verified".to_owned(), info: None };
+        caretaker.act(0, vec![moved, CareAct::Duty(KeyDuty::Full)]);
+    }
+
+    #[test]
+    fn key_is_not_widened_while_nothing_can_be_recorded_and_may_still_cancel() {
+        let (_home, mut caretaker, told) = active_key(Arc::new(FullDisk));
+        activate(&mut caretaker);
+        assert_eq!(caretaker.records().next().unwrap().state, KeyState::Verifying);
+        assert_eq!(*told.lock().unwrap(), [KeyDuty::CancelOnly]);
+        assert_eq!(caretaker.troubles().len(), 1);
+        // Taking it out of use is not held up.
+        let (from, to) = (KeyState::Verifying, KeyState::Quarantined);
+        caretaker.act(0, vec![CareAct::Moved { from, to, reason: "rejected".to_owned(), info: None }]);
+        assert_eq!(caretaker.records().next().unwrap().state, KeyState::Quarantined);
+    }
+
+    #[test]
+    fn key_is_widened_when_it_is_recorded() {
+        let (_home, mut caretaker, told) = active_key(Arc::new(NoAudit));
+        activate(&mut caretaker);
+        assert_eq!(caretaker.records().next().unwrap().state, KeyState::Active);
+        assert_eq!(*told.lock().unwrap(), [KeyDuty::Full]);
     }
 }

@@ -91,6 +91,9 @@ pub enum Command {
     /// Verify the journal's hash chain
     #[command(subcommand)]
     Journal(JournalCommand),
+    /// Check, show or prove what was done to keys and to trading
+    #[command(subcommand)]
+    Audit(AuditCommand),
 }
 
 /// `steadfast demo`
@@ -317,6 +320,52 @@ pub struct TapeImportArgs {
 pub enum JournalCommand {
     /// Recompute the hash chain and name the first record that does not fit
     Verify,
+}
+
+/// `steadfast audit`
+#[derive(Debug, Subcommand)]
+pub enum AuditCommand {
+    /// Check the chain, every seal, and with --unlock every record; name the first record that does not fit
+    Verify(AuditVerifyArgs),
+    /// Show the last records
+    Tail(AuditTailArgs),
+    /// Print a proof that a record stands in the log, for people who have neither log nor vault
+    Prove(AuditProveArgs),
+}
+
+/// `steadfast audit verify`
+#[derive(Debug, Args)]
+pub struct AuditVerifyArgs {
+    /// Open the vault, whose seed checks every single record.
+    #[arg(long)]
+    pub unlock: bool,
+    /// A copy of anchor.pub that was kept elsewhere; when absent the vault's (--unlock) or the one beside the log.
+    #[arg(long, value_name = "FILE")]
+    pub anchor: Option<PathBuf>,
+    /// The highest record number known to have been written, such as a stored value of the metric audit_seq.
+    #[arg(long, value_name = "NUMBER")]
+    pub seen: Option<u64>,
+    /// Check this proof instead of the log.
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["unlock", "seen"])]
+    pub proof: Option<PathBuf>,
+}
+
+/// `steadfast audit tail`
+#[derive(Debug, Args)]
+pub struct AuditTailArgs {
+    /// How many records.
+    #[arg(short = 'n', long, default_value_t = 20)]
+    pub lines: usize,
+}
+
+/// `steadfast audit prove`
+#[derive(Debug, Args)]
+pub struct AuditProveArgs {
+    /// The record's number.
+    pub seq: u64,
+    /// A copy of anchor.pub that was kept elsewhere; when absent the one beside the log.
+    #[arg(long, value_name = "FILE")]
+    pub anchor: Option<PathBuf>,
 }
 
 /// A span of time as people write it: `500ms`, `30s`, `5m`, `2h`.

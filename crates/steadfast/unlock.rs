@@ -28,13 +28,39 @@ pub fn open(global: &Global, dir: &Path, unlock: &Unlock) -> Result<Custody, Tro
             .why("no key has been linked yet")
             .fix("steadfast keys add ALIAS --venue bitget"));
     }
+    attempt(global, dir, unlock, |passphrase| Custody::open(dir, passphrase))
+}
+
+/// Opens the vault to look into it, beside a running daemon too: nothing is written.
+///
+/// # Errors
+/// As [`open`].
+pub fn look(global: &Global, dir: &Path, unlock: &Unlock) -> Result<vault::Vault, Trouble> {
+    if !Custody::exists(dir) {
+        return Err(Trouble::new(Exit::Key, format!("there is no vault in {}", dir.display())));
+    }
+    attempt(global, dir, unlock, |passphrase| Ok(vault::Vault::open(Custody::vault_path(dir), passphrase, 0)?))
+}
+
+/// How often a wrong passphrase was given since the vault was opened last.
+#[must_use]
+pub fn failures(dir: &Path) -> u32 {
+    Failures::of(dir).number()
+}
+
+fn attempt<T>(
+    global: &Global,
+    dir: &Path,
+    unlock: &Unlock,
+    open: impl FnOnce(&Passphrase) -> Result<T, CustodyError>,
+) -> Result<T, Trouble> {
     let failures = Failures::of(dir);
     failures.wait(global);
     let passphrase = passphrase(global, unlock, "passphrase of the vault: ")?;
-    match Custody::open(dir, &passphrase) {
-        Ok(custody) => {
+    match open(&passphrase) {
+        Ok(opened) => {
             failures.forget();
-            Ok(custody)
+            Ok(opened)
         }
         Err(error) => {
             failures.count(&error);

@@ -4,6 +4,7 @@ mod market;
 mod running;
 mod wire;
 
+use crate::audit_trail::Trail;
 use crate::backend::Desk;
 use crate::caretaker::{CareNews, CareWires, Caretaker, KeyOf};
 use crate::data_dir::DataDir;
@@ -63,6 +64,8 @@ pub struct Start {
     pub dir: DataDir,
     /// Its keys, unlocked.
     pub custody: Custody,
+    /// What is recorded of keys and of operators' acts.
+    pub audit: Trail,
     /// The control interface's socket, bound.
     pub listener: TcpListener,
     /// The control interface's Unix socket.
@@ -87,6 +90,7 @@ pub struct Running {
     journal: JournalHandle,
     observer: ObserverHandle,
     caretaker: Caretaker,
+    audit: Trail,
     news: tokio::sync::mpsc::Receiver<CareNews>,
     deaths: std::sync::mpsc::Receiver<&'static str>,
     control: Option<ControlPlane>,
@@ -202,7 +206,7 @@ pub async fn start(start: Start) -> Result<Running, Trouble> {
                 wakers.iter().for_each(|wake| wake());
             }
         }),
-        halt_store: halt_store(halt_flag, plan.persist_halt, Arc::clone(&clock)),
+        halt_store: halt_store(halt_flag, plan.persist_halt, Arc::clone(&clock), start.audit.sink()),
         recorder: Box::new(wire::Trimmed::new(
             WireLog::open(&start.dir.wire(), WireLogBounds::default())
                 .map_err(|error| Trouble::new(Exit::Failure, "the wire log cannot be opened").why(causes(&error)))?,
@@ -252,8 +256,8 @@ pub async fn start(start: Start) -> Result<Running, Trouble> {
     let emergency =
         Emergency::start(emergency_venues(&start.custody, &venues, &listed, identity, &clock)?, Arc::clone(&clock))?;
     let caretaker =
-        caretaker(start.custody, &venues, &station, &shared, &clock, start.alerts.clone(), start.show_probes)?;
-    let desk = Arc::new(Desk { shared: Arc::clone(&shared), urgent, news: news_sender });
+        caretaker(start.custody, &venues, &station, &shared, start.alerts.clone(), start.show_probes, &start.audit)?;
+    let desk = Arc::new(Desk { shared: Arc::clone(&shared), urgent, news: news_sender, audit: start.audit.sink() });
     let control = control_plane::start(
         &start.listener,
         &token,
@@ -269,6 +273,7 @@ pub async fn start(start: Start) -> Result<Running, Trouble> {
         journal,
         observer,
         caretaker,
+        audit: start.audit,
         news,
         deaths,
         control: Some(control),
@@ -446,8 +451,16 @@ impl order_path::Board for BoardReader {
     }
 }
 
-fn halt_store(flag: HaltFlag, persist: bool, clock: Arc<dyn Clock>) -> order_path::HaltStore {
+fn halt_store(
+    flag: HaltFlag,
+    persist: bool,
+    clock: Arc<dyn Clock>,
+    audit: Arc<dyn audit::AuditSink>,
+) -> order_path::HaltStore {
     Box::new(move |halt| {
+        if let Some((reason, note)) = halt {
+            crate::audit_trail::halted(audit.as_ref(), reason, note.as_str());
+        }
         let stored = match halt {
             Some(_) if !persist => Ok(()),
             Some((reason, note)) => flag.set(&HaltRecord { reason, note: note.to_string(), at: clock.unix() }),
@@ -574,9 +587,9 @@ fn caretaker(
     venues: &[(VenueId, VenuePlan)],
     station: &Station,
     shared: &Arc<Shared>,
-    clock: &Arc<dyn Clock>,
     alerts: Option<Alerts>,
     show: bool,
+    audit: &Trail,
 ) -> Result<Caretaker, Trouble> {
     let mut keys = Vec::new();
     for (id, venue) in venues {
@@ -617,8 +630,10 @@ fn caretaker(
                 );
             }
         }),
+        audit: audit.sink(),
     };
-    Caretaker::start(custody, &keys, wires, Arc::clone(clock)).map_err(|error| commands::keys::custody_trouble(&error))
+    Caretaker::start(custody, &keys, wires, Arc::clone(&shared.clock))
+        .map_err(|error| commands::keys::custody_trouble(&error))
 }
 
 fn row(venue: VenueId, record: &order_signer::KeyRecord) -> KeyRow {

@@ -21,6 +21,9 @@ pub trait Backend: Send + Sync + 'static {
     fn equity(&self) -> Vec<EquityPoint>;
     /// The top of each instrument's book.
     fn book(&self) -> Vec<BookView>;
+    /// Hears that somebody could not prove who they are: what was wrong, and from where. Called a few times a second
+    /// at the most.
+    fn authentication_refused(&self, _kind: &'static str, _source: &str) {}
     /// Why no orders may be sent now; empty: they may.
     fn ready(&self) -> Vec<NotReadyReason>;
     /// Does an operator's act and returns when it is in force: a halt when it is confirmed. May block for some seconds.

@@ -65,7 +65,8 @@ async fn reply(
     checks::check_head(uri, headers)?;
     if routes::needs_token(request.path(), found) {
         let stream = matches!(found, Found::Route(Route { action: Action::Stream, .. }));
-        admit(checks::check_token(headers, shared.token, stream), shared)?;
+        let source = || request.peer_addr().map_or_else(|| "socket".to_owned(), |peer| peer.ip().to_string());
+        admit(checks::check_token(headers, shared.token, stream), shared, source)?;
         let method = if request.method() == "GET" { Method::Get } else { Method::Post };
         checks::check_origin(headers, method)?;
     }
@@ -81,7 +82,7 @@ async fn reply(
     }
 }
 
-fn admit(check: TokenCheck, shared: &Shared) -> Result<(), Problem> {
+fn admit(check: TokenCheck, shared: &Shared, source: impl Fn() -> String) -> Result<(), Problem> {
     let kind = match check {
         TokenCheck::Right => return Ok(()),
         TokenCheck::Missing => "token_missing",
@@ -90,6 +91,10 @@ fn admit(check: TokenCheck, shared: &Shared) -> Result<(), Problem> {
     telemetry::auth_failures_total(kind).increment(1);
     if check == TokenCheck::Wrong && shared.wrong_tokens.check().is_err() {
         return Err(Problem::new(429, "too_many_wrong_tokens", "too many requests", "wait a second, then try again"));
+    }
+    // A page that is open without a token asks again and again: only what was tried as a token is told.
+    if check == TokenCheck::Wrong {
+        shared.backend.authentication_refused(kind, &source());
     }
     Err(Problem::new(
         401,

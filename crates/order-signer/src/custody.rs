@@ -9,6 +9,7 @@ use crate::inline::{CancelOnlySigner, InlineSigner, LoadedKey};
 use crate::record::{KeyRecord, KeySecrets, RecordError, read_info, read_secrets, write_record};
 use domain::{Clock, UnixNanos};
 use messages::{KeyAlias, KeyDuty, KeyInfo, KeyRole, KeyState, SignRefusal};
+use secrets::SecretBytes;
 use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
@@ -114,6 +115,10 @@ pub struct Custody {
 impl Custody {
     /// Name of the vault in the custody directory.
     pub const VAULT_FILE: &'static str = "keys.vault";
+    /// Name of the directory of the audit log in the custody directory.
+    pub const AUDIT_DIR: &'static str = "audit";
+    /// The vault's record that holds the seed of the audit log; it is no key.
+    pub const AUDIT_SEED: RecordId = RecordId(*b"audit log's seed");
     /// Name of the file that remembers the highest generation seen of the vault.
     pub const SEEN_FILE: &'static str = "generation";
 
@@ -162,7 +167,7 @@ impl Custody {
     /// [`CustodyError::Record`] when a record cannot be read.
     pub fn over(vault: Vault, dir: &Path) -> Result<Self, CustodyError> {
         let mut keys = Vec::new();
-        for id in vault.ids() {
+        for id in vault.ids().filter(|id| *id != Self::AUDIT_SEED) {
             if let Some(bytes) = vault.get(id) {
                 keys.push((id, read_info(bytes)?));
             }
@@ -320,6 +325,29 @@ impl Custody {
         identity: Identity,
     ) -> Result<CancelOnlySigner, CustodyError> {
         Ok(CancelOnlySigner::new(self.load_signer(alias, codec, clock, identity)?))
+    }
+
+    /// The seed of the audit log, if there is one yet.
+    #[must_use]
+    pub fn audit_seed(&self) -> Option<&SecretBytes> {
+        self.vault.get(Self::AUDIT_SEED)
+    }
+
+    /// Keeps the seed of a new audit log, saved when this returns.
+    ///
+    /// # Errors
+    /// The vault's; nothing has changed then.
+    pub fn keep_audit_seed(&mut self, seed: SecretBytes) -> Result<(), CustodyError> {
+        let before = self.audit_seed().map(SecretBytes::duplicate).transpose().map_err(RecordError::from)?;
+        self.vault.put(Self::AUDIT_SEED, seed)?;
+        let saved = self.save();
+        if saved.is_err() {
+            match before {
+                Some(before) => self.vault.put(Self::AUDIT_SEED, before)?,
+                None => drop(self.vault.remove(Self::AUDIT_SEED)),
+            }
+        }
+        saved
     }
 
     fn place(&self, alias: &str) -> Option<usize> {

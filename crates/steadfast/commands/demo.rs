@@ -1,5 +1,6 @@
 //! `steadfast demo`: the whole program on the embedded exchange, without a file, an account or a question.
 
+use crate::audit_trail::Trail;
 use crate::cli::{DemoArgs, Global};
 use crate::data_dir::DataDir;
 use crate::plan::{Plan, StrategyPlan, VenuePlan};
@@ -52,11 +53,14 @@ pub fn run(global: &Global, args: &DemoArgs) -> Result<(), Trouble> {
         ..SimConfig::default()
     })?;
     let opening = base_balance(&sim);
-    let custody = link(&root.path.join("custody"), &sim.key, &clock)?;
+    let mut custody = link(&root.path.join("custody"), &sim.key, &clock)?;
+    let audit = Trail::open(&mut custody, &root.path.join("custody"), Arc::new(SystemClock))?;
+    audit.started(settings::Mode::Sim)?;
     let start = Start {
         plan: plan(&sim, listener.local_addr().unwrap_or(SocketAddr::from((Ipv4Addr::LOCALHOST, 0))), &root.path),
         dir,
         custody,
+        audit,
         listener,
         socket: None,
         metrics: metrics_page::install()?,

@@ -1,5 +1,6 @@
 //! The commands, one file each.
 
+pub mod audit;
 pub mod bench;
 pub mod check;
 pub mod client;
@@ -37,6 +38,7 @@ pub fn dispatch(cli: &Cli) -> Result<(), Trouble> {
         Command::Bench(args) => bench::run(global, args),
         Command::Tape(TapeCommand::Import(args)) => tape::import(global, args),
         Command::Journal(JournalCommand::Verify) => journal::verify(global),
+        Command::Audit(command) => audit::run(global, command),
     }
 }
 

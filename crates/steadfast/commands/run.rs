@@ -1,5 +1,6 @@
 //! `steadfast run`: the daemon.
 
+use crate::audit_trail::Trail;
 use crate::cli::{Global, RunArgs};
 use crate::data_dir::DataDir;
 use crate::report::{Exit, Trouble, causes};
@@ -33,13 +34,18 @@ pub fn run(global: &Global, args: &RunArgs) -> Result<(), Trouble> {
     let listener = bind(settings.control.listen, "--set control.listen=127.0.0.1:7448")?;
     let token_file = dir.token();
     say_isolation(global, &settings)?;
-    let custody = unlock::open(global, &settings.vault_dir(), &settings.vault.unlock)?;
+    let failed = unlock::failures(&settings.vault_dir());
+    let mut custody = unlock::open(global, &settings.vault_dir(), &settings.vault.unlock)?;
+    let audit = Trail::open(&mut custody, &settings.vault_dir(), Arc::new(SystemClock))?;
+    audit.unlocked(failed)?;
+    audit.started(settings.mode)?;
     let metrics = metrics_page::install()?;
     let alerts = notifier(&settings)?;
     let start = Start {
         plan: plan::from_settings(&settings),
         dir,
         custody,
+        audit,
         listener,
         socket: Some(settings.control_socket()),
         metrics,

@@ -1,0 +1,211 @@
+//! The program's side of the audit log: opened with the seed from the vault, handed to whoever records.
+
+use crate::report::{Exit, Trouble, causes};
+use crate::term;
+use audit::{
+    AuditBounds, AuditEntry, AuditError, AuditLog, AuditSeed, AuditSink, AuditVerb, Decision, Name, Permission,
+    SharedAudit, fail_closed,
+};
+use domain::Clock;
+use messages::{HaltReason, KeyState};
+use order_signer::Custody;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+/// The open log of a run.
+pub struct Trail {
+    log: Arc<SharedAudit>,
+    dir: PathBuf,
+}
+
+impl Trail {
+    /// Opens the log of a custody directory, or begins one and keeps its seed in the vault.
+    ///
+    /// # Errors
+    /// [`Trouble`]: the log is not whole, or cannot be written; nothing that raises risk may be done then.
+    pub fn open(custody: &mut Custody, custody_dir: &Path, clock: Arc<dyn Clock>) -> Result<Self, Trouble> {
+        let dir = custody_dir.join(Custody::AUDIT_DIR);
+        let (boot, now, bounds) = (boot_id(), clock.unix(), AuditBounds::default());
+        let seed = custody
+            .audit_seed()
+            .map(AuditSeed::from_secret_bytes)
+            .transpose()
+            .map_err(|error| trouble(&dir, &error))?;
+        let wrap = |log| Self { log: Arc::new(SharedAudit::new(log, Arc::clone(&clock))), dir: dir.clone() };
+        if let Some(seed) = &seed
+            && dir.exists()
+        {
+            return AuditLog::open(&dir, seed, &boot, now, bounds).map(wrap).map_err(|error| trouble(&dir, &error));
+        }
+        if dir.exists() {
+            // Of a vault that was made anew, or of a first start that was cut short: kept, never written over.
+            let kept = custody_dir.join(format!("{}.before-{}", Custody::AUDIT_DIR, now.0 / 1_000_000_000));
+            std::fs::rename(&dir, &kept).map_err(|error| cannot_begin(&dir).why(error))?;
+        }
+        let begun = AuditLog::create(&dir, &boot, now, bounds).and_then(|(mut log, fresh)| {
+            if let Some(seed) = &seed {
+                let entry = AuditEntry::by_system(AuditVerb::LogRepaired, Decision::Done)
+                    .about(Name::clear(format!("log {}", hex::encode(seed.chain()))))
+                    .because("its directory was gone; this log begins in its place");
+                log.append_durably(&entry, now)?;
+            }
+            Ok((log, fresh.to_secret_bytes()?, fresh.anchor()))
+        });
+        let (log, bytes, anchor) = begun.map_err(|error| {
+            let _ = std::fs::remove_dir_all(&dir);
+            cannot_begin(&dir).why(causes(&error))
+        })?;
+        if let Err(error) = custody.keep_audit_seed(bytes) {
+            let _ = std::fs::remove_dir_all(&dir);
+            return Err(crate::commands::keys::custody_trouble(&error));
+        }
+        if seed.is_some() {
+            term::tell(&format!(
+                "warning: the audit log was gone; a new one begins in {}. Its first key is {}",
+                dir.display(),
+                anchor.to_hex()
+            ));
+        }
+        Ok(wrap(log))
+    }
+
+    /// Where others record.
+    #[must_use]
+    pub fn sink(&self) -> Arc<dyn AuditSink> {
+        Arc::clone(&self.log) as Arc<dyn AuditSink>
+    }
+
+    /// Records something that is about to be done.
+    ///
+    /// # Errors
+    /// [`Trouble`] when it raises risk and cannot be recorded: do not do it.
+    pub fn record(&self, entry: AuditEntry) -> Result<(), Trouble> {
+        let raises = entry.verb.raises_risk();
+        match fail_closed(self.log.append(entry), raises) {
+            Permission::Recorded(_) => Ok(()),
+            Permission::GoOnUnrecorded(error) => {
+                term::tell(&format!("warning: it could not be recorded in the audit log: {}", causes(&error)));
+                Ok(())
+            }
+            Permission::Refuse(error) => Err(trouble(&self.dir, &error)),
+        }
+    }
+
+    /// The vault was opened by the daemon, after so many wrong passphrases.
+    ///
+    /// # Errors
+    /// [`Trouble`] when it cannot be recorded.
+    pub fn unlocked(&self, failed_before: u32) -> Result<(), Trouble> {
+        let words =
+            if failed_before == 0 { String::new() } else { format!("after {failed_before} wrong passphrase(s)") };
+        self.record(AuditEntry::by_system(AuditVerb::VaultUnlocked, Decision::Done).because(words))
+    }
+
+    /// The program starts.
+    ///
+    /// # Errors
+    /// [`Trouble`] when it cannot be recorded.
+    pub fn started(&self, mode: settings::Mode) -> Result<(), Trouble> {
+        let version = concat!("version ", env!("CARGO_PKG_VERSION"));
+        self.record(
+            AuditEntry::by_system(AuditVerb::Start, Decision::Allowed).about(Name::clear(mode.word())).because(version),
+        )
+    }
+
+    /// A vault was made at the terminal.
+    ///
+    /// # Errors
+    /// [`Trouble`] when it cannot be recorded.
+    pub fn vault_created(&self) -> Result<(), Trouble> {
+        self.record(by_person(AuditVerb::VaultCreated, Decision::Done))
+    }
+
+    /// A key is about to be linked at the terminal.
+    ///
+    /// # Errors
+    /// [`Trouble`] when it cannot be recorded.
+    pub fn linking(&self, alias: &str, role: &str, state: &KeyState, fingerprint: &str) -> Result<(), Trouble> {
+        let words = format!("{role} key {fingerprint}, found {}", state.as_str());
+        self.record(by_person(AuditVerb::KeyLinked, Decision::Allowed).about(Name::clear(alias)).because(words))
+    }
+
+    /// Syncs what waits, seals what is due, shows the last number; about once a second.
+    pub fn tick(&self) {
+        if let Err(error) = self.log.tick() {
+            tracing::error!(error = %causes(&error), "the audit log cannot be written");
+        }
+        self.show();
+    }
+
+    /// The program stops.
+    pub fn stopped(&self, why: &str) {
+        let entry = AuditEntry::by_system(AuditVerb::Stop, Decision::Done).because(why);
+        if let Err(error) = self.log.append(entry) {
+            tracing::error!(error = %causes(&error), "the stop could not be recorded");
+        }
+        self.seal();
+    }
+
+    /// Seals everything; before the end of a command.
+    pub fn seal(&self) {
+        if let Err(error) = self.log.seal() {
+            tracing::error!(error = %causes(&error), "the audit log could not be sealed");
+        }
+        self.show();
+    }
+
+    fn show(&self) {
+        if let Ok(seq) = self.log.seq() {
+            #[expect(clippy::cast_precision_loss, reason = "exact up to nine quadrillion records")]
+            telemetry::audit_seq().set(seq as f64);
+        }
+    }
+}
+
+impl Drop for Trail {
+    fn drop(&mut self) {
+        self.seal();
+    }
+}
+
+/// An entry by whoever sits at the terminal.
+#[must_use]
+pub fn by_person(verb: AuditVerb, decision: Decision) -> AuditEntry {
+    let user = format!("uid {}", rustix::process::getuid().as_raw());
+    AuditEntry::by_system(verb, decision).from(Name::clear(user), Name::clear("terminal"))
+}
+
+/// Trading was halted, whoever wanted it. Never waits for the disk.
+pub fn halted(sink: &dyn AuditSink, reason: HaltReason, note: &str) {
+    let words = if note.is_empty() { reason.as_str().to_owned() } else { format!("{}: {note}", reason.as_str()) };
+    let entry = AuditEntry::by_system(AuditVerb::Halt, Decision::Done).because(words);
+    if let Err(error) = sink.append(entry) {
+        tracing::error!(error = %causes(&error), "a halt could not be recorded");
+    }
+}
+
+/// Which boot of the machine this is; empty where the system does not say.
+fn boot_id() -> String {
+    std::fs::read_to_string("/proc/sys/kernel/random/boot_id").unwrap_or_default().trim().to_owned()
+}
+
+fn cannot_begin(dir: &Path) -> Trouble {
+    Trouble::new(Exit::Failure, format!("the audit log {} cannot be begun", dir.display()))
+        .fix("check the disk's room and the directory's permissions, then try again; nothing was changed")
+}
+
+/// What a person reads about a log that cannot be used.
+#[must_use]
+pub fn trouble(dir: &Path, error: &AuditError) -> Trouble {
+    let name = dir.display();
+    match error {
+        AuditError::Broken(_) | AuditError::StateUnusable | AuditError::BadSeed => {
+            Trouble::new(Exit::Failure, format!("the audit log {name} is not as it was written"))
+                .why(causes(error))
+                .fix(format!("steadfast audit verify --unlock; keep the directory as evidence (mv {name} ELSEWHERE):\na new log begins with the next start. Nothing was changed"))
+        }
+        _ => Trouble::new(Exit::Failure, format!("the audit log {name} cannot be written")).why(causes(error)).fix(
+            "check the disk's room and the directory's permissions; what raises risk is not done unrecorded",
+        ),
+    }
+}
