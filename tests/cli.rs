@@ -17,3 +17,5 @@ mod life;
 mod settings;
 #[path = "cli/support.rs"]
 mod support;
+#[path = "cli/vault.rs"]
+mod vault;

@@ -184,6 +184,22 @@ pub fn halted(sink: &dyn AuditSink, reason: HaltReason, note: &str) {
     }
 }
 
+/// An older vault was refused. Its seed is that of the log, or nothing can be recorded.
+pub fn rollback_refused(custody_dir: &Path, vault: &vault::Vault, refusal: &dyn std::error::Error) {
+    let dir = custody_dir.join(Custody::AUDIT_DIR);
+    let recorded = vault.get(Custody::AUDIT_SEED).map(|bytes| {
+        let now = clock::SystemClock.unix();
+        let entry = by_person(AuditVerb::RollbackRefused, Decision::Refused).because(causes(refusal));
+        let seed = AuditSeed::from_secret_bytes(bytes)?;
+        let mut log = AuditLog::open(&dir, &seed, &boot_id(), now, AuditBounds::default())?;
+        log.append_durably(&entry, now)?;
+        log.checkpoint(now)
+    });
+    if let Some(Err(error)) = recorded {
+        term::tell(&format!("warning: the refusal could not be recorded in the audit log: {}", causes(&error)));
+    }
+}
+
 /// Which boot of the machine this is; empty where the system does not say.
 fn boot_id() -> String {
     std::fs::read_to_string("/proc/sys/kernel/random/boot_id").unwrap_or_default().trim().to_owned()

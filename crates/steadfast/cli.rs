@@ -49,6 +49,9 @@ pub struct Global {
     /// Never ask; fail instead.
     #[arg(long, global = true)]
     pub no_input: bool,
+    /// Read the vault's passphrase from this open descriptor, whatever the settings say.
+    #[arg(long, global = true, value_name = "N")]
+    pub passphrase_fd: Option<u32>,
     /// Address of the running daemon's control API.
     #[arg(long, global = true, value_name = "URL")]
     pub endpoint: Option<String>,
@@ -91,6 +94,9 @@ pub enum Command {
     /// Verify the journal's hash chain
     #[command(subcommand)]
     Journal(JournalCommand),
+    /// Make, open, copy and change the encrypted file that holds the keys
+    #[command(subcommand)]
+    Vault(VaultCommand),
     /// Check, show or prove what was done to keys and to trading
     #[command(subcommand)]
     Audit(AuditCommand),
@@ -320,6 +326,94 @@ pub struct TapeImportArgs {
 pub enum JournalCommand {
     /// Recompute the hash chain and name the first record that does not fit
     Verify,
+}
+
+/// `steadfast vault`
+#[derive(Debug, Subcommand)]
+pub enum VaultCommand {
+    /// Make an empty vault
+    Init,
+    /// Open the vault and say what is in it; nothing is changed
+    Unlock,
+    /// Choose another passphrase; the keys are not encrypted anew
+    ChangePassphrase(VaultPassphraseArgs),
+    /// Encrypt everything anew under another data key
+    RotateDek(VaultForgetArgs),
+    /// Copy the vault, encrypted as it is
+    Backup(VaultFileArgs),
+    /// Put a copy in place where no vault is
+    Restore(VaultFileArgs),
+    /// Accept a vault that is older than one that was seen
+    AcceptRollback(VaultAcceptArgs),
+    /// Add another way to open the vault
+    AddSlot(VaultAddSlotArgs),
+    /// Remove a way to open the vault
+    RemoveSlot(VaultRemoveSlotArgs),
+}
+
+/// `steadfast vault change-passphrase`
+#[derive(Debug, Args)]
+pub struct VaultPassphraseArgs {
+    /// Read the new passphrase from this file (mode 0600) instead of asking twice.
+    #[arg(long, value_name = "FILE")]
+    pub new_passphrase_file: Option<PathBuf>,
+    /// What is done with earlier copies.
+    #[command(flatten)]
+    pub forget: VaultForgetArgs,
+}
+
+/// What is done with the earlier generations beside the vault.
+#[derive(Debug, Args)]
+pub struct VaultForgetArgs {
+    /// Remove the earlier generations, which what opened them still opens.
+    #[arg(long)]
+    pub forget_old: bool,
+}
+
+/// A command with a copy of the vault.
+#[derive(Debug, Args)]
+pub struct VaultFileArgs {
+    /// The copy.
+    pub file: PathBuf,
+}
+
+/// `steadfast vault accept-rollback`
+#[derive(Debug, Args)]
+pub struct VaultAcceptArgs {
+    /// The generation of the vault in place, as the refusal named it.
+    #[arg(long, value_name = "NUMBER")]
+    pub generation: u64,
+}
+
+/// A way to open the vault beside the passphrase.
+#[derive(Debug, Clone, Copy, ValueEnum, PartialEq, Eq)]
+pub enum VaultSlot {
+    /// A secret that stays on this machine, in a file or an encrypted credential.
+    Machine,
+    /// A code that is printed once and kept elsewhere.
+    Recovery,
+}
+
+/// `steadfast vault add-slot`
+#[derive(Debug, Args)]
+pub struct VaultAddSlotArgs {
+    /// Which.
+    #[arg(value_enum)]
+    pub slot: VaultSlot,
+    /// Where the machine's secret is written; give it to the daemon as its passphrase file or credential.
+    #[arg(long, value_name = "FILE", required_if_eq("slot", "machine"))]
+    pub key_file: Option<PathBuf>,
+}
+
+/// `steadfast vault remove-slot`
+#[derive(Debug, Args)]
+pub struct VaultRemoveSlotArgs {
+    /// Which.
+    #[arg(value_enum)]
+    pub slot: VaultSlot,
+    /// What is done with earlier copies.
+    #[command(flatten)]
+    pub forget: VaultForgetArgs,
 }
 
 /// `steadfast audit`

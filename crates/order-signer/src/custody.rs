@@ -14,7 +14,7 @@ use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use vault::{KdfParams, Passphrase, RecordId, Vault, VaultError};
+use vault::{KdfParams, Passphrase, RecordId, SlotKind, Vault, VaultError};
 use venue_api::SigningCodec;
 
 /// What a user says of a key when linking it.
@@ -159,6 +159,52 @@ impl Custody {
             custody.remember_generation()?;
         }
         Ok(custody)
+    }
+
+    /// Opens the vault through its machine or recovery slot; otherwise as [`Self::open`].
+    ///
+    /// # Errors
+    /// As [`Self::open`].
+    pub fn open_by_secret(dir: &Path, kind: SlotKind, secret: &SecretBytes) -> Result<Self, CustodyError> {
+        let seen = Self::seen_generation(dir)?;
+        let vault = Vault::open_by_secret(Self::vault_path(dir), kind, secret, seen)?;
+        let custody = Self::over(vault, dir)?;
+        if custody.vault.generation() > seen {
+            custody.remember_generation()?;
+        }
+        Ok(custody)
+    }
+
+    /// Accepts a vault that is older than one that was seen: it becomes the newest. `vault` lies in `dir` and was
+    /// opened as if none had been seen.
+    ///
+    /// # Errors
+    /// The vault's; the roll-back is then not accepted.
+    pub fn accept_older(vault: Vault, dir: &Path) -> Result<Self, CustodyError> {
+        let seen = Self::seen_generation(dir)?;
+        let mut custody = Self::over(vault, dir)?;
+        custody.vault.save_beyond(seen)?;
+        custody.remember_generation()?;
+        Ok(custody)
+    }
+
+    /// The vault, to look at.
+    #[must_use]
+    pub const fn vault(&self) -> &Vault {
+        &self.vault
+    }
+
+    /// Changes how the vault is opened, not what is in it.
+    ///
+    /// # Errors
+    /// What `change` refused, or [`CustodyError::Io`].
+    pub fn change_vault<T>(
+        &mut self,
+        change: impl FnOnce(&mut Vault) -> Result<T, VaultError>,
+    ) -> Result<T, CustodyError> {
+        let changed = change(&mut self.vault)?;
+        self.remember_generation()?;
+        Ok(changed)
     }
 
     /// Custody over a vault that is open already and lies in `dir`.
@@ -385,7 +431,11 @@ impl Custody {
         crate::epoch::replace(&path, text.as_bytes()).map_err(|source| CustodyError::Io { path, source })
     }
 
-    fn seen_generation(dir: &Path) -> Result<u64, CustodyError> {
+    /// The highest generation that was seen of the vault in `dir`; 0 if none was.
+    ///
+    /// # Errors
+    /// [`CustodyError::Io`] when the file that remembers it cannot be read.
+    pub fn seen_generation(dir: &Path) -> Result<u64, CustodyError> {
         let path = dir.join(Self::SEEN_FILE);
         match fs::read_to_string(&path) {
             Ok(text) => text.trim().parse().map_err(|_| CustodyError::Io {

@@ -11,6 +11,7 @@ pub mod keys;
 pub mod run;
 pub mod sim;
 pub mod tape;
+pub mod vault;
 
 use crate::cli::{Cli, Command, Global, JournalCommand, TapeCommand};
 use crate::report::Trouble;
@@ -38,6 +39,7 @@ pub fn dispatch(cli: &Cli) -> Result<(), Trouble> {
         Command::Bench(args) => bench::run(global, args),
         Command::Tape(TapeCommand::Import(args)) => tape::import(global, args),
         Command::Journal(JournalCommand::Verify) => journal::verify(global),
+        Command::Vault(command) => vault::run(global, command),
         Command::Audit(command) => audit::run(global, command),
     }
 }

@@ -93,6 +93,12 @@ impl Vault {
         self.generation
     }
 
+    /// Whether these are the bytes of the file that it was read from or written to last.
+    #[must_use]
+    pub fn is_saved_as(&self, file: &[u8]) -> bool {
+        crypto::digest(file) == self.file_digest
+    }
+
     /// Identity of this vault; stays the same for its life.
     #[must_use]
     pub fn id(&self) -> [u8; 16] {
