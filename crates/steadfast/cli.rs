@@ -349,6 +349,20 @@ pub enum VaultCommand {
     AddSlot(VaultAddSlotArgs),
     /// Remove a way to open the vault
     RemoveSlot(VaultRemoveSlotArgs),
+    /// Write the keys out, encrypted for an age recipient, for the day this program is gone
+    #[cfg(feature = "age-export")]
+    Export(VaultExportArgs),
+}
+
+/// `steadfast vault export`
+#[cfg(feature = "age-export")]
+#[derive(Debug, Args)]
+pub struct VaultExportArgs {
+    /// Who will be able to read it, such as age1...; several may be named.
+    #[arg(long = "age", value_name = "RECIPIENT", required = true)]
+    pub recipients: Vec<String>,
+    /// The file to write.
+    pub file: PathBuf,
 }
 
 /// `steadfast vault change-passphrase`

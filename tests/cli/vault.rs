@@ -256,3 +256,43 @@ fn new_vault_says_what_opening_it_costs_and_is_made_once() {
     assert_eq!(said.code, Some(6));
     home.reads("vault_init_twice", &said);
 }
+
+#[cfg(feature = "age-export")]
+#[test]
+fn export_opens_with_its_identity_alone_and_holds_the_keys_with_their_fingerprints() {
+    use age::secrecy::ExposeSecret as _;
+    use base64::Engine as _;
+    use sha2::Digest as _;
+    use std::io::Read as _;
+
+    let sim = Sim::start(&[]);
+    let home = linked(&sim);
+    let before = keys(&home);
+    let (identity, other) = (age::x25519::Identity::generate(), age::x25519::Identity::generate());
+    let recipient = identity.to_public().to_string();
+    let said = home.run(&["vault", "export", "--age", "age1nonsense", "export.age"]);
+    assert_eq!(said.code, Some(2));
+    let said = home.run(&["vault", "export", "--age", &recipient, "export.age"]);
+    assert_eq!(said.code, Some(0), "{}", said.err);
+    assert!(!said.out.contains(identity.to_string().expose_secret()));
+    assert!(verbs(&home).contains("vault_exported allowed"));
+    let bytes = fs::read(home.path("export.age")).expect("the export");
+    let open = |identity: &age::x25519::Identity| {
+        let decryptor = age::Decryptor::new(&bytes[..]).expect("an age file");
+        decryptor.decrypt(std::iter::once(identity as &dyn age::Identity)).ok().map(|mut reader| {
+            let mut text = String::new();
+            reader.read_to_string(&mut text).expect("text");
+            text
+        })
+    };
+    assert_eq!(open(&other), None);
+    let text = open(&identity).expect("its own identity opens it");
+    let rows: Vec<serde_json::Value> =
+        text.lines().map(|line| serde_json::from_str(line).expect("a line is JSON")).collect();
+    assert_eq!(rows.len(), 1, "the keys, and not the audit log's seed");
+    let key = rows[0].get("key").and_then(serde_json::Value::as_str).expect("a key");
+    let key = base64::engine::general_purpose::STANDARD.decode(key).expect("base64");
+    assert_eq!(key, crate::support::KEY.as_bytes());
+    let fingerprint = &hex::encode(sha2::Sha256::digest(&key))[..16];
+    assert_eq!(before[0].get("fingerprint").and_then(serde_json::Value::as_str), Some(fingerprint));
+}

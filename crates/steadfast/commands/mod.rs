@@ -12,6 +12,8 @@ pub mod run;
 pub mod sim;
 pub mod tape;
 pub mod vault;
+#[cfg(feature = "age-export")]
+mod vault_export;
 
 use crate::cli::{Cli, Command, Global, JournalCommand, TapeCommand};
 use crate::report::Trouble;

@@ -41,11 +41,13 @@ pub fn run(global: &Global, command: &VaultCommand) -> Result<(), Trouble> {
         VaultCommand::AcceptRollback(args) => accept_rollback(global, &place, args),
         VaultCommand::AddSlot(args) => add_slot(global, &place, args),
         VaultCommand::RemoveSlot(args) => remove_slot(global, &place, args),
+        #[cfg(feature = "age-export")]
+        VaultCommand::Export(args) => super::vault_export::export(global, &place, args),
     }
 }
 
 /// Where the vault is, with the data directory locked.
-struct Place {
+pub(super) struct Place {
     custody: PathBuf,
     unlock: Unlock,
     _dir: DataDir,
@@ -70,7 +72,7 @@ impl Place {
     }
 
     /// Opens vault and audit log.
-    fn open(&self, global: &Global) -> Result<(Custody, Opener, Trail), Trouble> {
+    pub(super) fn open(&self, global: &Global) -> Result<(Custody, Opener, Trail), Trouble> {
         let (mut custody, opener) = unlock::open_with_opener(global, &self.custody, &self.unlock)?;
         let trail = Trail::open(&mut custody, &self.custody, Arc::new(SystemClock))?;
         Ok((custody, opener, trail))
@@ -359,7 +361,7 @@ fn remove_slot(global: &Global, place: &Place, args: &VaultRemoveSlotArgs) -> Re
 }
 
 /// Writes a file that was not there, for its owner alone, so that it lasts.
-fn write_new(path: &Path, bytes: &[u8]) -> std::io::Result<()> {
+pub(super) fn write_new(path: &Path, bytes: &[u8]) -> std::io::Result<()> {
     let mut file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(path)?;
     file.write_all(bytes)?;
     file.sync_all()?;
