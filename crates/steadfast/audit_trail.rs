@@ -6,7 +6,7 @@ use audit::{
     AuditBounds, AuditEntry, AuditError, AuditLog, AuditSeed, AuditSink, AuditVerb, Decision, Name, Permission,
     SharedAudit, fail_closed,
 };
-use domain::Clock;
+use domain::{Clock, MonoNanos};
 use messages::{HaltReason, KeyState};
 use order_signer::Custody;
 use std::path::{Path, PathBuf};
@@ -168,6 +168,33 @@ impl Drop for Trail {
     }
 }
 
+/// Keeps a flood of refused authentications from filling the disk: so many are recorded a minute, the rest is counted.
+#[derive(Debug, Default)]
+pub struct RefusalLimit {
+    minute: u64,
+    told: u32,
+    left_out: u64,
+}
+
+impl RefusalLimit {
+    /// Records in one minute.
+    const PER_MINUTE: u32 = 10;
+
+    /// Whether a refusal now is recorded, and then how many before it were not.
+    pub fn admit(&mut self, now: MonoNanos) -> Option<u64> {
+        let minute = now.0 / 60_000_000_000;
+        if minute != self.minute {
+            (self.minute, self.told) = (minute, 0);
+        }
+        if self.told >= Self::PER_MINUTE {
+            self.left_out = self.left_out.saturating_add(1);
+            return None;
+        }
+        self.told = self.told.saturating_add(1);
+        Some(std::mem::take(&mut self.left_out))
+    }
+}
+
 /// An entry by whoever sits at the terminal.
 #[must_use]
 pub fn by_person(verb: AuditVerb, decision: Decision) -> AuditEntry {
@@ -184,20 +211,31 @@ pub fn halted(sink: &dyn AuditSink, reason: HaltReason, note: &str) {
     }
 }
 
-/// An older vault was refused. Its seed is that of the log, or nothing can be recorded.
+/// An older vault was refused.
 pub fn rollback_refused(custody_dir: &Path, vault: &vault::Vault, refusal: &dyn std::error::Error) {
-    let dir = custody_dir.join(Custody::AUDIT_DIR);
-    let recorded = vault.get(Custody::AUDIT_SEED).map(|bytes| {
-        let now = clock::SystemClock.unix();
-        let entry = by_person(AuditVerb::RollbackRefused, Decision::Refused).because(causes(refusal));
-        let seed = AuditSeed::from_secret_bytes(bytes)?;
-        let mut log = AuditLog::open(&dir, &seed, &boot_id(), now, AuditBounds::default())?;
-        log.append_durably(&entry, now)?;
-        log.checkpoint(now)
-    });
-    if let Some(Err(error)) = recorded {
-        term::tell(&format!("warning: the refusal could not be recorded in the audit log: {}", causes(&error)));
+    let entry = by_person(AuditVerb::RollbackRefused, Decision::Refused).because(causes(refusal));
+    if let Err(trouble) = record_beside(custody_dir, vault, &entry) {
+        term::tell(&format!("warning: the refusal could not be recorded in the audit log\n{trouble}"));
     }
+}
+
+/// Records something about a vault that is not in force, and on which no custody may be built yet: its seed is that of
+/// the log. `false`: it is from before there was a log.
+///
+/// # Errors
+/// [`Trouble`] when it cannot be recorded.
+pub fn record_beside(custody_dir: &Path, vault: &vault::Vault, entry: &AuditEntry) -> Result<bool, Trouble> {
+    let dir = custody_dir.join(Custody::AUDIT_DIR);
+    let Some(bytes) = vault.get(Custody::AUDIT_SEED) else { return Ok(false) };
+    let now = clock::SystemClock.unix();
+    let seed = AuditSeed::from_secret_bytes(bytes).map_err(|error| trouble(&dir, &error))?;
+    AuditLog::open(&dir, &seed, &boot_id(), now, AuditBounds::default())
+        .and_then(|mut log| {
+            log.append_durably(entry, now)?;
+            log.checkpoint(now)
+        })
+        .map_err(|error| trouble(&dir, &error))?;
+    Ok(true)
 }
 
 /// Which boot of the machine this is; empty where the system does not say.
@@ -223,5 +261,20 @@ pub fn trouble(dir: &Path, error: &AuditError) -> Trouble {
         _ => Trouble::new(Exit::Failure, format!("the audit log {name} cannot be written")).why(causes(error)).fix(
             "check the disk's room and the directory's permissions; what raises risk is not done unrecorded",
         ),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn flood_of_refusals_leaves_ten_records_a_minute_and_the_number_of_the_rest() {
+        let mut limit = RefusalLimit::default();
+        let at = |second: u64| MonoNanos(second * 1_000_000_000);
+        let admitted: Vec<u64> = (0..1_000).filter_map(|_| limit.admit(at(59))).collect();
+        assert_eq!(admitted, [0; 10]);
+        assert_eq!(limit.admit(at(60)), Some(990));
+        assert_eq!(limit.admit(at(61)), Some(0));
     }
 }

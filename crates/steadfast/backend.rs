@@ -1,5 +1,6 @@
 //! What the control plane shows and does, from the shared state and the order path's urgent lane.
 
+use crate::audit_trail::RefusalLimit;
 use crate::caretaker::CareNews;
 use crate::shared::{OrderRow, Shared, Stretch};
 use audit::{AuditEntry, AuditSink, AuditVerb, Decision, Name, Permission, fail_closed};
@@ -13,7 +14,7 @@ use jiff::Timestamp;
 use messages::{BookStatus, Control, HaltReason, NotReadyReason, Note, TradingState};
 use order_path::Urgent;
 use rust_decimal::Decimal;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 /// Longest wait until an act is in force.
@@ -31,6 +32,8 @@ pub struct Desk {
     pub news: tokio::sync::mpsc::Sender<CareNews>,
     /// Where acts are recorded before they are done.
     pub audit: Arc<dyn AuditSink>,
+    /// Bounds what refused authentications may write.
+    pub refusals: Mutex<RefusalLimit>,
 }
 
 fn time(at: UnixNanos) -> Timestamp {
@@ -341,9 +344,13 @@ impl Backend for Desk {
     }
 
     fn authentication_refused(&self, kind: &'static str, source: &str) {
+        let now = self.shared.clock.mono();
+        let admitted = self.refusals.lock().unwrap_or_else(PoisonError::into_inner).admit(now);
+        let Some(left_out) = admitted else { return };
+        let words = if left_out == 0 { kind.to_owned() } else { format!("{kind}; {left_out} more before it") };
         let entry = AuditEntry::by_system(AuditVerb::AuthenticationRefused, Decision::Refused)
             .from(Name::clear("unknown"), Name::clear(source))
-            .because(kind);
+            .because(words);
         if let Err(error) = self.audit.append(entry) {
             tracing::error!(error = %error, "a refused authentication could not be recorded");
         }

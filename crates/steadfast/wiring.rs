@@ -257,7 +257,13 @@ pub async fn start(start: Start) -> Result<Running, Trouble> {
         Emergency::start(emergency_venues(&start.custody, &venues, &listed, identity, &clock)?, Arc::clone(&clock))?;
     let caretaker =
         caretaker(start.custody, &venues, &station, &shared, start.alerts.clone(), start.show_probes, &start.audit)?;
-    let desk = Arc::new(Desk { shared: Arc::clone(&shared), urgent, news: news_sender, audit: start.audit.sink() });
+    let desk = Arc::new(Desk {
+        shared: Arc::clone(&shared),
+        urgent,
+        news: news_sender,
+        audit: start.audit.sink(),
+        refusals: Mutex::default(),
+    });
     let control = control_plane::start(
         &start.listener,
         &token,

@@ -127,7 +127,7 @@ fn older_vault_is_refused_recorded_and_taken_only_by_its_number() {
     let said = home.run(&["vault", "accept-rollback", "--generation", &number]);
     assert_eq!(said.code, Some(0), "{}", said.err);
     assert_eq!(keys(&home), before);
-    assert!(verbs(&home).contains("rollback_accepted done"));
+    assert!(verbs(&home).contains("rollback_accepted allowed"));
     let said = home.run(&["vault", "accept-rollback", "--generation", &number]);
     assert_eq!(said.code, Some(8), "once is enough");
     // What was the newest is the older one now.

@@ -9,7 +9,7 @@ use crate::cli::{
 use crate::data_dir::DataDir;
 use crate::report::{Exit, Trouble, causes};
 use crate::unlock::{self, Opener};
-use crate::{commands, term};
+use crate::{audit_trail, commands, term};
 use ::vault::{KdfParams, SlotKind, Vault, VaultError};
 use audit::{AuditEntry, AuditVerb, Decision, Name};
 use clock::SystemClock;
@@ -282,10 +282,16 @@ fn accept_rollback(global: &Global, place: &Place, args: &VaultAcceptArgs) -> Re
         )
         .fix("name the one that you mean to accept, as the refusal named it"));
     }
+    let words = format!("generation {found} in place of {seen}");
+    let entry = by_person(AuditVerb::RollbackAccepted, Decision::Allowed).because(words);
+    // A log that is gone has nothing to say against it; the new one that begins then says that it was gone.
+    let log_is_there = place.custody.join(Custody::AUDIT_DIR).exists();
+    let recorded = log_is_there && audit_trail::record_beside(&place.custody, &vault, &entry)?;
     let mut custody = Custody::accept_older(vault, &place.custody).map_err(|error| place.trouble(&error))?;
     let trail = Trail::open(&mut custody, &place.custody, Arc::new(SystemClock))?;
-    let words = format!("generation {found} in place of {seen}");
-    trail.record(by_person(AuditVerb::RollbackAccepted, Decision::Done).because(words))?;
+    if !recorded {
+        trail.record(entry)?;
+    }
     term::say(global, &format!("generation {found} was accepted in place of {seen}"));
     tell(global, &custody, None)
 }
