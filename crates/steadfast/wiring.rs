@@ -4,6 +4,7 @@ mod market;
 mod running;
 mod wire;
 
+use crate::audit_queue::AuditQueue;
 use crate::backend::Desk;
 use crate::data_dir::DataDir;
 use crate::emergency::{Emergency, EmergencyVenue};
@@ -20,6 +21,7 @@ use crate::{commands, restore};
 use access::ApiKeys;
 use actix_rt::Arbiter;
 use alerts::{Alert, Alerts, Event};
+use audit::AuditSink;
 use clock::SystemClock;
 use control_plane::{AccessSetup, ControlPlane};
 use domain::{Clock, Instrument, InstrumentId, StrategyTag, Symbol, VenueId};
@@ -91,6 +93,7 @@ pub struct Running {
     station: Station,
     journal: JournalHandle,
     observer: ObserverHandle,
+    audit: AuditQueue,
     deaths: std::sync::mpsc::Receiver<&'static str>,
     control: Option<ControlPlane>,
     alerts: Option<Alerts>,
@@ -201,6 +204,8 @@ pub async fn start(start: Start) -> Result<Running, Trouble> {
     let (observer_ring, observer_events) = EventRing::new();
     let wakers: Arc<OnceLock<[hot_actor::Wake; 2]>> = Arc::new(OnceLock::new());
     let consumers = Arc::clone(&wakers);
+    let recorded = start.signers.audit();
+    let audit = AuditQueue::start(Arc::clone(&recorded), Arc::clone(&clock))?;
     let station = Station::start(Parts {
         core,
         signers: start.signers.seats(registry.venues().len(), &venues, &clock)?,
@@ -211,7 +216,7 @@ pub async fn start(start: Start) -> Result<Running, Trouble> {
                 wakers.iter().for_each(|wake| wake());
             }
         }),
-        halt_store: halt_store(halt_flag, plan.persist_halt, Arc::clone(&clock)),
+        halt_store: halt_store(halt_flag, plan.persist_halt, Arc::clone(&clock), audit.clone()),
         recorder: Box::new(wire::Trimmed::new(
             WireLog::open(&start.dir.wire(), WireLogBounds::default())
                 .map_err(|error| Trouble::new(Exit::Failure, "the wire log cannot be opened").why(causes(&error)))?,
@@ -263,9 +268,9 @@ pub async fn start(start: Start) -> Result<Running, Trouble> {
     let api_keys =
         ApiKeys::open(&start.dir.root().join(ApiKeys::FILE)).map_err(|error| commands::access::file_trouble(&error))?;
     let told = store.boxed();
-    let manager = key_manager(store, &venues, &station, &shared, &clock, start.alerts.clone(), start.show_probes)?;
+    let manager = key_manager(store, &venues, &station, &shared, start.alerts.clone(), start.show_probes, recorded)?;
     start_keys(&keeper, &keys, manager, &station, &shared, &died_sender).await;
-    let desk = Arc::new(Desk { shared: Arc::clone(&shared), urgent });
+    let desk = Arc::new(Desk { shared: Arc::clone(&shared), urgent, audit: audit.clone(), refusals: Mutex::default() });
     let control = control_plane::start(
         &start.listener,
         &token,
@@ -291,6 +296,7 @@ pub async fn start(start: Start) -> Result<Running, Trouble> {
         station,
         journal,
         observer,
+        audit,
         deaths,
         control: Some(control),
         alerts: start.alerts,
@@ -466,8 +472,11 @@ impl order_path::Board for BoardReader {
     }
 }
 
-fn halt_store(flag: HaltFlag, persist: bool, clock: Arc<dyn Clock>) -> order_path::HaltStore {
+fn halt_store(flag: HaltFlag, persist: bool, clock: Arc<dyn Clock>, audit: AuditQueue) -> order_path::HaltStore {
     Box::new(move |halt| {
+        if let Some((reason, note)) = halt {
+            crate::audit_trail::halted(&audit, reason, note.as_str());
+        }
         let stored = match halt {
             Some(_) if !persist => Ok(()),
             Some((reason, note)) => flag.set(&HaltRecord { reason, note: note.to_string(), at: clock.unix() }),
@@ -638,9 +647,9 @@ fn key_manager(
     venues: &[(VenueId, VenuePlan)],
     station: &Station,
     shared: &Arc<Shared>,
-    clock: &Arc<dyn Clock>,
     alerts: Option<Alerts>,
     show: bool,
+    audit: Arc<dyn AuditSink>,
 ) -> Result<KeyManager, Trouble> {
     let mut keys = Vec::new();
     for (id, venue) in venues {
@@ -693,8 +702,9 @@ fn key_manager(
                 alerts.tell(&Alert::new(Event::KeyRotationDue, text, next).account(record.account.clone()));
             }
         }),
+        audit,
     };
-    key_book::manager(store, &keys, wires, Arc::clone(clock))
+    key_book::manager(store, &keys, wires, Arc::clone(&shared.clock))
         .map(|(manager, _)| manager)
         .map_err(|error| commands::keys::custody_trouble(&error))
 }

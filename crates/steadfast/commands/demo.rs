@@ -1,5 +1,6 @@
 //! `steadfast demo`: the whole program on the embedded exchange, without a file, an account or a question.
 
+use crate::audit_trail;
 use crate::cli::{DemoArgs, Global};
 use crate::data_dir::{DataDir, write_private};
 use crate::plan::{Plan, StrategyPlan, VenuePlan};
@@ -59,6 +60,7 @@ pub fn run(global: &Global, args: &DemoArgs) -> Result<(), Trouble> {
     let plan = plan(&sim, address, &root.path);
     let signers = signers(&dir, &plan, link(&plan.custody, &sim.key, &clock)?)?;
     term::say(global, &signers.isolation().line());
+    audit_trail::started(&*signers.audit(), &plan.custody, settings::Mode::Sim.word())?;
     let start = Start {
         plan,
         dir,
@@ -193,7 +195,7 @@ fn signers(dir: &DataDir, plan: &Plan, linked: Linked) -> Result<Signers, Troubl
 
 #[cfg(not(target_os = "linux"))]
 fn signers(_dir: &DataDir, plan: &Plan, linked: Linked) -> Result<Signers, Trouble> {
-    Signers::inline(linked.custody, &plan.custody)
+    Signers::inline(linked.custody, &plan.custody, 0)
 }
 
 /// A fresh vault and what opens it.

@@ -1,5 +1,6 @@
 //! `steadfast keys`: linking, listing and testing exchange API keys while the daemon is stopped.
 
+use crate::audit_trail::Trail;
 use crate::cli::{Global, KeysAddArgs, KeysCommand, Role};
 use crate::data_dir::DataDir;
 use crate::key_book::{self, KeyOf, KeyWires, role_word};
@@ -7,6 +8,7 @@ use crate::plan::{self, VenuePlan};
 use crate::report::{Exit, Trouble, causes};
 use crate::station::{Ears, InlineSeat, Parts, Station};
 use crate::{commands, term, unlock};
+use audit::{AuditSink, NoAudit};
 use clock::SystemClock;
 use domain::{Clock, InstrumentId, VenueId};
 use hot_actor::HotConfig;
@@ -81,6 +83,7 @@ fn add(global: &Global, args: &KeysAddArgs) -> Result<(), Trouble> {
     }
     let secrets = read_secrets(global, args)?;
     let wallets = choose_wallets(global, args)?;
+    let existed = opened.is_some();
     let mut custody = match opened {
         Some(custody) => custody,
         None => unlock::create(global, &dir, unlock, vault::KdfParams::DEFAULT, place.clock.unix())?,
@@ -103,6 +106,11 @@ fn add(global: &Global, args: &KeysAddArgs) -> Result<(), Trouble> {
     term::say(global, &format!("verifying key `{alias}` with the exchange"));
     let mut verified = try_out(global, &place, venue, &new, &secrets)?;
     if verified.is_worth_keeping() {
+        let trail = Trail::open(&mut custody, &dir, Arc::clone(&place.clock))?;
+        if !existed {
+            trail.vault_created()?;
+        }
+        trail.linking(&args.alias, role_word(role), &verified.state, &secrets.fingerprint())?;
         store(&mut custody, new, &secrets, &verified, place.clock.unix()).map_err(|error| custody_trouble(&error))?;
         verified.stored = true;
         if again {
@@ -158,7 +166,7 @@ fn try_out(
     let mut custody = Custody::create(&scratch.0, &passphrase, vault::KdfParams::FLOOR, now)
         .map_err(|error| custody_trouble(&error))?;
     custody.add(new.clone(), secrets, now).map_err(|error| custody_trouble(&error))?;
-    verify(global, place, &scratch.0, custody, venue, new.alias)
+    verify(global, place, &scratch.0, custody, venue, new.alias, Arc::new(NoAudit))
 }
 
 /// A directory for one trial; gone when this value is.
@@ -217,7 +225,7 @@ fn info_of(record: &KeyRecord) -> Option<messages::KeyInfo> {
 
 fn test(global: &Global, alias: &str) -> Result<(), Trouble> {
     let place = place(global)?;
-    let custody = unlock::open(global, &place.settings.vault_dir(), &place.settings.vault)?;
+    let mut custody = unlock::open(global, &place.settings.vault_dir(), &place.settings.vault)?;
     let record = custody.show(alias).map_err(|error| Trouble { exit: Exit::NotFound, ..custody_trouble(&error) })?;
     if record.state == KeyState::Revoked {
         return Err(Trouble::new(Exit::Key, format!("key `{alias}` is revoked")).fix("link a new key"));
@@ -226,7 +234,9 @@ fn test(global: &Global, alias: &str) -> Result<(), Trouble> {
     let account = place.settings.venue.get(&name).ok_or_else(|| unknown_account(&name))?;
     let venue = plan::venue(&name, account);
     let alias = record.alias;
-    let verified = verify(global, &place, &place.settings.vault_dir(), custody, venue, alias)?;
+    let trail = Trail::open(&mut custody, &place.settings.vault_dir(), Arc::clone(&place.clock))?;
+    let verified = verify(global, &place, &place.settings.vault_dir(), custody, venue, alias, trail.sink())?;
+    trail.seal();
     finish(global, &Verified { stored: true, ..verified })
 }
 
@@ -443,9 +453,10 @@ fn verify(
     custody: Custody,
     venue: VenuePlan,
     alias: KeyAlias,
+    audit: Arc<dyn AuditSink>,
 ) -> Result<Verified, Trouble> {
     net::install_tls_provider();
-    actix_rt::System::new().block_on(verify_on(global, place, dir, custody, venue, alias))
+    actix_rt::System::new().block_on(verify_on(global, place, dir, custody, venue, alias, audit))
 }
 
 async fn verify_on(
@@ -455,6 +466,7 @@ async fn verify_on(
     custody: Custody,
     venue: VenuePlan,
     alias: KeyAlias,
+    audit: Arc<dyn AuditSink>,
 ) -> Result<Verified, Trouble> {
     let (news_sender, mut news) = tokio::sync::mpsc::channel::<KeyMessage>(64);
     let station = station(place, dir, &custody, &venue, alias, &news_sender)?;
@@ -478,6 +490,7 @@ async fn verify_on(
                 term::tell(&format!("  note: the key {}", warning.text));
             }
         }),
+        audit,
     };
     let keys = [KeyOf::new(VENUE, alias, &venue)];
     let (mut manager, book) = key_book::manager(

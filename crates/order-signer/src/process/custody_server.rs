@@ -1,6 +1,6 @@
 //! The signer's end of the custody socket: shows keys, moves them, takes signers away.
 //!
-//! Invariants: a state's change is on disk before it is confirmed; a key that may not sign any more has lost its
+//! Invariants: a state's change is on disk before it is confirmed, and so is a record of what raises risk; a key that may not sign any more has lost its
 //! signer before that; the daemon can never widen what a key's state allows; no answer holds a secret.
 
 use super::server::Seats;
@@ -11,6 +11,7 @@ use crate::custody::{Custody, CustodyError};
 use crate::inline::{CancelOnlySigner, InlineSigner};
 use crate::record::KeyRecord;
 use access::StepUpRefusal;
+use audit::{AuditEntry, AuditError, AuditSink};
 use domain::{Clock, VenueId};
 use messages::{KeyAlias, KeyDuty, KeyInfo, KeyState};
 use serde::{Deserialize, Serialize};
@@ -32,6 +33,9 @@ pub(super) enum CustodyAsk {
     Reconciled,
     HasCodes,
     CheckCode { code: Zeroizing<String> },
+    Record { entry: AuditEntry },
+    RecordsTick,
+    RecordsSeal,
 }
 
 /// What custody answers.
@@ -42,6 +46,7 @@ pub(super) enum CustodyTold {
     NoSuchKey,
     Codes(bool),
     Code(Result<(), StepUpRefusal>),
+    Recorded(Result<u64, String>),
     Failed(String),
 }
 
@@ -51,6 +56,8 @@ pub struct CustodyDesk {
     pub custody: Custody,
     /// The records of signatures.
     pub records: SignatureRecords,
+    /// The audit log, open for writing.
+    pub audit: Arc<dyn AuditSink>,
     /// Which key sits where.
     pub places: Vec<(VenueId, KeyAlias)>,
     /// The order path's signers.
@@ -80,6 +87,9 @@ impl CustodyDesk {
             CustodyAsk::CheckCode { code } => {
                 return CustodyTold::Code(check_code(&mut self.custody, &code, self.clock.unix()));
             }
+            CustodyAsk::Record { entry } => return recorded(self.audit.append(entry)),
+            CustodyAsk::RecordsTick => return recorded(self.audit.tick()),
+            CustodyAsk::RecordsSeal => return recorded(self.audit.seal()),
             CustodyAsk::Duty { seat, duty } => {
                 self.set_duty(seat, duty);
                 Ok(())
@@ -137,6 +147,20 @@ impl CustodyDesk {
     }
 }
 
+/// What became of a record, as it crosses the socket: the number, or the whole chain of causes.
+fn recorded(result: Result<u64, AuditError>) -> CustodyTold {
+    CustodyTold::Recorded(result.map_err(|error| {
+        let mut words = error.to_string();
+        let mut cause = std::error::Error::source(&error);
+        while let Some(inner) = cause {
+            words.push_str(": ");
+            words.push_str(&inner.to_string());
+            cause = inner.source();
+        }
+        words
+    }))
+}
+
 /// The most that a key in its state may be used for. Cancels stay possible while a key is looked at again, and for a
 /// while after it was quarantined; how long is for the key manager to say.
 pub(crate) const fn duty_most(record: &KeyRecord) -> KeyDuty {
@@ -154,17 +178,17 @@ pub fn serve_custody(socket: &Packets, mut desk: CustodyDesk) {
     let mut inward = vec![0_u8; CUSTODY_FRAME_MAX];
     loop {
         let told = match socket.receive(&mut inward) {
-            Ok(len) => match inward.get(..len).and_then(|frame| serde_json::from_slice(frame).ok()) {
-                Some(ask) => {
+            Ok(len) => match inward.get(..len).and_then(|frame| serde_json::from_slice::<(u64, _)>(frame).ok()) {
+                Some((number, ask)) => {
                     // It may have held a one-time code.
                     inward.zeroize();
                     inward.resize(CUSTODY_FRAME_MAX, 0);
-                    desk.answer(ask)
+                    (number, desk.answer(ask))
                 }
-                None => CustodyTold::Failed("the question cannot be read".to_owned()),
+                None => (0, CustodyTold::Failed("the question cannot be read".to_owned())),
             },
             Err(SocketError::Late) => continue,
-            Err(SocketError::TooLarge) => CustodyTold::Failed("the question is too large".to_owned()),
+            Err(SocketError::TooLarge) => (0, CustodyTold::Failed("the question is too large".to_owned())),
             Err(SocketError::Gone | SocketError::System(_)) => return,
         };
         let Ok(frame) = serde_json::to_vec(&told) else { return };
