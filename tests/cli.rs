@@ -7,6 +7,8 @@
 
 #[path = "cli/access.rs"]
 mod access;
+#[path = "cli/audit.rs"]
+mod audit;
 #[path = "cli/disk.rs"]
 mod disk;
 #[path = "cli/keys.rs"]
@@ -17,3 +19,5 @@ mod life;
 mod settings;
 #[path = "cli/support.rs"]
 mod support;
+#[path = "cli/vault.rs"]
+mod vault;

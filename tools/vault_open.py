@@ -9,6 +9,8 @@ proves that the format is what it says, and it is the way to the keys should the
     vault_open.py keys.vault --reveal          prints the records as well, in hexadecimal
     vault_open.py keys.vault --passphrase-fd 0 reads it from standard input instead
 
+In place of the passphrase, the line of a machine key file or a recovery code opens its slot.
+
 Exit code 0: opened and everything in it is authentic. 1: refused. 2: wrong use.
 """
 
@@ -75,6 +77,55 @@ def parse_slot(body):
     return fixed, memory_kib, passes, lanes, salt, nonce, wrapped
 
 
+SECRET_WORDS = {"steadfast-machine-key-1": 2, "steadfast-recovery-1": 3}
+
+
+def secret_of(text):
+    """(slot kind, secret) of a machine key or recovery code, or None for a passphrase."""
+    for word, kind in SECRET_WORDS.items():
+        if text.startswith(word) and text[len(word) : len(word) + 1] in (" ", "-"):
+            return kind, bytes.fromhex(text[len(word) :].replace("-", "").replace(" ", ""))
+    return None
+
+
+def unwrap_by_secret(slots, vault_id, version, kind, secret):
+    bodies = [body for found, body in slots if found == kind]
+    if len(bodies) != 1:
+        raise Refused(f"no {KINDS[kind]} slot")
+    slot = Reader(bodies[0])
+    fixed, nonce, wrapped = slot.take(17), slot.take(24), slot.take(48)
+    slot.finish()
+    if fixed[0] != 1:
+        raise Refused("unknown kind of slot secret")
+    kek = hkdf(secret, b"slot" + bytes([kind]) + vault_id + fixed[1:])
+    try:
+        return decrypt(wrapped, b"dek" + struct.pack("<H", version) + vault_id + bytes([kind]) + fixed, nonce, kek)
+    except CryptoError:
+        raise Refused("wrong secret or damaged slot") from None
+
+
+def unwrap_by_passphrase(slots, vault_id, version, passphrase):
+    bodies = [body for kind, body in slots if kind == 1]
+    if len(bodies) != 1:
+        raise Refused("not exactly one passphrase slot")
+    fixed, memory_kib, passes, lanes, salt, nonce, wrapped = parse_slot(bodies[0])
+    normal = unicodedata.normalize("NFKC", passphrase).encode()
+    kek = hash_secret_raw(normal, salt, passes, memory_kib, lanes, 32, Type.ID, version=0x13)
+    try:
+        return decrypt(wrapped, b"dek" + struct.pack("<H", version) + vault_id + b"\x01" + fixed, nonce, kek)
+    except CryptoError:
+        raise Refused("wrong passphrase or damaged slot") from None
+
+
+def kdf_of(slots):
+    """The cost of the passphrase slot, in words."""
+    for kind, body in slots:
+        if kind == 1:
+            _, memory_kib, passes, lanes, *_ = parse_slot(body)
+            return f"Argon2id {memory_kib} KiB, {passes} passes, {lanes} lanes"
+    return "none"
+
+
 def open_vault(data, passphrase):
     """Returns the facts of the header and {record id: bytes}; raises Refused."""
     file = Reader(data)
@@ -97,16 +148,11 @@ def open_vault(data, passphrase):
     index = [(fields.take(16), fields.number("I")) for _ in range(fields.number("H"))]
     fields.finish()
 
-    bodies = [body for kind, body in slots if kind == 1]
-    if len(bodies) != 1:
-        raise Refused("not exactly one passphrase slot")
-    fixed, memory_kib, passes, lanes, salt, nonce, wrapped = parse_slot(bodies[0])
-    normal = unicodedata.normalize("NFKC", passphrase).encode()
-    kek = hash_secret_raw(normal, salt, passes, memory_kib, lanes, 32, Type.ID, version=0x13)
-    try:
-        key = decrypt(wrapped, b"dek" + struct.pack("<H", version) + vault_id + b"\x01" + fixed, nonce, kek)
-    except CryptoError:
-        raise Refused("wrong passphrase or damaged slot") from None
+    secret = secret_of(passphrase)
+    if secret:
+        key = unwrap_by_secret(slots, vault_id, version, *secret)
+    else:
+        key = unwrap_by_passphrase(slots, vault_id, version, passphrase)
     if not hmac.compare_digest(hmac.new(hkdf(key, b"header"), covered, hashlib.sha256).digest(), mac):
         raise Refused("the header is not authentic")
 
@@ -127,7 +173,7 @@ def open_vault(data, passphrase):
         "generation": generation,
         "created": created,
         "slots": " ".join(KINDS[kind] for kind, _ in slots),
-        "kdf": f"Argon2id {memory_kib} KiB, {passes} passes, {lanes} lanes",
+        "kdf": kdf_of(slots),
     }
     return facts, records
 

@@ -1,7 +1,10 @@
 //! What the control plane shows and does, from the shared state and the order path's urgent lane.
 
+use crate::audit_queue::AuditQueue;
+use crate::audit_trail::RefusalLimit;
 use crate::key_desk::KeyDesk;
 use crate::shared::{OrderRow, Shared, Stretch};
+use audit::{AuditEntry, AuditVerb, Decision, Name};
 use control_plane::{
     Act, ActDone, ActRefused, ActVerb, ActorView, Backend, BalanceView, BookView, ClockView, EquityPoint, FeedView,
     FillView, HaltView, HopView, KeyDetail, KeyDone, KeyView, KeyWish, LevelView, NotReadyView, OrderView, Page,
@@ -13,7 +16,7 @@ use jiff::Timestamp;
 use messages::{BookStatus, Control, HaltReason, NotReadyReason, Note, TradingState};
 use order_path::Urgent;
 use rust_decimal::Decimal;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 /// Longest wait until an act is in force.
@@ -33,6 +36,10 @@ pub struct Desk {
     pub urgent: Lane<Urgent>,
     /// The exchange keys.
     pub keys: KeyDesk,
+    /// Where acts are recorded; those that raise risk before they are done.
+    pub audit: AuditQueue,
+    /// Bounds what refused authentications may write.
+    pub refusals: Mutex<RefusalLimit>,
 }
 
 fn time(at: UnixNanos) -> Timestamp {
@@ -57,6 +64,10 @@ pub fn note(text: &str) -> Note {
         }
     }
     note
+}
+
+fn credential(verb: AuditVerb, decision: Decision, name: &str, origin: &str) -> AuditEntry {
+    AuditEntry::by_system(verb, decision).from(Name::clear("operator"), Name::clear(origin)).about(Name::clear(name))
 }
 
 impl Desk {
@@ -98,6 +109,35 @@ impl Desk {
             liquidity: fill.liquidity.as_str().to_owned(),
             time: time(fill.venue_time),
         })
+    }
+
+    /// Records something before it is done; false: it must not be done. What lowers risk does not wait.
+    fn record(&self, entry: AuditEntry) -> bool {
+        let verb = entry.verb;
+        if !verb.raises_risk() {
+            self.audit.post(entry);
+            return true;
+        }
+        let recorded = self.audit.append(entry);
+        if let Err(error) = &recorded {
+            let error = crate::report::causes(error);
+            tracing::error!(verb = verb.as_str(), error, "it could not be recorded and is refused");
+        }
+        recorded.is_ok()
+    }
+
+    /// Records an act before it is done; false: it must not be done.
+    fn recorded(&self, act: &Act) -> bool {
+        let verb = match act.verb {
+            ActVerb::Pause => AuditVerb::Pause,
+            ActVerb::Resume => AuditVerb::Resume,
+            ActVerb::Halt => AuditVerb::Halt,
+            ActVerb::Unhalt => AuditVerb::Unhalt,
+        };
+        let entry = AuditEntry::by_system(verb, Decision::Allowed)
+            .from(Name::clear("operator"), Name::clear(&act.origin))
+            .because(&act.reason);
+        self.record(entry)
     }
 
     fn wait_for(&self, wanted: impl Fn(TradingState) -> bool) -> Option<TradingState> {
@@ -326,6 +366,25 @@ impl Backend for Desk {
             .collect()
     }
 
+    fn credential_granted(&self, name: &str, origin: &str) -> bool {
+        self.record(credential(AuditVerb::CredentialGranted, Decision::Allowed, name, origin))
+    }
+
+    fn credential_revoked(&self, name: &str, origin: &str) {
+        self.audit.post(credential(AuditVerb::CredentialRevoked, Decision::Done, name, origin));
+    }
+
+    fn authentication_refused(&self, kind: &'static str, source: &str) {
+        let now = self.shared.clock.mono();
+        let admitted = self.refusals.lock().unwrap_or_else(PoisonError::into_inner).admit(now);
+        let Some(left_out) = admitted else { return };
+        let words = if left_out == 0 { kind.to_owned() } else { format!("{kind}; {left_out} more before it") };
+        let entry = AuditEntry::by_system(AuditVerb::AuthenticationRefused, Decision::Refused)
+            .from(Name::clear("unknown"), Name::clear(source))
+            .because(words);
+        self.audit.post(entry);
+    }
+
     fn ready(&self) -> Vec<NotReadyReason> {
         self.shared.not_ready()
     }
@@ -359,6 +418,13 @@ impl Backend for Desk {
         };
         let resting = self.shared.state().portfolio.open_orders().count();
         tracing::info!(verb = act.verb.as_str(), reason = act.reason, origin = act.origin, "operator");
+        if !self.recorded(act) {
+            return refuse(
+                "not_recorded",
+                "it could not be recorded in the audit log, and what raises risk is not done unrecorded",
+                "see the log; check the disk's room, then try again",
+            );
+        }
         if self.urgent.try_post(Urgent::Control(control)).is_err() {
             return refuse(
                 "busy",

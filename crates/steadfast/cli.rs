@@ -49,6 +49,9 @@ pub struct Global {
     /// Never ask; fail instead.
     #[arg(long, global = true)]
     pub no_input: bool,
+    /// Read the vault's passphrase from this open descriptor, whatever the settings say.
+    #[arg(long, global = true, value_name = "N")]
+    pub passphrase_fd: Option<u32>,
     /// Address of the running daemon's control API.
     #[arg(long, global = true, value_name = "URL")]
     pub endpoint: Option<String>,
@@ -97,6 +100,12 @@ pub enum Command {
     /// Verify the journal's hash chain
     #[command(subcommand)]
     Journal(JournalCommand),
+    /// Make, open, copy and change the encrypted file that holds the keys
+    #[command(subcommand)]
+    Vault(VaultCommand),
+    /// Check, show or prove what was done to keys and to trading
+    #[command(subcommand)]
+    Audit(AuditCommand),
 }
 
 /// `steadfast demo`
@@ -515,6 +524,154 @@ fn range(text: &str) -> Result<access::IpNet, String> {
         .ok()
         .or_else(one)
         .ok_or_else(|| format!("`{text}` is no address or range; write 192.0.2.7 or 10.0.0.0/8"))
+}
+
+/// `steadfast vault`
+#[derive(Debug, Subcommand)]
+pub enum VaultCommand {
+    /// Make an empty vault
+    Init,
+    /// Open the vault and say what is in it; nothing is changed
+    Unlock,
+    /// Choose another passphrase; the keys are not encrypted anew
+    ChangePassphrase(VaultPassphraseArgs),
+    /// Encrypt everything anew under another data key
+    RotateDek(VaultForgetArgs),
+    /// Copy the vault, encrypted as it is
+    Backup(VaultFileArgs),
+    /// Put a copy in place where no vault is
+    Restore(VaultFileArgs),
+    /// Accept a vault that is older than one that was seen
+    AcceptRollback(VaultAcceptArgs),
+    /// Add another way to open the vault
+    AddSlot(VaultAddSlotArgs),
+    /// Remove a way to open the vault
+    RemoveSlot(VaultRemoveSlotArgs),
+    /// Write the keys out, encrypted for an age recipient, for the day this program is gone
+    #[cfg(feature = "age-export")]
+    Export(VaultExportArgs),
+}
+
+/// `steadfast vault export`
+#[cfg(feature = "age-export")]
+#[derive(Debug, Args)]
+pub struct VaultExportArgs {
+    /// Who will be able to read it, such as age1...; several may be named.
+    #[arg(long = "age", value_name = "RECIPIENT", required = true)]
+    pub recipients: Vec<String>,
+    /// The file to write.
+    pub file: PathBuf,
+}
+
+/// `steadfast vault change-passphrase`
+#[derive(Debug, Args)]
+pub struct VaultPassphraseArgs {
+    /// Read the new passphrase from this file (mode 0600) instead of asking twice.
+    #[arg(long, value_name = "FILE")]
+    pub new_passphrase_file: Option<PathBuf>,
+    /// What is done with earlier copies.
+    #[command(flatten)]
+    pub forget: VaultForgetArgs,
+}
+
+/// What is done with the earlier generations beside the vault.
+#[derive(Debug, Args)]
+pub struct VaultForgetArgs {
+    /// Remove the earlier generations, which what opened them still opens.
+    #[arg(long)]
+    pub forget_old: bool,
+}
+
+/// A command with a copy of the vault.
+#[derive(Debug, Args)]
+pub struct VaultFileArgs {
+    /// The copy.
+    pub file: PathBuf,
+}
+
+/// `steadfast vault accept-rollback`
+#[derive(Debug, Args)]
+pub struct VaultAcceptArgs {
+    /// The generation of the vault in place, as the refusal named it.
+    #[arg(long, value_name = "NUMBER")]
+    pub generation: u64,
+}
+
+/// A way to open the vault beside the passphrase.
+#[derive(Debug, Clone, Copy, ValueEnum, PartialEq, Eq)]
+pub enum VaultSlot {
+    /// A secret that stays on this machine, in a file or an encrypted credential.
+    Machine,
+    /// A code that is printed once and kept elsewhere.
+    Recovery,
+}
+
+/// `steadfast vault add-slot`
+#[derive(Debug, Args)]
+pub struct VaultAddSlotArgs {
+    /// Which.
+    #[arg(value_enum)]
+    pub slot: VaultSlot,
+    /// Where the machine's secret is written; give it to the daemon as its passphrase file or credential.
+    #[arg(long, value_name = "FILE", required_if_eq("slot", "machine"))]
+    pub key_file: Option<PathBuf>,
+}
+
+/// `steadfast vault remove-slot`
+#[derive(Debug, Args)]
+pub struct VaultRemoveSlotArgs {
+    /// Which.
+    #[arg(value_enum)]
+    pub slot: VaultSlot,
+    /// What is done with earlier copies.
+    #[command(flatten)]
+    pub forget: VaultForgetArgs,
+}
+
+/// `steadfast audit`
+#[derive(Debug, Subcommand)]
+pub enum AuditCommand {
+    /// Check the chain, every seal, and with --unlock every record; name the first record that does not fit
+    Verify(AuditVerifyArgs),
+    /// Show the last records
+    Tail(AuditTailArgs),
+    /// Print a proof that a record stands in the log, for people who have neither log nor vault
+    Prove(AuditProveArgs),
+}
+
+/// `steadfast audit verify`
+#[derive(Debug, Args)]
+pub struct AuditVerifyArgs {
+    /// Open the vault, whose seed checks every single record.
+    #[arg(long)]
+    pub unlock: bool,
+    /// A copy of anchor.pub that was kept elsewhere; when absent the vault's (--unlock) or the one beside the log.
+    #[arg(long, value_name = "FILE")]
+    pub anchor: Option<PathBuf>,
+    /// The highest record number known to have been written, such as a stored value of the metric audit_seq.
+    #[arg(long, value_name = "NUMBER")]
+    pub seen: Option<u64>,
+    /// Check this proof instead of the log.
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["unlock", "seen"])]
+    pub proof: Option<PathBuf>,
+}
+
+/// `steadfast audit tail`
+#[derive(Debug, Args)]
+pub struct AuditTailArgs {
+    /// How many records.
+    #[arg(short = 'n', long, default_value_t = 20)]
+    pub lines: usize,
+}
+
+/// `steadfast audit prove`
+#[derive(Debug, Args)]
+pub struct AuditProveArgs {
+    /// The record's number.
+    pub seq: u64,
+    /// A copy of anchor.pub that was kept elsewhere; when absent the one beside the log.
+    #[arg(long, value_name = "FILE")]
+    pub anchor: Option<PathBuf>,
 }
 
 /// A span of time as people write it: `500ms`, `30s`, `5m`, `2h`.

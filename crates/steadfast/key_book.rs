@@ -1,14 +1,15 @@
-//! What the key manager's news do: every move is saved in the vault, then whoever must know is told.
+//! What the key manager's news do: every move is recorded, then saved in the vault, then whoever must know is told.
 
 use crate::plan::VenuePlan;
+use audit::{AuditEntry, AuditSink, AuditVerb, Decision, Name, Permission, fail_closed};
 use domain::{Clock, UnixNanos, VenueId};
 use key_manager::{
     DateWarning, KeyDates, KeyManager, KeyNews, KeyNewsBody, KeyOutlets, KeySpec, Policy, ProbeLine, WishRefused,
 };
-use messages::{Control, KeyAlias, KeyInfo, KeyRight, KeyRole, KeyState, SignQuery};
+use messages::{Control, KeyAlias, KeyDuty, KeyInfo, KeyRight, KeyRole, KeyState, SignQuery};
 use order_signer::{CustodyError, KeyRecord, KeyStore};
 use std::cell::RefCell;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
@@ -41,6 +42,8 @@ pub struct KeyWires {
     pub probing: HearProbing,
     /// What became of a person's wish.
     pub settled: HearSettled,
+    /// Where every move is recorded before it is made.
+    pub audit: Arc<dyn AuditSink>,
 }
 
 /// Whose key it is and what it must be.
@@ -95,7 +98,10 @@ pub struct KeyBook {
     dates: HearDates,
     probing: HearProbing,
     settled: HearSettled,
+    audit: Arc<dyn AuditSink>,
     keys: Vec<KeyOf>,
+    /// Accounts whose key was to be widened while nothing could be recorded.
+    unrecorded: BTreeSet<VenueId>,
     troubles: Vec<CustodyError>,
     /// Keys whose last move is not on disk, and why.
     unsaved: BTreeMap<KeyAlias, String>,
@@ -115,9 +121,21 @@ pub fn manager(
     for key in keys {
         publish(&store.show(&key.alias)?, key);
     }
-    let KeyWires { ask, control, line, changed, dates, probing, settled } = wires;
-    let (keys, troubles, unsaved) = (keys.to_vec(), Vec::new(), BTreeMap::new());
-    let book = KeyBook { store, control, line, changed, dates, probing, settled, keys, troubles, unsaved };
+    let KeyWires { ask, control, line, changed, dates, probing, settled, audit } = wires;
+    let book = KeyBook {
+        store,
+        control,
+        line,
+        changed,
+        dates,
+        probing,
+        settled,
+        audit,
+        keys: keys.to_vec(),
+        unrecorded: BTreeSet::new(),
+        troubles: Vec::new(),
+        unsaved: BTreeMap::new(),
+    };
     let book = Rc::new(RefCell::new(book));
     let writer = Rc::clone(&book);
     let outlets = KeyOutlets { ask, news: Box::new(move |news| writer.borrow_mut().take(news)) };
@@ -154,14 +172,19 @@ impl KeyBook {
         let KeyNews { venue, alias, body } = news;
         match body {
             KeyNewsBody::Line(line) => (self.line)(venue, &line),
-            KeyNewsBody::Moved { to, reason, info, .. } => self.moved(venue, alias, to, &reason, info.as_ref()),
+            KeyNewsBody::Moved { from, to, reason, info } => {
+                self.moved(venue, alias, (from, to), &reason, info.as_ref());
+            }
             KeyNewsBody::Verified { info, .. } => {
                 let saved = self.store.learn(&alias, &info, true);
                 self.note(saved);
                 self.changed(venue, alias, "verified");
                 (self.probing)(venue, false);
             }
-            KeyNewsBody::Duty(duty) => {
+            KeyNewsBody::Duty(wanted) => {
+                // What could not be recorded is not in force: the key keeps the duties that lower risk.
+                let narrowed = wanted == KeyDuty::Full && self.unrecorded.contains(&venue);
+                let duty = if narrowed { KeyDuty::CancelOnly } else { wanted };
                 // The signer first: what the order path then asks for, it may sign.
                 let told = self.store.set_duty(venue, duty);
                 self.note(told);
@@ -181,11 +204,23 @@ impl KeyBook {
         }
     }
 
-    fn moved(&mut self, venue: VenueId, alias: KeyAlias, to: KeyState, reason: &str, info: Option<&KeyInfo>) {
+    fn moved(
+        &mut self,
+        venue: VenueId,
+        alias: KeyAlias,
+        step: (KeyState, KeyState),
+        reason: &str,
+        info: Option<&KeyInfo>,
+    ) {
         if let Some(info) = info {
             let learned = self.store.learn(&alias, info, false);
             self.note(learned);
         }
+        if !self.recorded(venue, alias, step, reason) {
+            self.unsaved.insert(alias, "it could not be recorded in the audit log".to_owned());
+            return;
+        }
+        let to = step.1;
         let saved = self.store.set_state(&alias, to, reason);
         match &saved {
             Ok(()) => drop(self.unsaved.remove(&alias)),
@@ -195,6 +230,29 @@ impl KeyBook {
         self.changed(venue, alias, reason);
         if matches!(to, KeyState::Quarantined | KeyState::Expired | KeyState::Revoked) {
             (self.probing)(venue, false);
+        }
+    }
+
+    /// Records a move before it is made; false: it must not be made.
+    fn recorded(&mut self, venue: VenueId, alias: KeyAlias, (from, to): (KeyState, KeyState), reason: &str) -> bool {
+        let verb = move_verb(to);
+        let words = format!("{} to {}: {reason}", from.as_str(), to.as_str());
+        let entry = AuditEntry::by_system(verb, Decision::Allowed).about(Name::clear(alias.as_str())).because(words);
+        match fail_closed(self.audit.append(entry), verb.raises_risk()) {
+            Permission::Recorded(_) => {
+                self.unrecorded.remove(&venue);
+                true
+            }
+            Permission::GoOnUnrecorded(error) => {
+                tracing::error!(key = alias.as_str(), error = %error, "a key's move could not be recorded");
+                true
+            }
+            Permission::Refuse(error) => {
+                tracing::error!(key = alias.as_str(), error = %error, "a key's move could not be recorded and is not made");
+                self.unrecorded.insert(venue);
+                self.troubles.push(CustodyError::Io { path: "audit".into(), source: std::io::Error::other(error) });
+                false
+            }
         }
     }
 
@@ -251,11 +309,130 @@ fn publish(record: &KeyRecord, key: &KeyOf) {
     telemetry::key_permission(account, telemetry::KeyPermission::Withdraw).set(has(KeyRight::Withdraw));
 }
 
+/// What a move into a state is in the audit log: out of use, or towards it.
+const fn move_verb(to: KeyState) -> AuditVerb {
+    match to {
+        KeyState::Linked | KeyState::Verifying | KeyState::Standby | KeyState::Active => AuditVerb::KeyMoved,
+        _ => AuditVerb::KeyWithdrawn,
+    }
+}
+
 /// Words for a key's role.
 #[must_use]
 pub const fn role_word(role: KeyRole) -> &'static str {
     match role {
         KeyRole::Trade => "trade",
         KeyRole::Stream => "stream",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use audit::{AuditError, NoAudit};
+    use clock::SystemClock;
+    use order_signer::{Custody, KeySecrets, LocalStore, NewKey};
+    use secrets::SecretBytes;
+    use std::sync::Mutex;
+
+    struct FullDisk;
+
+    impl AuditSink for FullDisk {
+        fn append(&self, _entry: AuditEntry) -> Result<u64, AuditError> {
+            Err(AuditError::WriterDied)
+        }
+        fn tick(&self) -> Result<u64, AuditError> {
+            Err(AuditError::WriterDied)
+        }
+        fn seal(&self) -> Result<u64, AuditError> {
+            Err(AuditError::WriterDied)
+        }
+    }
+
+    type Duties = Arc<Mutex<Vec<KeyDuty>>>;
+
+    /// A book with a key that is being verified and with this sink; and the duties that the order path is told.
+    fn book(audit: Arc<dyn AuditSink>) -> (tempfile::TempDir, Rc<RefCell<KeyBook>>, Duties) {
+        let home = tempfile::tempdir().unwrap();
+        let (clock, alias) = (SystemClock, KeyAlias::from("main").unwrap());
+        let passphrase = vault::Passphrase::from_text("an invented passphrase").unwrap();
+        let dir = home.path().join("custody");
+        let mut custody = Custody::create(&dir, &passphrase, vault::KdfParams::FLOOR, clock.unix()).unwrap();
+        let secret = |text: &str| SecretBytes::from_slice(text.as_bytes()).unwrap();
+        let secrets = KeySecrets { key: secret("key"), secret: secret("secret"), passphrase: secret("pass") };
+        let new = NewKey {
+            alias,
+            venue: "bitget".to_owned(),
+            environment: "sim".to_owned(),
+            account: "main".to_owned(),
+            role: KeyRole::Trade,
+            wallets: Vec::new(),
+            stream_login_confirmed: true,
+        };
+        custody.add(new, &secrets, clock.unix()).unwrap();
+        custody.set_state("main", KeyState::Verifying, "being verified", clock.unix()).unwrap();
+        let told = Duties::default();
+        let heard = Arc::clone(&told);
+        let wires = KeyWires {
+            ask: Box::new(|_| true),
+            control: Box::new(move |control| {
+                if let Control::KeyDuty(_, duty) = control {
+                    heard.lock().unwrap().push(duty);
+                }
+            }),
+            line: Box::new(|_, _| {}),
+            changed: Box::new(|_, _, _| {}),
+            dates: Box::new(|_, _| {}),
+            probing: Box::new(|_, _| {}),
+            settled: Box::new(|_, _| {}),
+            audit,
+        };
+        let key = KeyOf {
+            venue: VenueId(0),
+            alias,
+            allow_unbound: true,
+            rotate_after: Duration::from_secs(1),
+            warn_before: Duration::ZERO,
+            reverify_every: Duration::from_secs(3_600),
+        };
+        let store = Box::new(LocalStore::new(custody, Arc::new(clock)));
+        let (_, book) = manager(store, &[key], wires, Arc::new(clock)).unwrap();
+        told.lock().unwrap().clear();
+        (home, book, told)
+    }
+
+    fn hear(book: &Rc<RefCell<KeyBook>>, body: KeyNewsBody) {
+        let alias = KeyAlias::from("main").unwrap();
+        book.borrow_mut().take(KeyNews { venue: VenueId(0), alias, body });
+    }
+
+    fn moved(from: KeyState, to: KeyState) -> KeyNewsBody {
+        KeyNewsBody::Moved { from, to, reason: "for a reason".to_owned(), info: None }
+    }
+
+    fn state(book: &Rc<RefCell<KeyBook>>) -> KeyState {
+        book.borrow().records().unwrap()[0].state
+    }
+
+    #[test]
+    fn key_is_not_widened_while_nothing_can_be_recorded_and_may_still_cancel() {
+        let (_home, book, told) = book(Arc::new(FullDisk));
+        hear(&book, moved(KeyState::Verifying, KeyState::Active));
+        hear(&book, KeyNewsBody::Duty(KeyDuty::Full));
+        assert_eq!(state(&book), KeyState::Verifying);
+        assert_eq!(*told.lock().unwrap(), [KeyDuty::CancelOnly]);
+        assert_eq!(book.borrow_mut().troubles().len(), 1);
+        // Taking it out of use is not held up.
+        hear(&book, moved(KeyState::Verifying, KeyState::Quarantined));
+        assert_eq!(state(&book), KeyState::Quarantined);
+    }
+
+    #[test]
+    fn key_is_widened_when_it_is_recorded() {
+        let (_home, book, told) = book(Arc::new(NoAudit));
+        hear(&book, moved(KeyState::Verifying, KeyState::Active));
+        hear(&book, KeyNewsBody::Duty(KeyDuty::Full));
+        assert_eq!(state(&book), KeyState::Active);
+        assert_eq!(*told.lock().unwrap(), [KeyDuty::Full]);
     }
 }

@@ -2,6 +2,8 @@
 //!
 //! `wiring.rs` is the only place that says who talks to whom.
 
+pub mod audit_queue;
+pub mod audit_trail;
 pub mod backend;
 pub mod bench;
 

@@ -4,6 +4,7 @@ mod market;
 mod running;
 mod wire;
 
+use crate::audit_queue::AuditQueue;
 use crate::backend::Desk;
 use crate::data_dir::DataDir;
 use crate::emergency::{Emergency, EmergencyVenue};
@@ -22,6 +23,7 @@ use crate::{commands, restore};
 use access::ApiKeys;
 use actix_rt::Arbiter;
 use alerts::{Alert, Alerts, Event};
+use audit::AuditSink;
 use clock::SystemClock;
 use control_plane::{AccessSetup, ControlPlane};
 use domain::{Clock, Instrument, InstrumentId, StrategyTag, Symbol, VenueId};
@@ -93,6 +95,7 @@ pub struct Running {
     station: Station,
     journal: JournalHandle,
     observer: ObserverHandle,
+    audit: AuditQueue,
     deaths: std::sync::mpsc::Receiver<&'static str>,
     control: Option<ControlPlane>,
     alerts: Option<Alerts>,
@@ -203,6 +206,8 @@ pub async fn start(start: Start) -> Result<Running, Trouble> {
     let (observer_ring, observer_events) = EventRing::new();
     let wakers: Arc<OnceLock<[hot_actor::Wake; 2]>> = Arc::new(OnceLock::new());
     let consumers = Arc::clone(&wakers);
+    let recorded = start.signers.audit();
+    let audit = AuditQueue::start(Arc::clone(&recorded), Arc::clone(&clock))?;
     let station = Station::start(Parts {
         core,
         signers: start.signers.seats(registry.venues().len(), &venues, &clock)?,
@@ -213,7 +218,7 @@ pub async fn start(start: Start) -> Result<Running, Trouble> {
                 wakers.iter().for_each(|wake| wake());
             }
         }),
-        halt_store: halt_store(halt_flag, plan.persist_halt, Arc::clone(&clock)),
+        halt_store: halt_store(halt_flag, plan.persist_halt, Arc::clone(&clock), audit.clone()),
         recorder: Box::new(wire::Trimmed::new(
             WireLog::open(&start.dir.wire(), WireLogBounds::default())
                 .map_err(|error| Trouble::new(Exit::Failure, "the wire log cannot be opened").why(causes(&error)))?,
@@ -273,9 +278,15 @@ pub async fn start(start: Start) -> Result<Running, Trouble> {
     let settled = Arc::new(Settled::default());
     let key_desk = key_desk(&store, &keys, &settled, &venues, &shared)?;
     let told = KeysTold { alerts: start.alerts.clone(), show: start.show_probes, settled };
-    let manager = key_manager(store, &venues, &station, &shared, &clock, told)?;
+    let manager = key_manager(store, &venues, &station, &shared, told, recorded)?;
     start_keys(&keeper, &keys, manager, &station, &shared, &died_sender).await;
-    let desk = Arc::new(Desk { shared: Arc::clone(&shared), urgent, keys: key_desk });
+    let desk = Arc::new(Desk {
+        shared: Arc::clone(&shared),
+        urgent,
+        keys: key_desk,
+        audit: audit.clone(),
+        refusals: Mutex::default(),
+    });
     let control = control_plane::start(
         &start.listener,
         &token,
@@ -301,6 +312,7 @@ pub async fn start(start: Start) -> Result<Running, Trouble> {
         station,
         journal,
         observer,
+        audit,
         deaths,
         control: Some(control),
         alerts: start.alerts,
@@ -476,8 +488,11 @@ impl order_path::Board for BoardReader {
     }
 }
 
-fn halt_store(flag: HaltFlag, persist: bool, clock: Arc<dyn Clock>) -> order_path::HaltStore {
+fn halt_store(flag: HaltFlag, persist: bool, clock: Arc<dyn Clock>, audit: AuditQueue) -> order_path::HaltStore {
     Box::new(move |halt| {
+        if let Some((reason, note)) = halt {
+            crate::audit_trail::halted(&audit, reason, note.as_str());
+        }
         let stored = match halt {
             Some(_) if !persist => Ok(()),
             Some((reason, note)) => flag.set(&HaltRecord { reason, note: note.to_string(), at: clock.unix() }),
@@ -684,8 +699,8 @@ fn key_manager(
     venues: &[(VenueId, VenuePlan)],
     station: &Station,
     shared: &Arc<Shared>,
-    clock: &Arc<dyn Clock>,
     told: KeysTold,
+    audit: Arc<dyn AuditSink>,
 ) -> Result<KeyManager, Trouble> {
     let KeysTold { alerts, show, settled } = told;
     let keys: Vec<KeyOf> = keys_of(venues)?.into_iter().map(|desk| desk.key).collect();
@@ -749,8 +764,9 @@ fn key_manager(
             }
         }),
         settled: Box::new(move |id, result| settled.settle(id, result)),
+        audit,
     };
-    key_book::manager(store, &keys, wires, Arc::clone(clock))
+    key_book::manager(store, &keys, wires, Arc::clone(&shared.clock))
         .map(|(manager, _)| manager)
         .map_err(|error| commands::keys::custody_trouble(&error))
 }

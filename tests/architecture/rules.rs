@@ -5,7 +5,7 @@ use crate::words;
 use std::collections::{BTreeSet, VecDeque};
 
 /// Crates that know no runtime and no log; every venue codec is one more.
-const RUNTIME_FREE: [&str; 12] = [
+const RUNTIME_FREE: [&str; 13] = [
     "domain",
     "clock",
     "secrets",
@@ -14,6 +14,7 @@ const RUNTIME_FREE: [&str; 12] = [
     "venue-api",
     "risk-guard",
     "sign-policy",
+    "audit",
     "vault",
     "signing",
     "order-signer",

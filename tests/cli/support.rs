@@ -105,6 +105,21 @@ impl Home {
         self.finish(assert_cmd::Command::new("sh").args(["-c", line]), "")
     }
 
+    /// Runs a command with one more variable in its environment.
+    pub(crate) fn run_with_variable(&self, name: &str, value: &Path, args: &[&str]) -> Said {
+        let mut command = assert_cmd::Command::new("env");
+        command.arg(format!("{name}={}", value.display())).arg(STEADFAST).args(args);
+        self.finish(&mut command, "")
+    }
+
+    /// Runs a command on a terminal, at which a person types these lines.
+    pub(crate) fn run_on_terminal(&self, args: &[&str], typed: &str) -> Said {
+        let mut command = assert_cmd::Command::new("script");
+        let line = [&[STEADFAST], args].concat().join(" ");
+        command.args(["--quiet", "--return", "--echo", "never", "--command", &line, "/dev/null"]);
+        self.finish(&mut command, typed)
+    }
+
     /// Runs a command on a disk that takes no byte more.
     pub(crate) fn run_on_full_disk(&self, args: &[&str]) -> Said {
         let mut command = assert_cmd::Command::new("sh");

@@ -22,6 +22,15 @@ pub trait Backend: Send + Sync + 'static {
     fn equity(&self) -> Vec<EquityPoint>;
     /// The top of each instrument's book.
     fn book(&self) -> Vec<BookView>;
+    /// Hears that somebody could not prove who they are: what was wrong, and from where. Called as often as somebody
+    /// tries, from threads that must not wait.
+    fn authentication_refused(&self, _kind: &'static str, _source: &str) {}
+    /// Hears that an API key is about to be made; false: it must not be. May block for some seconds.
+    fn credential_granted(&self, _name: &str, _origin: &str) -> bool {
+        true
+    }
+    /// Hears that an API key was taken away.
+    fn credential_revoked(&self, _name: &str, _origin: &str) {}
     /// Why no orders may be sent now; empty: they may.
     fn ready(&self) -> Vec<NotReadyReason>;
     /// Does an operator's act and returns when it is in force: a halt when it is confirmed. May block for some seconds.

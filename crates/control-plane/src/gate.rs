@@ -4,6 +4,7 @@
 //! the same answer; on this machine the right credentials pass even while wrong ones wait, and what lowers a risk is
 //! never kept waiting by a rate, so nobody can keep an operator from halting.
 
+use crate::backend::Backend;
 use crate::checks::{Presented, Way};
 use crate::failures::{Failures, counted_as};
 use crate::limits::{
@@ -32,6 +33,7 @@ pub(crate) struct Gate {
     by_address: Rates<IpAddr>,
     by_key: Rates<String>,
     clock: Arc<dyn Clock>,
+    backend: Arc<dyn Backend>,
 }
 
 /// Who asks.
@@ -78,6 +80,11 @@ impl Source {
         Self { address, here: address.is_none_or(|address| address.is_loopback() && !listed) }
     }
 
+    /// The source for people: an address, or `socket`.
+    pub(crate) fn words(self) -> String {
+        self.address.map_or_else(|| "socket".to_owned(), |address| address.to_string())
+    }
+
     /// Whether it is this machine.
     pub(crate) fn is_here(self) -> bool {
         self.here
@@ -90,6 +97,7 @@ impl Gate {
         keys: Arc<Mutex<ApiKeys>>,
         step_up: Arc<dyn StepUp>,
         clock: Arc<dyn Clock>,
+        backend: Arc<dyn Backend>,
     ) -> Self {
         let quota = |rate, burst| Quota::per_second(rate).allow_burst(burst);
         Self {
@@ -100,6 +108,7 @@ impl Gate {
             by_address: Rates::new(quota(REQUESTS_PER_ADDRESS, BURST_PER_ADDRESS), &clock),
             by_key: Rates::new(quota(REQUESTS_PER_KEY, BURST_PER_KEY), &clock),
             clock,
+            backend,
         }
     }
 
@@ -181,6 +190,8 @@ impl Gate {
             KeyRefusal::Expired => "token_expired",
         };
         telemetry::auth_failures_total(counted).increment(1);
+        // A page that is open without credentials asks again and again: only what was tried is told.
+        self.backend.authentication_refused(counted, &source.words());
         if let Some(waits) = waits {
             return Err(waits);
         }

@@ -201,7 +201,12 @@ async fn change(
         let code = header.map(str::to_owned).or_else(|| wish.code().map(str::to_owned));
         let code = code.filter(|code| gate::may_be_code(code)).ok_or_else(gate::code_needed)?;
         let step_up = shared.gate.step_up();
-        blocking(move || step_up.verify(&code, route.path)).await?.map_err(gate::code_refused)?;
+        blocking(move || step_up.verify(&code, route.path)).await?.map_err(|refusal| {
+            shared
+                .backend
+                .authentication_refused(refusal.as_str(), &Source::new(way, request.peer_addr(), false).words());
+            gate::code_refused(refusal)
+        })?;
     }
     let origin = match (way, request.peer_addr()) {
         (Way::Tcp, Some(peer)) => peer.to_string(),
@@ -231,23 +236,15 @@ async fn perform(
     shared: web::Data<Shared>,
 ) -> Result<HttpResponse, Problem> {
     let shared = &*shared;
+    let origin = match caller {
+        Caller::Local => origin,
+        Caller::Key(_) => format!("{origin}, {}", caller.name()),
+    };
     let done = match wish {
-        Wish::Act { verb, reason, .. } => {
-            let origin = match caller {
-                Caller::Local => origin,
-                Caller::Key(_) => format!("{origin}, {}", caller.name()),
-            };
-            act(Act { verb, reason, origin }, shared).await
-        }
-        Wish::AddKey(wish) => add_key(wish, shared).await,
-        Wish::RevokeKey(name) => revoke_key(name, shared).await,
-        Wish::Key(sent) => {
-            let origin = match caller {
-                Caller::Local => origin,
-                Caller::Key(_) => format!("{origin}, {}", caller.name()),
-            };
-            key_act(*sent, origin, shared).await
-        }
+        Wish::Act { verb, reason, .. } => act(Act { verb, reason, origin }, shared).await,
+        Wish::AddKey(wish) => add_key(wish, origin, shared).await,
+        Wish::RevokeKey(name) => revoke_key(name, origin, shared).await,
+        Wish::Key(sent) => key_act(*sent, origin, shared).await,
     };
     let (status, text) = match done {
         Ok(text) => (200, text),
@@ -342,8 +339,13 @@ async fn act(act: Act, shared: &Shared) -> Result<String, Problem> {
     }
 }
 
-async fn add_key(wish: NewKey, shared: &Shared) -> Result<String, Problem> {
+async fn add_key(wish: NewKey, origin: String, shared: &Shared) -> Result<String, Problem> {
     let (keys, now) = (shared.gate.keys_shared(), shared.gate.unix());
+    let name = wish.name.clone();
+    if !ask(shared, move |backend| backend.credential_granted(&name, &origin)).await? {
+        let detail = "it could not be recorded in the audit log; look at the log and at the disk's room";
+        return Err(Problem::new(503, "not_recorded", "no key was made", detail));
+    }
     let made = blocking(move || lock(&keys).add(wish.wanted(), now)).await?;
     let (key, token) = made.map_err(|error| access_api::refused(&error))?;
     text_of(&KeyMade { key, token: (*token).clone() })
@@ -368,9 +370,13 @@ async fn key_act(sent: Sent, origin: String, shared: &Shared) -> Result<String, 
     text_of(&ask(shared, move |backend| backend.key_act(&wish)).await?.map_err(keys_api::refused)?)
 }
 
-async fn revoke_key(name: String, shared: &Shared) -> Result<String, Problem> {
+async fn revoke_key(name: String, origin: String, shared: &Shared) -> Result<String, Problem> {
     let keys = shared.gate.keys_shared();
-    let revoked = blocking(move || lock(&keys).revoke(&name)).await?;
+    let whose = name.clone();
+    let revoked = blocking(move || lock(&keys).revoke(&whose)).await?;
+    if revoked.is_ok() {
+        shared.backend.credential_revoked(&name, &origin);
+    }
     text_of(&revoked.map_err(|error| access_api::refused(&error))?)
 }
 

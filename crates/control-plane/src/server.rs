@@ -150,9 +150,9 @@ pub fn start(
     let socket = setup.socket.as_deref().map(bind_socket).transpose()?;
     let streams = Streams::new();
     let shared = web::Data::new(Shared {
-        backend,
+        backend: Arc::clone(&backend),
         hosts: Hosts::new(address, &hosts, tls.is_some()),
-        gate: Gate::new(token.hash(), keys, step_up, Arc::clone(&setup.clock)),
+        gate: Gate::new(token.hash(), keys, step_up, Arc::clone(&setup.clock), backend),
         repeats: Repeats::default(),
         metrics: setup.metrics,
         process: metrics_process::Collector::default(),

@@ -17,7 +17,7 @@ use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use vault::{KdfParams, Passphrase, RecordId, Vault, VaultError};
+use vault::{KdfParams, Passphrase, RecordId, SlotKind, Vault, VaultError};
 use venue_api::SigningCodec;
 
 /// What a user says of a key when linking it.
@@ -148,6 +148,10 @@ pub struct Custody {
 impl Custody {
     /// Name of the vault in the custody directory.
     pub const VAULT_FILE: &'static str = "keys.vault";
+    /// Name of the directory of the audit log in the custody directory.
+    pub const AUDIT_DIR: &'static str = "audit";
+    /// The vault's record that holds the seed of the audit log; it is no key.
+    pub const AUDIT_SEED: RecordId = RecordId(*b"audit log's seed");
     /// Name of the file that remembers the highest generation seen of the vault.
     pub const SEEN_FILE: &'static str = "generation";
 
@@ -190,13 +194,59 @@ impl Custody {
         Ok(custody)
     }
 
+    /// Opens the vault through its machine or recovery slot; otherwise as [`Self::open`].
+    ///
+    /// # Errors
+    /// As [`Self::open`].
+    pub fn open_by_secret(dir: &Path, kind: SlotKind, secret: &SecretBytes) -> Result<Self, CustodyError> {
+        let seen = Self::seen_generation(dir)?;
+        let vault = Vault::open_by_secret(Self::vault_path(dir), kind, secret, seen)?;
+        let custody = Self::over(vault, dir)?;
+        if custody.vault.generation() > seen {
+            custody.remember_generation()?;
+        }
+        Ok(custody)
+    }
+
+    /// Accepts a vault that is older than one that was seen: it becomes the newest. `vault` lies in `dir` and was
+    /// opened as if none had been seen.
+    ///
+    /// # Errors
+    /// The vault's; the roll-back is then not accepted.
+    pub fn accept_older(vault: Vault, dir: &Path) -> Result<Self, CustodyError> {
+        let seen = Self::seen_generation(dir)?;
+        let mut custody = Self::over(vault, dir)?;
+        custody.vault.save_beyond(seen)?;
+        custody.remember_generation()?;
+        Ok(custody)
+    }
+
+    /// The vault, to look at.
+    #[must_use]
+    pub const fn vault(&self) -> &Vault {
+        &self.vault
+    }
+
+    /// Changes how the vault is opened, not what is in it.
+    ///
+    /// # Errors
+    /// What `change` refused, or [`CustodyError::Io`].
+    pub fn change_vault<T>(
+        &mut self,
+        change: impl FnOnce(&mut Vault) -> Result<T, VaultError>,
+    ) -> Result<T, CustodyError> {
+        let changed = change(&mut self.vault)?;
+        self.remember_generation()?;
+        Ok(changed)
+    }
+
     /// Custody over a vault that is open already and lies in `dir`.
     ///
     /// # Errors
     /// [`CustodyError::Record`] when a record cannot be read.
     pub fn over(vault: Vault, dir: &Path) -> Result<Self, CustodyError> {
         let (mut keys, mut step_up) = (Vec::new(), None);
-        for id in vault.ids() {
+        for id in vault.ids().filter(|id| *id != Self::AUDIT_SEED) {
             match vault.get(id) {
                 Some(bytes) if is_step_up(bytes) => step_up = Some(id),
                 Some(bytes) => keys.push((id, read_info(bytes)?)),
@@ -246,6 +296,12 @@ impl Custody {
     /// All keys, revoked ones included, oldest first. No secret is among it.
     pub fn list(&self) -> impl Iterator<Item = &KeyRecord> {
         self.keys.iter().map(|(_, record)| record)
+    }
+
+    /// Whether a record of the vault is a key, and neither the seed of the audit log nor the operator's codes.
+    #[must_use]
+    pub fn is_key(&self, id: RecordId) -> bool {
+        self.keys.iter().any(|(known, _)| *known == id)
     }
 
     /// The key of this name; a revoked one only when no other has the name.
@@ -473,6 +529,29 @@ impl Custody {
         if now.0.abs_diff(confirmed.0) > STEP_WITHIN_NS { Err(CustodyError::CodeNeeded) } else { Ok(()) }
     }
 
+    /// The seed of the audit log, if there is one yet.
+    #[must_use]
+    pub fn audit_seed(&self) -> Option<&SecretBytes> {
+        self.vault.get(Self::AUDIT_SEED)
+    }
+
+    /// Keeps the seed of a new audit log, saved when this returns.
+    ///
+    /// # Errors
+    /// The vault's; nothing has changed then.
+    pub fn keep_audit_seed(&mut self, seed: SecretBytes) -> Result<(), CustodyError> {
+        let before = self.audit_seed().map(SecretBytes::duplicate).transpose().map_err(RecordError::from)?;
+        self.vault.put(Self::AUDIT_SEED, seed)?;
+        let saved = self.save();
+        if saved.is_err() {
+            match before {
+                Some(before) => self.vault.put(Self::AUDIT_SEED, before)?,
+                None => drop(self.vault.remove(Self::AUDIT_SEED)),
+            }
+        }
+        saved
+    }
+
     fn place(&self, alias: &str) -> Option<usize> {
         let named = |(_, record): &(RecordId, KeyRecord)| record.alias.as_str() == alias;
         let living = |entry: &(RecordId, KeyRecord)| named(entry) && entry.1.state != KeyState::Revoked;
@@ -521,7 +600,11 @@ impl Custody {
         crate::epoch::replace(&path, text.as_bytes()).map_err(|source| CustodyError::Io { path, source })
     }
 
-    fn seen_generation(dir: &Path) -> Result<u64, CustodyError> {
+    /// The highest generation that was seen of the vault in `dir`; 0 if none was.
+    ///
+    /// # Errors
+    /// [`CustodyError::Io`] when the file that remembers it cannot be read.
+    pub fn seen_generation(dir: &Path) -> Result<u64, CustodyError> {
         let path = dir.join(Self::SEEN_FILE);
         match fs::read_to_string(&path) {
             Ok(text) => text.trim().parse().map_err(|_| CustodyError::Io {

@@ -159,3 +159,79 @@ fn dead_signer_is_noticed_at_once() {
     assert_eq!(seat.sign(&SignIntent::Balances).err(), Some(SignRefusal::Silent));
     assert_eq!(lost.load(Ordering::SeqCst), 1);
 }
+
+mod records {
+    use super::*;
+    use audit::{AuditBounds, AuditEntry, AuditError, AuditLog, AuditSink, AuditVerb, Decision, SharedAudit};
+    use domain::Clock;
+    use order_signer::process::{CustodyDesk, RemoteStore, serve_custody};
+    use order_signer::{Custody, CustodyError, SealingKey, SignatureRecords};
+    use sign_policy::SyncMode;
+
+    /// Refuses, with a cause.
+    struct FullDisk;
+
+    impl AuditSink for FullDisk {
+        fn append(&self, _entry: AuditEntry) -> Result<u64, AuditError> {
+            let source = std::io::Error::from(std::io::ErrorKind::StorageFull);
+            Err(AuditError::Io { step: audit::AuditStep::Write, source })
+        }
+        fn tick(&self) -> Result<u64, AuditError> {
+            Err(AuditError::WriterDied)
+        }
+        fn seal(&self) -> Result<u64, AuditError> {
+            Err(AuditError::WriterDied)
+        }
+    }
+
+    fn serve(dir: &std::path::Path, audit: Arc<dyn AuditSink>) -> RemoteStore {
+        let clock = Arc::new(SystemClock);
+        let passphrase = vault::Passphrase::from_text("an invented passphrase").unwrap();
+        let custody = Custody::create(dir, &passphrase, vault::KdfParams::FLOOR, clock.unix()).unwrap();
+        let records = SignatureRecords::open(dir, identity(), &[], SyncMode::Group, "this boot", clock.unix()).unwrap();
+        let (near, far) = pair().unwrap();
+        let (seats, cancels) = (Seats::new(Vec::new()), Seats::new(Vec::new()));
+        let desk = CustodyDesk {
+            custody,
+            records,
+            audit,
+            places: Vec::new(),
+            seats,
+            cancels,
+            sealing: SealingKey::generate().unwrap(),
+            load: Box::new(|_, _, _| Err(CustodyError::Refused { why: "no seats here".to_owned() })),
+            clock,
+        };
+        std::thread::spawn(move || serve_custody(&far, desk));
+        RemoteStore::new(near).unwrap()
+    }
+
+    #[test]
+    fn entry_crosses_the_custody_socket_and_stands_in_the_log() {
+        let home = tempfile::tempdir().unwrap();
+        let (dir, log_dir) = (home.path().join("custody"), home.path().join("audit"));
+        let (log, seed) = AuditLog::create(&log_dir, "this boot", SystemClock.unix(), AuditBounds::default()).unwrap();
+        let store = serve(&dir, Arc::new(SharedAudit::new(log, Arc::new(SystemClock))));
+        let entry = AuditEntry::by_system(AuditVerb::Unhalt, Decision::Allowed).because("it is safe again");
+        let seq = store.append(entry).unwrap();
+        assert_eq!(store.tick().unwrap(), seq);
+        assert!(store.seal().unwrap() > seq, "the seal is a record of its own");
+        let report = audit::verify(&log_dir, seed.anchor(), Some(&seed), Some(seq)).unwrap();
+        assert_eq!(report.first_bad, None);
+        let lines = audit::tail(&log_dir, 10).unwrap();
+        let has = |line: &audit::Line| matches!(line, audit::Line::Record(record) if record.seq == seq && record.verb == "unhalt" && record.reason == "it is safe again");
+        assert!(lines.iter().any(has));
+    }
+
+    #[test]
+    fn refusal_to_record_comes_back_with_its_cause_and_a_lost_signer_records_nothing() {
+        let home = tempfile::tempdir().unwrap();
+        let store = serve(&home.path().join("custody"), Arc::new(FullDisk));
+        let entry = AuditEntry::by_system(AuditVerb::Unhalt, Decision::Allowed);
+        let error = store.append(entry.clone()).unwrap_err().to_string();
+        assert!(error.starts_with("cannot write a record of the audit log: "), "{error}");
+        let (near, far) = pair().unwrap();
+        drop(far);
+        assert!(RemoteStore::new(near).unwrap().append(entry).is_err());
+    }
+}

@@ -1,5 +1,6 @@
 //! `steadfast demo`: the whole program on the embedded exchange, without a file, an account or a question.
 
+use crate::audit_trail;
 use crate::cli::{DemoArgs, Global};
 use crate::data_dir::{DataDir, write_private};
 use crate::plan::{Plan, StrategyPlan, VenuePlan};
@@ -61,6 +62,7 @@ pub fn run(global: &Global, args: &DemoArgs) -> Result<(), Trouble> {
     let policy = policy(&plan)?;
     let signers = signers(&dir, &plan, link(&plan.custody, &sim.key, &policy, &clock)?)?;
     term::say(global, &signers.isolation().line());
+    audit_trail::started(&*signers.audit(), &plan.custody, settings::Mode::Sim.word())?;
     let start = Start {
         plan,
         dir,
@@ -195,7 +197,7 @@ fn signers(dir: &DataDir, plan: &Plan, linked: Linked) -> Result<Signers, Troubl
 
 #[cfg(not(target_os = "linux"))]
 fn signers(_dir: &DataDir, plan: &Plan, linked: Linked) -> Result<Signers, Trouble> {
-    Signers::inline(linked.custody, &plan.custody)
+    Signers::inline(linked.custody, &plan.custody, 0)
 }
 
 /// The policy that a person would be shown, at the exchange's price of now.

@@ -1,15 +1,17 @@
 //! `steadfast keys`: linking, listing and testing exchange API keys.
 
+use crate::audit_trail::Trail;
 use crate::cli::{Global, KeysAddArgs, KeysCommand, Role};
 use crate::commands::client::Target;
 use crate::commands::keys_life::{self, Keeper};
 use crate::commands::{keys_policy, keys_seal};
 use crate::data_dir::DataDir;
-use crate::key_book::{self, KeyOf, KeyWires};
+use crate::key_book::{self, KeyOf, KeyWires, role_word};
 use crate::plan::{self, VenuePlan};
 use crate::report::{Exit, Trouble, causes};
 use crate::station::{Ears, InlineSeat, Parts, Station};
 use crate::{commands, key_desk, term, unlock};
+use audit::{AuditSink, NoAudit};
 use clock::SystemClock;
 use control_plane::KeyDetail;
 use domain::{Clock, InstrumentId, VenueId};
@@ -96,6 +98,7 @@ fn add(global: &Global, args: &KeysAddArgs, place: Place) -> Result<(), Trouble>
     }
     let secrets = read_secrets(global, args)?;
     let wallets = choose_wallets(global, args)?;
+    let existed = opened.is_some();
     let mut custody = match opened {
         Some(custody) => custody,
         None => unlock::create(global, &dir, unlock, vault::KdfParams::DEFAULT, place.clock.unix())?,
@@ -121,6 +124,11 @@ fn add(global: &Global, args: &KeysAddArgs, place: Place) -> Result<(), Trouble>
         if let Some(policy) = &verified.policy {
             keys_policy::confirmed(global, &alias, args.yes, policy)?;
         }
+        let trail = Trail::open(&mut custody, &dir, Arc::clone(&place.clock))?;
+        if !existed {
+            trail.vault_created()?;
+        }
+        trail.linking(&args.alias, role_word(role), &verified.state, &secrets.fingerprint())?;
         store(&mut custody, new, &secrets, &verified, place.clock.unix()).map_err(|error| custody_trouble(&error))?;
         verified.stored = true;
         if again {
@@ -176,7 +184,7 @@ fn try_out(
     let mut custody = Custody::create(&scratch.0, &passphrase, vault::KdfParams::FLOOR, now)
         .map_err(|error| custody_trouble(&error))?;
     custody.add(new.clone(), secrets, now).map_err(|error| custody_trouble(&error))?;
-    verify(global, place, &scratch.0, custody, venue, new.alias)
+    verify(global, place, &scratch.0, custody, venue, new.alias, Arc::new(NoAudit))
 }
 
 /// A directory for one trial; gone when this value is.
@@ -249,13 +257,20 @@ fn test(global: &Global, alias: &str, place: &Place) -> Result<(), Trouble> {
 ///
 /// # Errors
 /// [`Trouble`]: it is not Active.
-pub(crate) fn verify_and_finish(global: &Global, place: &Place, custody: Custody, alias: &str) -> Result<(), Trouble> {
+pub(crate) fn verify_and_finish(
+    global: &Global,
+    place: &Place,
+    mut custody: Custody,
+    alias: &str,
+) -> Result<(), Trouble> {
     let record = custody.show(alias).map_err(|error| keys_life::not_found(&error))?;
     let name = record.account.clone();
     let account = place.settings.venue.get(&name).ok_or_else(|| unknown_account(&name))?;
     let venue = plan::venue(&name, account);
     let alias = record.alias;
-    let verified = verify(global, place, &place.settings.vault_dir(), custody, venue, alias)?;
+    let trail = Trail::open(&mut custody, &place.settings.vault_dir(), Arc::clone(&place.clock))?;
+    let verified = verify(global, place, &place.settings.vault_dir(), custody, venue, alias, trail.sink())?;
+    trail.seal();
     finish(global, &Verified { stored: true, ..verified })
 }
 
@@ -473,9 +488,10 @@ fn verify(
     custody: Custody,
     venue: VenuePlan,
     alias: KeyAlias,
+    audit: Arc<dyn AuditSink>,
 ) -> Result<Verified, Trouble> {
     net::install_tls_provider();
-    actix_rt::System::new().block_on(verify_on(global, place, dir, custody, venue, alias))
+    actix_rt::System::new().block_on(verify_on(global, place, dir, custody, venue, alias, audit))
 }
 
 async fn verify_on(
@@ -485,6 +501,7 @@ async fn verify_on(
     custody: Custody,
     venue: VenuePlan,
     alias: KeyAlias,
+    audit: Arc<dyn AuditSink>,
 ) -> Result<Verified, Trouble> {
     let (news_sender, mut news) = tokio::sync::mpsc::channel::<KeyMessage>(64);
     let station = station(place, dir, &custody, &venue, alias, &news_sender)?;
@@ -510,6 +527,7 @@ async fn verify_on(
         }),
         probing: Box::new(|_, _| {}),
         settled: Box::new(|_, _| {}),
+        audit,
     };
     let keys = [KeyOf::new(VENUE, alias, &venue)];
     let (mut manager, book) = key_book::manager(

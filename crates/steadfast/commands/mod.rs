@@ -1,6 +1,7 @@
 //! The commands, one file each.
 
 pub mod access;
+pub mod audit;
 pub mod bench;
 pub mod check;
 pub mod client;
@@ -15,6 +16,9 @@ pub mod run;
 pub mod sim;
 pub mod tape;
 pub mod totp;
+pub mod vault;
+#[cfg(feature = "age-export")]
+mod vault_export;
 
 use crate::cli::{Cli, Command, Global, JournalCommand, TapeCommand};
 use crate::report::Trouble;
@@ -44,6 +48,8 @@ pub fn dispatch(cli: &Cli) -> Result<(), Trouble> {
         Command::Bench(args) => bench::run(global, args),
         Command::Tape(TapeCommand::Import(args)) => tape::import(global, args),
         Command::Journal(JournalCommand::Verify) => journal::verify(global),
+        Command::Vault(command) => vault::run(global, command),
+        Command::Audit(command) => audit::run(global, command),
     }
 }
 

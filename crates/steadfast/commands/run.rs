@@ -6,7 +6,7 @@ use crate::emergency::Emergency;
 use crate::report::{Exit, Trouble, causes};
 use crate::term::StopSignal;
 use crate::wiring::{self, End, Start};
-use crate::{commands, logging, metrics_page, plan, signers, term};
+use crate::{audit_trail, commands, logging, metrics_page, plan, signers, term};
 use access::ApiKeys;
 use alerts::{Alert, Alerts, Channel, Event, Origin, WebhookUrl};
 use clock::SystemClock;
@@ -44,6 +44,7 @@ pub fn run(global: &Global, args: &RunArgs) -> Result<(), Trouble> {
     let clock: Arc<dyn Clock> = Arc::new(SystemClock);
     let signers = signers::start(global, &settings, &plan, signers::places(&dir, &plan)?, &clock)?;
     term::say(global, &signers.isolation().line());
+    audit_trail::started(&*signers.audit(), &settings.vault_dir(), settings.mode.word())?;
     let metrics = metrics_page::install()?;
     let alerts = notifier(&settings)?;
     let start = Start {

@@ -1,15 +1,18 @@
 //! `steadfast totp`: one-time codes of the operator, kept in the vault, set up while the daemon is stopped.
 
+use crate::audit_trail::{Trail, by_person};
 use crate::cli::{Global, TotpCodeArgs, TotpCommand};
 use crate::data_dir::DataDir;
 use crate::report::{Exit, Trouble};
 use crate::term::{can_ask, data, say};
 use crate::{commands, term, unlock};
 use access::{Enrolled, RecoveryCodes, StepUpRefusal, TotpRecord, qr};
+use audit::{AuditVerb, Decision};
 use clock::SystemClock;
 use domain::Clock as _;
 use order_signer::Custody;
 use std::io::BufRead as _;
+use std::sync::Arc;
 use zeroize::Zeroizing;
 
 /// First codes that a person may mistype.
@@ -30,15 +33,16 @@ pub fn run(global: &Global, command: &TotpCommand) -> Result<(), Trouble> {
         }
     })?;
     let mut custody = unlock::open(global, &settings.vault_dir(), &settings.vault)?;
+    let trail = Trail::open(&mut custody, &settings.vault_dir(), Arc::new(SystemClock))?;
     match command {
-        TotpCommand::Enroll => enroll(global, &mut custody, &settings.data_dir().display().to_string()),
+        TotpCommand::Enroll => enroll(global, &mut custody, &trail, &settings.data_dir().display().to_string()),
         TotpCommand::Verify(args) => verify(global, args, &mut custody),
-        TotpCommand::Disable(args) => disable(global, args, &mut custody),
-        TotpCommand::Recovery(args) => recovery(global, args, &mut custody),
+        TotpCommand::Disable(args) => disable(global, args, &mut custody, &trail),
+        TotpCommand::Recovery(args) => recovery(global, args, &mut custody, &trail),
     }
 }
 
-fn enroll(global: &Global, custody: &mut Custody, data_dir: &str) -> Result<(), Trouble> {
+fn enroll(global: &Global, custody: &mut Custody, trail: &Trail, data_dir: &str) -> Result<(), Trouble> {
     if custody.step_up().is_some() {
         return Err(Trouble::new(Exit::Key, "one-time codes are set up already")
             .why("a second authenticator would have another seed")
@@ -74,6 +78,7 @@ fn enroll(global: &Global, custody: &mut Custody, data_dir: &str) -> Result<(), 
             }
         }
     }
+    trail.record(by_person(AuditVerb::CodesEnrolled, Decision::Allowed))?;
     order_signer::save_codes(custody, &record).map_err(refused)?;
     if global.json {
         data(&serde_json::json!({ "enrolled": true, "recovery": shown(&recovery) }).to_string());
@@ -95,8 +100,9 @@ fn verify(global: &Global, args: &TotpCodeArgs, custody: &mut Custody) -> Result
     Ok(())
 }
 
-fn disable(global: &Global, args: &TotpCodeArgs, custody: &mut Custody) -> Result<(), Trouble> {
+fn disable(global: &Global, args: &TotpCodeArgs, custody: &mut Custody, trail: &Trail) -> Result<(), Trouble> {
     spend(global, args, custody)?;
+    trail.record(by_person(AuditVerb::CodesDisabled, Decision::Allowed))?;
     custody.set_step_up(None).map_err(|error| commands::keys::custody_trouble(&error))?;
     if global.json {
         data(&serde_json::json!({ "enrolled": false }).to_string());
@@ -106,11 +112,12 @@ fn disable(global: &Global, args: &TotpCodeArgs, custody: &mut Custody) -> Resul
     Ok(())
 }
 
-fn recovery(global: &Global, args: &TotpCodeArgs, custody: &mut Custody) -> Result<(), Trouble> {
+fn recovery(global: &Global, args: &TotpCodeArgs, custody: &mut Custody, trail: &Trail) -> Result<(), Trouble> {
     spend(global, args, custody)?;
     let mut record = order_signer::code_record(custody).map_err(refused)?;
     let codes =
         record.renew_recovery().map_err(|error| Trouble::new(Exit::Failure, "no codes can be made").why(error))?;
+    trail.record(by_person(AuditVerb::RecoveryRenewed, Decision::Allowed))?;
     order_signer::save_codes(custody, &record).map_err(refused)?;
     if global.json {
         data(&serde_json::json!({ "recovery": shown(&codes) }).to_string());

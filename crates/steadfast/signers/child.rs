@@ -1,9 +1,10 @@
-//! The signer process: opens the vault, shuts itself in, signs until the daemon is gone.
+//! The signer process: opens the vault and the audit log, shuts itself in, signs and records until the daemon is gone.
 //!
 //! It is this very program, started again by the daemon with one end of a socket as descriptor 0 and nothing else:
 //! no environment, no arguments from outside, no other descriptor.
 
 use super::{Boot, cannot};
+use crate::audit_trail::Trail;
 use crate::cli::Global;
 use crate::report::{Exit, Trouble, causes};
 use crate::{commands, unlock};
@@ -86,7 +87,10 @@ fn serve(
     let clock: Arc<dyn Clock> = Arc::new(SystemClock);
     // The first reading opens a file of the system and measures; the walls allow neither.
     let _ = (clock.mono(), clock.unix());
-    let custody = open(&boot)?;
+    let failed = unlock::failures(&boot.custody);
+    let mut custody = open(&boot)?;
+    let trail = Trail::open(&mut custody, &boot.custody, Arc::clone(&clock))?;
+    trail.unlocked(failed)?;
     let identity = commands::keys::epoch(&boot.custody)?;
     let records = super::records(&boot.custody, &custody, identity, &*clock)?;
     let count = boot.places.iter().map(|place| place.seat.index() + 1).max().unwrap_or(0);
@@ -121,6 +125,7 @@ fn serve(
     let desk = CustodyDesk {
         custody,
         records: records.clone(),
+        audit: trail.log(),
         places,
         seats: seats.clone(),
         cancels: cancels.clone(),
@@ -149,6 +154,7 @@ fn serve(
         seats.with(place.seat, |signer| *signer = None);
     }
     let _ = records.close();
+    trail.seal();
     Ok(())
 }
 

@@ -8,12 +8,14 @@ pub mod parent;
 #[cfg(target_os = "linux")]
 pub use parent::{KeeperWires, SignerKeeper};
 
+use crate::audit_trail::Trail;
 use crate::commands;
 use crate::data_dir::DataDir;
 use crate::plan::{Plan, VenuePlan};
 use crate::registry::Registry;
 use crate::report::{Exit, Trouble, causes};
 use crate::station::{EmptySeat, InlineSeat};
+use audit::{AuditSink, SharedAudit};
 use domain::{Clock, VenueId};
 use messages::KeyAlias;
 use order_path::SignerSeat;
@@ -82,6 +84,8 @@ pub enum Signers {
         identity: Identity,
         /// The records of signatures.
         records: SignatureRecords,
+        /// The audit log, open for writing.
+        audit: Arc<SharedAudit>,
     },
     /// In a process of their own.
     #[cfg(target_os = "linux")]
@@ -89,14 +93,27 @@ pub enum Signers {
 }
 
 impl Signers {
-    /// Signers on the order path's thread; begins the next epoch of the custody directory.
+    /// Signers on the order path's thread; begins the next epoch of the custody directory. `failed_before`: wrong
+    /// passphrases before the vault opened.
     ///
     /// # Errors
-    /// [`Trouble`] when there is no epoch to sign under.
-    pub fn inline(custody: Custody, dir: &std::path::Path) -> Result<Self, Trouble> {
+    /// [`Trouble`] when there is no epoch to sign under, or when nothing can be recorded.
+    pub fn inline(mut custody: Custody, dir: &std::path::Path, failed_before: u32) -> Result<Self, Trouble> {
+        let trail = Trail::open(&mut custody, dir, Arc::new(clock::SystemClock))?;
+        trail.unlocked(failed_before)?;
         let identity = commands::keys::epoch(dir)?;
         let records = records(dir, &custody, identity, &clock::SystemClock)?;
-        Ok(Self::Inline { custody, identity, records })
+        Ok(Self::Inline { custody, identity, records, audit: trail.log() })
+    }
+
+    /// Where the run records: beside the open vault.
+    #[must_use]
+    pub fn audit(&self) -> Arc<dyn AuditSink> {
+        match self {
+            Self::Inline { audit, .. } => Arc::clone(audit) as Arc<dyn AuditSink>,
+            #[cfg(target_os = "linux")]
+            Self::Process(process) => Arc::new(process.store()),
+        }
     }
 
     /// Tag and epoch of this run.
@@ -147,7 +164,7 @@ impl Signers {
                     return Ok(Box::new(EmptySeat(empty)) as Box<dyn SignerSeat>);
                 };
                 match self {
-                    Self::Inline { custody, identity, records } => custody
+                    Self::Inline { custody, identity, records, .. } => custody
                         .load_bounded(
                             &venue.key,
                             Arc::clone(&venue.codecs.signing),
@@ -236,6 +253,8 @@ pub enum UnlockFrom {
     File(PathBuf),
     /// A file of the service manager.
     Credential(PathBuf),
+    /// An open descriptor of this very process, which can be read once.
+    Descriptor(u32),
 }
 
 impl UnlockFrom {
@@ -337,10 +356,16 @@ pub fn start(
         #[cfg(target_os = "linux")]
         settings::SignerMode::Auto | settings::SignerMode::Process => {
             let may_ask = crate::term::can_ask(global);
-            let unlock = match crate::unlock::source_of(&settings.vault.unlock)? {
-                UnlockFrom::Prompt if may_ask => UnlockFrom::Terminal,
-                other => other,
-            };
+            let unlock =
+                match crate::unlock::source_of(global, &settings.vault.unlock)? {
+                    UnlockFrom::Prompt if may_ask => UnlockFrom::Terminal,
+                    UnlockFrom::Descriptor(number) => {
+                        return Err(Trouble::new(Exit::Usage, "the signer process cannot read --passphrase-fd")
+                        .why(format!("it inherits no descriptor, so neither descriptor {number}"))
+                        .fix("set [vault] unlock = \"file:PATH\" or \"credential:NAME\", or signer.mode = \"inline\""));
+                    }
+                    other => other,
+                };
             let lock_after = settings.vault.auto_lock_after_failures;
             let spin = plan.wait == hot_actor::WaitPolicy::Spin;
             let boot = Boot { custody: dir, unlock, lock_after, spin, places, may_ask };
@@ -351,7 +376,10 @@ pub fn start(
             return Err(Trouble::new(Exit::Settings, "a signer process needs Linux")
                 .fix("set signer.mode = \"auto\" or \"inline\""));
         }
-        _ => Signers::inline(crate::unlock::open(global, &dir, &settings.vault)?, &dir)?,
+        _ => {
+            let failed = crate::unlock::failures(&dir);
+            Signers::inline(crate::unlock::open(global, &dir, &settings.vault)?, &dir, failed)?
+        }
     };
     let _ = plan;
     demand(settings, &signers.isolation())?;

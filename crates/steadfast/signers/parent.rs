@@ -35,14 +35,15 @@ pub struct SignerProcess {
     lost: Lost,
 }
 
+/// Hears how the process was lost.
+type Heard = Box<dyn Fn(&'static str) + Send>;
+
 /// Hears that the process has gone or is silent.
 #[derive(Clone, Default)]
-pub struct Lost(Arc<Mutex<Option<Hears>>>);
-
-type Hears = Box<dyn Fn(&'static str) + Send>;
+pub struct Lost(Arc<Mutex<Option<Heard>>>);
 
 impl Lost {
-    fn set(&self, heard: Option<Hears>) {
+    fn set(&self, heard: Option<Heard>) {
         *self.0.lock().unwrap_or_else(std::sync::PoisonError::into_inner) = heard;
     }
 

@@ -97,6 +97,7 @@ impl Running {
         self.station.stop(Duration::from_secs(2)).await;
         self.observer.stop();
         let _ = self.journal.stop();
+        self.audit.stopped(why);
         if let Some(alerts) = &self.alerts {
             alerts.tell(&Alert::new(
                 Event::Stopped,
@@ -124,6 +125,7 @@ impl Running {
         for line in &lines {
             tracing::error!(line, "emergency");
         }
+        self.audit.stopped(&format!("{part} died"));
         if let Some(alerts) = &self.alerts {
             alerts.tell(&Alert::new(
                 Event::ActorEscalated,

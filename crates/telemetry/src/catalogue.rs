@@ -126,6 +126,8 @@ gauges! {
     key_permission(account, permission);
     /// 1 while the vault is open
     vault_unlocked();
+    /// Number of the last audit record
+    audit_seq();
     /// Open orders
     orders_open(venue, account);
     /// Orders sent whose outcome is not known

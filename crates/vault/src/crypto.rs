@@ -96,6 +96,21 @@ pub(crate) fn unwrap(
     }
 }
 
+/// The key that wraps the data key in a machine or recovery slot.
+pub(crate) fn slot_key(
+    secret: &SecretBytes,
+    kind: u8,
+    vault_id: &[u8; 16],
+    salt: &[u8; 16],
+) -> Result<Secret<32>, VaultError> {
+    let mut derived = Secret::zeroed()?;
+    let info: [&[u8]; 4] = [b"slot", &[kind], vault_id, salt];
+    let expanded = Hkdf::<Sha256>::new(None, secret.expose()).expand_multi_info(&info, derived.expose_mut());
+    secrets::scrub_stack();
+    expanded.map_err(|_| VaultError::Malformed { what: "a derived key of impossible length" })?;
+    Ok(derived)
+}
+
 fn fresh_nonce() -> Result<Nonce, VaultError> {
     let mut nonce = [0; 24];
     secrets::fill_random(&mut nonce)?;

@@ -91,6 +91,32 @@ pub enum VaultError {
     /// No slot of this vault is opened by a passphrase.
     #[error("the vault has no passphrase slot")]
     NoPassphraseSlot,
+    /// The vault has no slot of this kind.
+    #[error("the vault has no {kind} slot")]
+    NoSlot {
+        /// The kind.
+        kind: SlotKind,
+    },
+    /// There is a slot of this kind already, or there is no room for one more.
+    #[error("the vault has a {kind} slot already, or no room for one")]
+    SlotTaken {
+        /// The kind.
+        kind: SlotKind,
+    },
+    /// A slot of this kind is not opened by a secret, or is the one that must stay.
+    #[error("a {kind} slot cannot be used in this way")]
+    WrongSlotKind {
+        /// The kind.
+        kind: SlotKind,
+    },
+    /// The secret of a machine or recovery slot must not be guessable.
+    #[error("the secret of the slot has {bytes} bytes, at least {least} random bytes are needed")]
+    SlotSecretTooShort {
+        /// Its length, in bytes.
+        bytes: usize,
+        /// The least.
+        least: usize,
+    },
     /// The passphrase is wrong, or the slot is damaged; which of the two cannot be told.
     #[error("the passphrase does not open this vault, or the vault is damaged")]
     CannotUnlock,

@@ -10,16 +10,19 @@
 //! body of a passphrase slot, 101 bytes:
 //!          algorithm u8 {1 Argon2id 1.3} | memory_kib u32 | passes u32 | lanes u32 | salt (16)
 //!        | nonce (24) | wrapped_dek (48)
+//! body of a machine or recovery slot, 89 bytes:
+//!          algorithm u8 {1 HKDF-SHA256 of a random secret} | salt (16) | nonce (24) | wrapped_dek (48)
 //! record : nonce (24) | len u32 | ciphertext (len, the last 16 bytes are the tag); order of the index
 //!
 //! kek         = Argon2id(NFKC(passphrase), salt, memory, passes, lanes), 32 bytes
 //! wrapped_dek = XChaCha20-Poly1305(kek, nonce, dek, aad = "dek" | version | vault_id | kind | algorithm .. salt)
+//!               in a machine or recovery slot: kek = HKDF-SHA256(secret, no salt, "slot" | kind | vault_id | salt),
+//!               and algorithm .. salt are those 17 bytes
 //! header_mac  = HMAC-SHA256(HKDF-SHA256(dek, no salt, "header"), magic .. header)
 //! ciphertext  = XChaCha20-Poly1305(HKDF-SHA256(dek, no salt, "rec" | record_id), nonce, record,
 //!                                  aad = version | vault_id | generation | record_id | SHA-256(header))
 //! ```
-//! The bodies of the other kinds of slot belong to whoever makes them; this version carries them
-//! along unchanged. A reader refuses everything that it does not know, and every byte too many.
+//! The body of a transit slot belongs to whoever makes it; it is carried along unchanged. A reader refuses everything that it does not know, and every byte too many.
 
 use std::fmt;
 
@@ -89,7 +92,7 @@ pub enum SlotKind {
 }
 
 impl SlotKind {
-    const fn code(self) -> u8 {
+    pub(crate) const fn code(self) -> u8 {
         match self {
             Self::Passphrase => 1,
             Self::Machine => 2,
@@ -157,6 +160,45 @@ impl PassphraseSlot {
         data.push(SlotKind::Passphrase.code());
         put_kdf(&mut data, params, salt);
         data
+    }
+}
+
+/// A slot that a random secret of at least [`SECRET_BYTES_MIN`] bytes opens, without a costly derivation.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct SecretSlot {
+    pub(crate) salt: Salt,
+    pub(crate) nonce: Nonce,
+    pub(crate) wrapped: [u8; 48],
+}
+
+/// Fewest bytes of the secret of a machine or recovery slot.
+pub const SECRET_BYTES_MIN: usize = 32;
+const ALGORITHM_HKDF: u8 = 1;
+
+impl SecretSlot {
+    pub(crate) fn associated_data(vault_id: &[u8; 16], kind: SlotKind, salt: &Salt) -> Vec<u8> {
+        let mut data = b"dek".to_vec();
+        data.extend_from_slice(&VERSION.to_le_bytes());
+        data.extend_from_slice(vault_id);
+        data.push(kind.code());
+        data.push(ALGORITHM_HKDF);
+        data.extend_from_slice(salt);
+        data
+    }
+
+    pub(crate) fn encode(&self) -> Vec<u8> {
+        [&[ALGORITHM_HKDF][..], &self.salt, &self.nonce, &self.wrapped].concat()
+    }
+
+    pub(crate) fn parse(body: &[u8]) -> Result<Self, VaultError> {
+        let mut input = Reader { rest: body, what: "a machine or recovery slot is cut short" };
+        let [algorithm] = input.array()?;
+        if algorithm != ALGORITHM_HKDF {
+            return Err(VaultError::Malformed { what: "a machine or recovery slot of unknown kind" });
+        }
+        let slot = Self { salt: input.array()?, nonce: input.array()?, wrapped: input.array()? };
+        input.finish("bytes are left over in a machine or recovery slot")?;
+        Ok(slot)
     }
 }
 

@@ -34,6 +34,7 @@ pub mod format;
 mod kdf;
 mod passphrase;
 mod save;
+mod slots;
 mod store;
 
 #[cfg(test)]
@@ -41,7 +42,7 @@ mod tests;
 
 pub use error::{DamagedPart, FileRefusal, KdfBound, VaultError, VaultStep};
 pub use files::{DiskFiles, FileFacts, VaultFiles};
-pub use format::{RecordId, SlotKind};
+pub use format::{RecordId, SECRET_BYTES_MIN, SlotKind};
 pub use kdf::KdfParams;
 pub use passphrase::Passphrase;
 pub use store::Vault;

@@ -27,6 +27,15 @@ impl Vault {
         self.commit(self.slots.clone(), None)
     }
 
+    /// As [`Self::save`], as a generation above `seen`: ends a roll-back that a person has accepted, so that the
+    /// vault which was seen before is older from now on.
+    ///
+    /// # Errors
+    /// As [`Self::save`]; the generation in memory is unchanged then.
+    pub fn save_beyond(&mut self, seen: u64) -> Result<u64, VaultError> {
+        self.commit_beyond(self.slots.clone(), None, seen)
+    }
+
     /// Gives the passphrase slot a new passphrase and cost, and saves, other changes included.
     /// Kept generations still open with the old passphrase: see [`Self::remove_old_generations`].
     ///
@@ -79,7 +88,11 @@ impl Vault {
 
     /// Writes the next generation with these slots and, if given, under this key; both take force
     /// in memory at the moment they take force on disk.
-    fn commit(&mut self, slots: Vec<Slot>, key: Option<DataKey>) -> Result<u64, VaultError> {
+    pub(crate) fn commit(&mut self, slots: Vec<Slot>, key: Option<DataKey>) -> Result<u64, VaultError> {
+        self.commit_beyond(slots, key, 0)
+    }
+
+    fn commit_beyond(&mut self, slots: Vec<Slot>, key: Option<DataKey>, beyond: u64) -> Result<u64, VaultError> {
         let on_disk = self.place.read_checked().map_err(|error| match error {
             VaultError::NotFound { .. } => VaultError::ChangedOnDisk,
             other => other,
@@ -87,7 +100,7 @@ impl Vault {
         if crypto::digest(&on_disk) != self.file_digest {
             return Err(VaultError::ChangedOnDisk);
         }
-        let next = self.generation.checked_add(1).ok_or(VaultError::GenerationsUsedUp)?;
+        let next = self.generation.max(beyond).checked_add(1).ok_or(VaultError::GenerationsUsedUp)?;
         let image = self.image(next, &slots, key.as_ref().unwrap_or(&self.key))?;
         self.write_temporary(&image, key.as_ref().unwrap_or(&self.key))?;
         if let Err(error) = self.keep_old().and_then(|()| self.put_in_place()) {

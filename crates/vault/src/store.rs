@@ -93,6 +93,12 @@ impl Vault {
         self.generation
     }
 
+    /// Whether these are the bytes of the file that it was read from or written to last.
+    #[must_use]
+    pub fn is_saved_as(&self, file: &[u8]) -> bool {
+        crypto::digest(file) == self.file_digest
+    }
+
     /// Identity of this vault; stays the same for its life.
     #[must_use]
     pub fn id(&self) -> [u8; 16] {
@@ -200,12 +206,24 @@ impl Vault {
         let bound_to = PassphraseSlot::associated_data(&parsed.header.vault_id, slot.params, &slot.salt);
         let key = crypto::unwrap(&kek, &bound_to, &slot.nonce, &slot.wrapped)?;
         let key = key.map_err(|_| VaultError::CannotUnlock)?;
+        Self::unlocked(place, kdf, &file, parsed, key, seen_generation)
+    }
+
+    /// The vault under a data key that a slot gave.
+    pub(crate) fn unlocked(
+        place: Place,
+        kdf: Box<dyn Kdf>,
+        file: &[u8],
+        parsed: Parsed<'_>,
+        key: DataKey,
+        seen_generation: u64,
+    ) -> Result<Self, VaultError> {
         let records = decrypt(&parsed, &key)?;
         let Header { vault_id, generation, created, slots, .. } = parsed.header;
         if generation < seen_generation {
             return Err(VaultError::RolledBack { found: generation, seen: seen_generation });
         }
-        let file_digest = crypto::digest(&file);
+        let file_digest = crypto::digest(file);
         Ok(Self { place, kdf, vault_id, generation, created, slots, key, records, file_digest })
     }
 }
@@ -257,7 +275,7 @@ impl Place {
         Ok(Self { files, name: name.to_owned(), path })
     }
 
-    fn on_disk(path: &Path) -> Result<Self, VaultError> {
+    pub(crate) fn on_disk(path: &Path) -> Result<Self, VaultError> {
         let name = path.file_name().and_then(|name| name.to_str());
         let (Some(name), Some(directory)) = (name, path.parent()) else {
             return Err(VaultError::BadPath { path: path.to_owned() });

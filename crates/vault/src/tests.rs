@@ -453,6 +453,90 @@ fn slots_of_other_kinds_are_carried_along_and_block_a_new_data_key() {
 }
 
 #[test]
+fn machine_and_recovery_slots_open_the_same_records_by_their_own_secret_alone() {
+    let bench = Bench::new();
+    let mut vault = bench.create_with_two();
+    let before = contents(&vault);
+    let (machine, recovery) = (SecretBytes::random(32).unwrap(), SecretBytes::random(40).unwrap());
+    vault.add_secret_slot(SlotKind::Machine, &machine).unwrap();
+    vault.add_secret_slot(SlotKind::Recovery, &recovery).unwrap();
+    let runs = bench.kdf_runs();
+    assert_eq!(contents(&bench.open_by_secret(SlotKind::Machine, &machine).unwrap()), before);
+    assert_eq!(contents(&bench.open_by_secret(SlotKind::Recovery, &recovery).unwrap()), before);
+    for (kind, wrong) in [(SlotKind::Machine, &recovery), (SlotKind::Recovery, &machine)] {
+        assert!(matches!(bench.open_by_secret(kind, wrong), Err(VaultError::CannotUnlock)));
+    }
+    assert_eq!(bench.kdf_runs(), runs, "a random secret needs no costly derivation");
+    assert_eq!(contents(&bench.open(4).unwrap()), before, "the passphrase opens it as before");
+
+    let mut opened = bench.open_by_secret(SlotKind::Recovery, &recovery).unwrap();
+    opened.change_passphrase(&passphrase(OTHER_PASSPHRASE), KdfParams::FLOOR).unwrap();
+    assert_eq!(contents(&bench.open_with(OTHER_PASSPHRASE, 5).unwrap()), before, "a lost passphrase is replaced");
+    opened.remove_slot(SlotKind::Machine).unwrap();
+    let gone = bench.open_by_secret(SlotKind::Machine, &machine);
+    assert!(matches!(gone, Err(VaultError::NoSlot { kind: SlotKind::Machine })));
+    assert!(bench.open_by_secret(SlotKind::Recovery, &recovery).is_ok());
+    opened.remove_slot(SlotKind::Recovery).unwrap();
+    opened.rotate_dek(&passphrase(OTHER_PASSPHRASE)).unwrap();
+    assert_eq!(contents(&bench.open_with(OTHER_PASSPHRASE, 8).unwrap()), before);
+}
+
+#[test]
+fn slot_that_makes_no_sense_is_refused_and_the_vault_is_unchanged() {
+    let bench = Bench::new();
+    let mut vault = bench.create_with_two();
+    let file = fs::read(bench.path()).unwrap();
+    let (short, good) = (SecretBytes::random(31).unwrap(), SecretBytes::random(32).unwrap());
+    let short = vault.add_secret_slot(SlotKind::Machine, &short);
+    assert!(matches!(short, Err(VaultError::SlotSecretTooShort { bytes: 31, least: 32 })));
+    for kind in [SlotKind::Passphrase, SlotKind::Transit] {
+        assert!(matches!(vault.add_secret_slot(kind, &good), Err(VaultError::WrongSlotKind { .. })));
+        assert!(matches!(bench.open_by_secret(kind, &good), Err(VaultError::WrongSlotKind { .. })));
+    }
+    assert!(matches!(vault.remove_slot(SlotKind::Passphrase), Err(VaultError::WrongSlotKind { .. })));
+    assert!(matches!(vault.remove_slot(SlotKind::Machine), Err(VaultError::NoSlot { .. })));
+    assert_eq!(fs::read(bench.path()).unwrap(), file);
+    vault.add_secret_slot(SlotKind::Machine, &good).unwrap();
+    assert!(matches!(vault.add_secret_slot(SlotKind::Machine, &good), Err(VaultError::SlotTaken { .. })));
+}
+
+#[test]
+fn every_flipped_bit_of_a_machine_slot_is_refused_on_both_ways_in() {
+    let bench = Bench::new();
+    let mut vault = bench.create();
+    let secret = SecretBytes::random(32).unwrap();
+    vault.add_secret_slot(SlotKind::Machine, &secret).unwrap();
+    let genuine = fs::read(bench.path()).unwrap();
+    let slot = SLOT_BODY + 101;
+    for bit in slot * 8..(slot + 3 + 89) * 8 {
+        let mut file = genuine.clone();
+        file[bit / 8] ^= 1 << (bit % 8);
+        fs::write(bench.path(), &file).unwrap();
+        assert!(bench.open_by_secret(SlotKind::Machine, &secret).is_err(), "bit {bit}, by the secret");
+        assert!(bench.open(0).is_err(), "bit {bit}, by the passphrase");
+    }
+    fs::write(bench.path(), &genuine).unwrap();
+    assert!(bench.open_by_secret(SlotKind::Machine, &secret).is_ok());
+}
+
+#[test]
+fn accepted_roll_back_is_saved_above_what_was_seen_so_that_the_newer_vault_is_the_older_one() {
+    let bench = Bench::new();
+    let mut vault = bench.create_with_two();
+    for _ in 0..3 {
+        vault.save().unwrap();
+    }
+    let newest = fs::read(bench.path()).unwrap();
+    fs::rename(bench.kept(2), bench.path()).unwrap();
+    assert!(matches!(bench.open(5), Err(VaultError::RolledBack { found: 2, seen: 5 })));
+    let mut older = bench.open(0).unwrap();
+    assert_eq!(older.save_beyond(5).unwrap(), 6);
+    assert_eq!(bench.open(6).unwrap().generation(), 6);
+    fs::write(bench.path(), newest).unwrap();
+    assert!(matches!(bench.open(6), Err(VaultError::RolledBack { found: 5, seen: 6 })));
+}
+
+#[test]
 fn two_passphrase_slots_are_refused() {
     let bench = Bench::new();
     let mut vault = bench.create();

@@ -8,6 +8,7 @@ use crate::policy::{PolicyMove, PolicySet};
 use crate::record::KeyRecord;
 use crate::sealing::{SealedKey, SealingPublic};
 use access::StepUpRefusal;
+use audit::{AuditEntry, AuditError, AuditSink};
 use domain::VenueId;
 use messages::{KeyDuty, KeyInfo, KeyState};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -20,6 +21,8 @@ pub struct RemoteStore(Arc<Mutex<End>>);
 
 struct End {
     socket: Packets,
+    /// Number of the last question: an answer that comes too late is not taken for the next one's.
+    asked: u64,
     /// What each key may be used for, as last told: a new process has to be told again.
     duties: Vec<(VenueId, KeyDuty)>,
 }
@@ -34,7 +37,7 @@ impl RemoteStore {
     /// [`SocketError::System`] when the time limit cannot be set.
     pub fn new(socket: Packets) -> Result<Self, SocketError> {
         socket.wait_at_most(Some(Self::PATIENCE))?;
-        Ok(Self(Arc::new(Mutex::new(End { socket, duties: Vec::new() }))))
+        Ok(Self(Arc::new(Mutex::new(End { socket, asked: 0, duties: Vec::new() }))))
     }
 
     /// Takes the socket of a new process in the place of one that has gone, and tells it the keys' duties.
@@ -62,21 +65,56 @@ impl RemoteStore {
             | CustodyTold::Codes(_)
             | CustodyTold::Code(_)
             | CustodyTold::Sealing(_)
-            | CustodyTold::Policy(_) => Ok(Vec::new()),
+            | CustodyTold::Policy(_)
+            | CustodyTold::Recorded(_) => Ok(Vec::new()),
         }
     }
 
     fn ask_anything(&self, ask: &CustodyAsk) -> Result<CustodyTold, CustodyError> {
         let away = |why: String| CustodyError::Away { why };
-        let end = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        let socket = &end.socket;
+        let mut end = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        end.asked = end.asked.wrapping_add(1);
+        let End { socket, asked, .. } = &*end;
         // It may hold a one-time code.
-        let frame = Zeroizing::new(serde_json::to_vec(ask).map_err(|error| away(error.to_string()))?);
+        let frame = Zeroizing::new(serde_json::to_vec(&(asked, ask)).map_err(|error| away(error.to_string()))?);
         socket.send(&frame).map_err(|error| away(error.to_string()))?;
         let mut inward = vec![0_u8; CUSTODY_FRAME_MAX];
-        let len = socket.receive(&mut inward).map_err(|error| away(error.to_string()))?;
-        let told = inward.get(..len).and_then(|frame| serde_json::from_slice(frame).ok());
-        told.ok_or_else(|| away("its answer cannot be read".to_owned()))
+        loop {
+            let len = socket.receive(&mut inward).map_err(|error| away(error.to_string()))?;
+            let told = inward.get(..len).and_then(|frame| serde_json::from_slice::<(u64, CustodyTold)>(frame).ok());
+            let (number, told) = told.ok_or_else(|| away("its answer cannot be read".to_owned()))?;
+            // 0: it could not read the question, and so not its number.
+            if number == *asked || number == 0 {
+                return Ok(told);
+            }
+        }
+    }
+}
+
+impl RemoteStore {
+    fn ask_records(&self, ask: &CustodyAsk) -> Result<u64, AuditError> {
+        let why = match self.ask_anything(ask) {
+            Ok(CustodyTold::Recorded(Ok(seq))) => return Ok(seq),
+            Ok(CustodyTold::Recorded(Err(why)) | CustodyTold::Failed(why)) => why,
+            Ok(_) => "the signer process answered something else".to_owned(),
+            Err(error) => error.to_string(),
+        };
+        Err(AuditError::Elsewhere { why })
+    }
+}
+
+/// The audit log of a signer process.
+impl AuditSink for RemoteStore {
+    fn append(&self, entry: AuditEntry) -> Result<u64, AuditError> {
+        self.ask_records(&CustodyAsk::Record { entry })
+    }
+
+    fn tick(&self) -> Result<u64, AuditError> {
+        self.ask_records(&CustodyAsk::RecordsTick)
+    }
+
+    fn seal(&self) -> Result<u64, AuditError> {
+        self.ask_records(&CustodyAsk::RecordsSeal)
     }
 }
 

@@ -1,6 +1,6 @@
 //! The signer's end of the custody socket: shows keys, moves them, takes signers away.
 //!
-//! Invariants: a state's change is on disk before it is confirmed; a key that may not sign any more has lost its
+//! Invariants: a state's change is on disk before it is confirmed, and so is a record of what raises risk; a key that may not sign any more has lost its
 //! signer before that; the daemon can never widen what a key's state allows; no answer holds a secret.
 
 use super::server::Seats;
@@ -14,6 +14,7 @@ use crate::policy::{PolicyMove, PolicySet};
 use crate::record::KeyRecord;
 use crate::sealing::{SealedKey, SealingKey, SealingPublic};
 use access::StepUpRefusal;
+use audit::{AuditEntry, AuditError, AuditSink};
 use domain::{Clock, VenueId};
 use messages::{KeyAlias, KeyDuty, KeyInfo, KeyState};
 use serde::{Deserialize, Serialize};
@@ -38,6 +39,9 @@ pub(super) enum CustodyAsk {
     SealingKey,
     Link { key: SealedKey, environment: String, policy: Option<String> },
     ChangePolicy { alias: String, wanted: PolicyMove, text: String, reason: String },
+    Record { entry: AuditEntry },
+    RecordsTick,
+    RecordsSeal,
 }
 
 /// What custody answers.
@@ -51,6 +55,7 @@ pub(super) enum CustodyTold {
     CodeNeeded,
     Sealing(SealingPublic),
     Policy(PolicySet),
+    Recorded(Result<u64, String>),
     Failed(String),
 }
 
@@ -64,6 +69,8 @@ pub struct CustodyDesk {
     pub custody: Custody,
     /// The records of signatures.
     pub records: SignatureRecords,
+    /// The audit log, open for writing.
+    pub audit: Arc<dyn AuditSink>,
     /// Which key sits where.
     pub places: Vec<(VenueId, KeyAlias)>,
     /// The order path's signers.
@@ -115,6 +122,9 @@ impl CustodyDesk {
                     Err(error) => Err(error),
                 }
             }
+            CustodyAsk::Record { entry } => return recorded(self.audit.append(entry)),
+            CustodyAsk::RecordsTick => return recorded(self.audit.tick()),
+            CustodyAsk::RecordsSeal => return recorded(self.audit.seal()),
             CustodyAsk::Duty { seat, duty } => {
                 self.set_duty(seat, duty);
                 Ok(())
@@ -184,6 +194,20 @@ impl CustodyDesk {
     }
 }
 
+/// What became of a record, as it crosses the socket: the number, or the whole chain of causes.
+fn recorded(result: Result<u64, AuditError>) -> CustodyTold {
+    CustodyTold::Recorded(result.map_err(|error| {
+        let mut words = error.to_string();
+        let mut cause = std::error::Error::source(&error);
+        while let Some(inner) = cause {
+            words.push_str(": ");
+            words.push_str(&inner.to_string());
+            cause = inner.source();
+        }
+        words
+    }))
+}
+
 /// The most that a key in its state may be used for. Cancels stay possible while a key is looked at again, and for a
 /// while after it was quarantined; how long is for the key manager to say.
 pub(crate) const fn duty_most(record: &KeyRecord) -> KeyDuty {
@@ -201,17 +225,17 @@ pub fn serve_custody(socket: &Packets, mut desk: CustodyDesk) {
     let mut inward = vec![0_u8; CUSTODY_FRAME_MAX];
     loop {
         let told = match socket.receive(&mut inward) {
-            Ok(len) => match inward.get(..len).and_then(|frame| serde_json::from_slice(frame).ok()) {
-                Some(ask) => {
+            Ok(len) => match inward.get(..len).and_then(|frame| serde_json::from_slice::<(u64, _)>(frame).ok()) {
+                Some((number, ask)) => {
                     // It may have held a one-time code.
                     inward.zeroize();
                     inward.resize(CUSTODY_FRAME_MAX, 0);
-                    desk.answer(ask)
+                    (number, desk.answer(ask))
                 }
-                None => CustodyTold::Failed("the question cannot be read".to_owned()),
+                None => (0, CustodyTold::Failed("the question cannot be read".to_owned())),
             },
             Err(SocketError::Late) => continue,
-            Err(SocketError::TooLarge) => CustodyTold::Failed("the question is too large".to_owned()),
+            Err(SocketError::TooLarge) => (0, CustodyTold::Failed("the question is too large".to_owned())),
             Err(SocketError::Gone | SocketError::System(_)) => return,
         };
         let Ok(frame) = serde_json::to_vec(&told) else { return };

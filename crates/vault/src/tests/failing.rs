@@ -8,7 +8,7 @@ use std::{
 use secrets::SecretBytes;
 
 use super::support::{Bench, FIRST, NAME, OTHER_PASSPHRASE, PASSPHRASE, SECOND, contents, passphrase};
-use crate::{DiskFiles, FileFacts, KdfParams, Vault, VaultError, VaultFiles, VaultStep};
+use crate::{DiskFiles, FileFacts, KdfParams, SlotKind, Vault, VaultError, VaultFiles, VaultStep};
 
 /// How an operation fails.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -253,6 +253,42 @@ fn change_of_keys_that_fails_at_any_operation_leaves_one_passphrase_in_force() {
             }
             reached
         });
+    }
+}
+
+#[test]
+fn change_of_slots_and_accepted_roll_back_that_fail_at_any_operation_leave_the_old_or_the_new_vault() {
+    type Change = fn(&mut Vault) -> Result<u64, VaultError>;
+    let changes: [Change; 3] = [
+        |vault| vault.add_secret_slot(SlotKind::Recovery, &SecretBytes::from_slice(&[7; 32]).unwrap()),
+        |vault| vault.remove_slot(SlotKind::Machine),
+        |vault| vault.save_beyond(40),
+    ];
+    for change in changes {
+        let failures = each_failure(|fail_at, fault, lasting| {
+            let at = format!("operation {fail_at}, {fault:?}, lasting {lasting}");
+            let bench = Bench::new();
+            let mut vault = bench.create_with_two();
+            vault.add_secret_slot(SlotKind::Machine, &SecretBytes::from_slice(&[9; 32]).unwrap()).unwrap();
+            let before = contents(&vault);
+            let old: Vec<_> = vault.slot_kinds().collect();
+            let (files, plan) = failing(&bench);
+            let mut vault = bench.open_on(files, PASSPHRASE, 3).unwrap();
+            arm(&plan, fail_at, fault, lasting);
+            let changed = change(&mut vault);
+            let reached = disarm(&plan).len() >= fail_at;
+            let found = bench.open(3).unwrap_or_else(|error| panic!("{at}: {error}"));
+            assert_eq!(contents(&found), before, "{at}");
+            let kinds: Vec<_> = found.slot_kinds().collect();
+            if found.generation() == 3 {
+                assert!(changed.is_err() && kinds == old, "{at}");
+            } else {
+                assert!(kinds != old || found.generation() == 41, "{at}");
+            }
+            assert!(changed.is_err() || found.generation() == changed.unwrap(), "{at}");
+            reached
+        });
+        assert!(failures > 80, "{failures} failures were tried");
     }
 }
 

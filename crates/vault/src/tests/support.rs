@@ -15,8 +15,8 @@ use sha2::{Digest, Sha256};
 use tempfile::TempDir;
 
 use crate::{
-    DiskFiles, FileFacts, KdfParams, Passphrase, RecordId, Vault, VaultError, VaultFiles, format::Salt, kdf::Kdf,
-    store::Place,
+    DiskFiles, FileFacts, KdfParams, Passphrase, RecordId, SlotKind, Vault, VaultError, VaultFiles, format::Salt,
+    kdf::Kdf, store::Place,
 };
 
 pub(super) const PASSPHRASE: &str = "an invented passphrase";
@@ -128,6 +128,10 @@ impl Bench {
 
     pub(super) fn open_on(&self, files: Box<dyn VaultFiles>, text: &str, seen: u64) -> Result<Vault, VaultError> {
         Vault::open_in(Place::new(files, NAME)?, self.kdf(), &passphrase(text), seen)
+    }
+
+    pub(super) fn open_by_secret(&self, kind: SlotKind, secret: &SecretBytes) -> Result<Vault, VaultError> {
+        Vault::open_by_secret_in(Place::new(Box::new(self.disk()), NAME)?, self.kdf(), kind, secret, 0)
     }
 
     /// As if this process belonged to another user, and the directory to root.
