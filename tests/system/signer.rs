@@ -43,7 +43,8 @@ fn signer_has_no_environment_no_other_descriptor_and_no_file_open_to_others_and_
             let sound = place.starts_with("socket:")
                 || place == "/dev/null"
                 || place.contains("/out-")
-                || place.contains("/custody");
+                || place.ends_with("/custody")
+                || place.contains("/custody/");
             assert!(sound, "the signer has {place} open");
         }
         let as_other = Command::new("setpriv")
@@ -68,6 +69,14 @@ fn signer_has_no_environment_no_other_descriptor_and_no_file_open_to_others_and_
     assert!(level.contains("level=\"process\"") && level.contains("seccomp=\"on\""), "{level}");
     drop(daemon);
     until("the end of a signer without its daemon", || (!is_there(signer)).then_some(()));
+}
+
+/// The records of the audit log, without the seals.
+fn recorded(home: &Home) -> Vec<serde_json::Value> {
+    let output = home.command(&["audit", "tail", "-n", "200", "--json"]).output().unwrap();
+    let lines = String::from_utf8(output.stdout).unwrap();
+    let records = lines.lines().map(|line| serde_json::from_str::<serde_json::Value>(line).unwrap());
+    records.filter(|record| record["verb"].is_string()).collect()
 }
 
 #[test]
@@ -104,5 +113,22 @@ fn lost_signer_is_replaced_and_trading_stays_halted_until_a_person_lifts_it() {
         let epochs = truth.ended.iter().map(|order| order.client_id.parse::<domain::ClientOrderId>().unwrap().epoch());
         let epochs: std::collections::BTreeSet<_> = epochs.collect();
         assert_eq!(epochs.len(), 2, "each signer signs under an epoch of its own");
+        let verified = home.command(&["audit", "verify", "--unlock"]).output().unwrap();
+        assert!(verified.status.success(), "{}", String::from_utf8_lossy(&verified.stderr));
+        let records = recorded(&home);
+        let count = |verb: &str, words: &str| {
+            records
+                .iter()
+                .filter(|record| record["verb"] == verb && record["reason"].as_str().unwrap().contains(words))
+                .count()
+        };
+        assert_eq!(count("vault_unlocked", ""), 2, "{records:#?}");
+        assert_eq!((count("start", ""), count("stop", "asked to")), (1, 1), "{records:#?}");
+        assert!(
+            count("halt", "signer_lost") >= 1,
+            "a halt is recorded though nobody could record it then: {records:#?}"
+        );
+        assert_eq!(count("unhalt", "looked at it"), 1, "{records:#?}");
+        assert!(count("key_moved", "") >= 1, "{records:#?}");
     }
 }

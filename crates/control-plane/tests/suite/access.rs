@@ -50,6 +50,10 @@ fn wrong_tokens_are_slowed_down_and_the_right_one_is_not() {
         assert!(slowed.has_header(&format!("retry-after: {wait}")));
         assert_eq!(slowed.json()["retry_after"], wait);
     }
+    assert_eq!(server.send("GET", "/api/v1/status", &[], "").code(), "token_missing");
+    let told = server.fake.refused.lock().unwrap();
+    assert_eq!(told.len(), 15, "what was tried is told, what was not given is not");
+    assert!(told.iter().all(|(kind, source)| (*kind, source.as_str()) == ("token_wrong", "127.0.0.1")), "{told:?}");
 }
 
 #[test]

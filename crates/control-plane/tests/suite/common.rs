@@ -29,6 +29,7 @@ pub(crate) struct Fake {
     pub(crate) wishes: Mutex<Vec<KeyWish>>,
     pub(crate) reasons: Mutex<Vec<NotReadyReason>>,
     pub(crate) asked: Mutex<Vec<(Option<u64>, usize)>>,
+    pub(crate) refused: Mutex<Vec<(&'static str, String)>>,
 }
 
 fn decimal(text: &str) -> Decimal {
@@ -36,6 +37,10 @@ fn decimal(text: &str) -> Decimal {
 }
 
 impl Backend for Fake {
+    fn authentication_refused(&self, kind: &'static str, source: &str) {
+        self.refused.lock().unwrap().push((kind, source.to_owned()));
+    }
+
     fn status(&self) -> Status {
         let now = Timestamp::from_millisecond(1_790_000_000_123).unwrap();
         Status {
