@@ -3,7 +3,7 @@
 //! Every case shows the exit code and both outputs as a snapshot that was read by a person: what happened, why, what
 //! to do. None may lose data, and none may show a secret on the terminal or in a file.
 
-#![expect(clippy::expect_used, reason = "a failed assumption fails the test")]
+#![expect(clippy::expect_used, clippy::indexing_slicing, reason = "a failed assumption fails the test")]
 
 #[path = "cli/access.rs"]
 mod access;
@@ -13,6 +13,8 @@ mod audit;
 mod disk;
 #[path = "cli/keys.rs"]
 mod keys;
+#[path = "cli/keys_life.rs"]
+mod keys_life;
 #[path = "cli/life.rs"]
 mod life;
 #[path = "cli/settings.rs"]

@@ -27,7 +27,7 @@ fn code(uri: &str, ahead: u64) -> String {
 }
 
 /// Sets codes up as a program would; the address and the recovery codes.
-fn enroll(home: &Home) -> (String, Vec<String>) {
+pub(crate) fn enroll(home: &Home) -> (String, Vec<String>) {
     let mut child = Command::new(STEADFAST)
         .args(["totp", "enroll", "--json"])
         .current_dir(home.path("."))

@@ -542,7 +542,7 @@ async fn verify_on(
         station.stop(Duration::from_secs(2)).await;
         return Err(Trouble::new(Exit::Key, format!("key `{alias}` is {}", state.as_str()))
             .why("a key in this state is not verified again without a person's written reason")
-            .fix("link a new key under another name"));
+            .fix(key_desk::next_step(alias, state)));
     }
     let mut tick = tokio::time::interval(KeyCare::tick_every());
     let deadline = tokio::time::sleep(VERIFY_MAX);

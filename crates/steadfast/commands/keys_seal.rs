@@ -8,7 +8,7 @@ use crate::plan;
 use crate::report::{Exit, Trouble};
 use crate::term::say;
 use clock::SystemClock;
-use control_plane::{NewExchangeKey, SealingKeyView};
+use control_plane::{KeyDetail, NewExchangeKey, SealingKeyView};
 use domain::Clock;
 use messages::{KeyAlias, KeyRole, KeyState};
 use order_signer::{CustodyError, SealError, SealedKey, SealingPublic, seal};
@@ -26,18 +26,19 @@ pub(crate) fn add(global: &Global, args: &KeysAddArgs, client: &Client) -> Resul
     let (account, venue) = keys::account_of(&settings, &args.alias, args)?;
     let role = if args.role == Role::Trade { KeyRole::Trade } else { KeyRole::Stream };
     // Nobody types a key only to hear that its name is taken.
-    if let Ok(key) = keys_life::find(keys_life::all(client)?, &alias)
-        && key.status != KeyState::Revoked.as_str()
-        && key.verified.is_some()
-    {
-        return Err(Trouble::new(Exit::Key, format!("there is a key `{alias}` already"))
-            .why(format!("it is {}", plain(&key.status)))
-            .fix(format!("steadfast keys test {alias}; or, to replace it now, steadfast keys revoke {alias} first")));
+    let living = |key: &KeyDetail| key.status != KeyState::Revoked.as_str();
+    let there = keys_life::find(keys_life::all(client)?, &alias).ok().filter(living);
+    if let Some(key) = there.as_ref().filter(|key| key.verified.is_some()) {
+        return Err(taken(key));
     }
     let SealingKeyView { key, boot } = client.get("/api/v1/keys/sealing-key")?;
     let secrets = keys::read_secrets(global, args)?;
     if let Some(fault) = secrets.fault() {
         return Err(keys::custody_trouble(&CustodyError::BadValues { fault }));
+    }
+    // A key that never worked is replaced only by its own values typed anew.
+    if let Some(key) = there.filter(|key| key.fingerprint != secrets.fingerprint()) {
+        return Err(taken(&key));
     }
     let wallets = keys::choose_wallets(global, args)?;
     let described =
@@ -58,6 +59,13 @@ pub(crate) fn add(global: &Global, args: &KeysAddArgs, client: &Client) -> Resul
         say(global, &plain(line));
     }
     keys_life::follow(global, client, &alias)
+}
+
+fn taken(key: &KeyDetail) -> Trouble {
+    let alias = plain(&key.alias);
+    Trouble::new(Exit::Key, format!("there is a key `{alias}` already"))
+        .why(format!("it is {}", plain(&key.status)))
+        .fix(format!("steadfast keys test {alias}; or, to put another in its place now, steadfast keys revoke {alias}"))
 }
 
 fn unsealed(error: &SealError) -> Trouble {

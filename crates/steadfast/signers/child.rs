@@ -25,6 +25,9 @@ pub(super) const BOOT_MAX: usize = 64 * 1024;
 /// Room for secrets that is mapped before the sandbox closes: some hundred keys with all that is made of them.
 const SECRET_ROOM: usize = 512 * 1024;
 
+/// Stack of each further thread: signers are made on it by value, and wiping what they left takes room too.
+const STACK_BYTES: usize = 16 << 20;
+
 /// Runs the signer process when this process is one. To be called before anything else.
 #[must_use]
 pub fn dispatch() -> Option<ExitCode> {
@@ -177,7 +180,7 @@ fn thread(name: &str, work: impl FnOnce() + Send + 'static) -> Result<(), Troubl
         let _ = begun.send(());
         work();
     };
-    std::thread::Builder::new().name(name.to_owned()).spawn(work).map_err(|error| cannot(&error))?;
+    std::thread::Builder::new().name(name.to_owned()).stack_size(STACK_BYTES).spawn(work).map_err(|error| cannot(&error))?;
     begins.recv().map_err(|error| cannot(&error))
 }
 
