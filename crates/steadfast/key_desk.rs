@@ -24,23 +24,32 @@ const SETTLED_WITHIN: Duration = Duration::from_secs(8);
 /// Answers to wishes, for whoever waits for them.
 #[derive(Default)]
 pub struct Settled {
-    waiting: Mutex<(u64, BTreeMap<u64, Option<Result<(), WishRefused>>>)>,
+    waiting: Mutex<Waiting>,
     came: Condvar,
+}
+
+/// Wishes that somebody waits for.
+#[derive(Default)]
+struct Waiting {
+    /// The number of the latest wish.
+    latest: u64,
+    /// Their answers, once they are there.
+    answers: BTreeMap<u64, Option<Result<(), WishRefused>>>,
 }
 
 impl Settled {
     /// A number for a wish whose answer somebody will wait for.
     fn expect(&self) -> u64 {
         let mut waiting = self.lock();
-        waiting.0 += 1;
-        let id = waiting.0;
-        waiting.1.insert(id, None);
+        waiting.latest += 1;
+        let id = waiting.latest;
+        waiting.answers.insert(id, None);
         id
     }
 
     /// The answer to a wish has come.
     pub fn settle(&self, id: u64, result: Result<(), WishRefused>) {
-        if let Some(place) = self.lock().1.get_mut(&id) {
+        if let Some(place) = self.lock().answers.get_mut(&id) {
             *place = Some(result);
             self.came.notify_all();
         }
@@ -48,15 +57,13 @@ impl Settled {
 
     /// Waits for an answer; `None`: it did not come in time.
     fn wait(&self, id: u64) -> Option<Result<(), WishRefused>> {
-        let there = |waiting: &mut (u64, BTreeMap<u64, Option<Result<(), WishRefused>>>)| {
-            waiting.1.get(&id).is_some_and(Option::is_none)
-        };
+        let missing = |waiting: &mut Waiting| waiting.answers.get(&id).is_some_and(Option::is_none);
         let (mut waiting, _) =
-            self.came.wait_timeout_while(self.lock(), SETTLED_WITHIN, there).unwrap_or_else(PoisonError::into_inner);
-        waiting.1.remove(&id).flatten()
+            self.came.wait_timeout_while(self.lock(), SETTLED_WITHIN, missing).unwrap_or_else(PoisonError::into_inner);
+        waiting.answers.remove(&id).flatten()
     }
 
-    fn lock(&self) -> MutexGuard<'_, (u64, BTreeMap<u64, Option<Result<(), WishRefused>>>)> {
+    fn lock(&self) -> MutexGuard<'_, Waiting> {
         self.waiting.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -277,7 +284,7 @@ impl KeyDesk {
 
 impl Settled {
     fn wait_no_more(&self, id: u64) {
-        self.lock().1.remove(&id);
+        self.lock().answers.remove(&id);
     }
 }
 
@@ -379,5 +386,26 @@ pub fn probe(line: &key_manager::ProbeLine) -> ProbeView {
         ok: line.ok,
         detail: line.detail.clone(),
         fix: line.fix.as_deref().map(str::to_owned),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn answer_finds_whoever_waits_for_it_and_nobody_else() {
+        let settled = Arc::new(Settled::default());
+        let (one, two) = (settled.expect(), settled.expect());
+        settled.settle(99, Ok(()));
+        let other = Arc::clone(&settled);
+        let answering = std::thread::spawn(move || {
+            other.settle(two, Err(WishRefused::NoSuchStep(KeyState::Linked)));
+            other.settle(one, Ok(()));
+        });
+        assert_eq!(settled.wait(one), Some(Ok(())));
+        assert_eq!(settled.wait(two), Some(Err(WishRefused::NoSuchStep(KeyState::Linked))));
+        answering.join().unwrap();
+        assert!(settled.lock().answers.is_empty(), "nothing is kept of what was answered or not waited for");
     }
 }

@@ -56,3 +56,46 @@ const fn about_key(reason: VenueReason) -> bool {
             | VenueReason::Permission
     )
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use domain::{Side, StrategyTag, UnixNanos, VenueOrderId};
+
+    fn event(body: EventBody) -> OrderEvent {
+        OrderEvent { seq: 1, at: UnixNanos(1), body }
+    }
+
+    #[test]
+    fn orders_of_others_cost_trust_only_where_nobody_else_may_trade() {
+        let foreign = event(EventBody::ForeignOrder {
+            venue: VenueId(3),
+            venue_order_id: VenueOrderId::from("7").unwrap(),
+            other_instance: false,
+        });
+        assert_eq!(KeyWatch::new(false).look(&foreign, |_| None), None);
+        assert_eq!(KeyWatch::new(true).look(&foreign, |_| None), Some(KeyMessage::Foreign(VenueId(3))));
+    }
+
+    #[test]
+    fn refusals_of_the_signer_are_counted_and_those_of_the_risk_guard_are_not() {
+        let refused = |reason| {
+            event(EventBody::Refused {
+                id: None,
+                strategy: StrategyTag(1),
+                reference: 1,
+                instrument: InstrumentId(0),
+                side: Side::Buy,
+                price: domain::Price(1),
+                qty: domain::Qty(1),
+                reason,
+                top: None,
+            })
+        };
+        let mut watch = KeyWatch::new(false);
+        let venue_of = |_| Some(VenueId(2));
+        let told = watch.look(&refused(RefuseReason::SignerRefused), venue_of);
+        assert_eq!(told, Some(KeyMessage::PolicyRefused(VenueId(2))));
+        assert_eq!(watch.look(&refused(RefuseReason::InvalidBook), venue_of), None);
+    }
+}

@@ -78,7 +78,7 @@ impl Custody {
         let mut changed = record;
         match wanted {
             PolicyMove::Tighten if loosens => {
-                return Err(CustodyError::PolicyChange { why: "this loosens the policy in some field" });
+                Err(CustodyError::PolicyChange { why: "this loosens the policy in some field" })
             }
             PolicyMove::Tighten => {
                 changed.policy = next.to_text();
@@ -129,5 +129,154 @@ impl Custody {
             }
         }
         Ok(settled)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::codes::{check_code, save_codes};
+    use crate::custody_tests::{NOW, create, new_key, passphrase, values};
+    use crate::key_store::{KeyStore as _, LocalStore, link_sealed};
+    use crate::sealing::{SealedKey, SealingKey, seal};
+    use access::{Enrolled, TotpRecord};
+    use domain::{Scaled, Symbol};
+    use messages::{KeyAlias, KeyRole};
+
+    fn policy(order_notional: i64, delay: Option<u64>) -> String {
+        let mut document = PolicyDocument::permissive_for_tests(&[Symbol::from("BTCUSDT").unwrap()]);
+        document.instruments[0].order_notional = Scaled { mantissa: order_notional, decimals: 0 };
+        document.loosening_delay_seconds = delay;
+        document.to_text()
+    }
+
+    fn later(seconds: u64) -> UnixNanos {
+        UnixNanos(NOW.0 + seconds * 1_000_000_000)
+    }
+
+    fn in_force(custody: &Custody) -> i64 {
+        let document = PolicyDocument::parse(&custody.show("main").unwrap().policy).unwrap();
+        document.instruments[0].order_notional.mantissa
+    }
+
+    /// Codes are set up; each of these is good once.
+    fn enroll(custody: &mut Custody) -> Vec<String> {
+        let Enrolled { record, recovery } = TotpRecord::enroll(NOW.0 / 1_000_000_000).unwrap();
+        save_codes(custody, &record).unwrap();
+        recovery.iter().map(|code| code.to_string()).collect()
+    }
+
+    #[test]
+    fn tightening_is_at_once_and_loosening_needs_an_accepted_code_and_its_delay() {
+        let home = tempfile::tempdir().unwrap();
+        let mut custody = create(home.path());
+        custody.add(new_key("main"), &values(1), NOW).unwrap();
+        custody.begin_policy("main", &policy(1_000, Some(3_600)), NOW).unwrap();
+        let codes = enroll(&mut custody);
+        use PolicyMove::{Loosen, Tighten};
+
+        let wider = policy(2_000, Some(3_600));
+        let refused = custody.change_policy("main", Tighten, &wider, "", NOW);
+        assert!(matches!(refused, Err(CustodyError::PolicyChange { .. })));
+        let tightened = custody.change_policy("main", Tighten, &policy(500, Some(3_600)), "calm", NOW).unwrap();
+        assert_eq!((tightened, in_force(&custody)), (PolicySet::InForce, 500));
+
+        let refused = custody.change_policy("main", Loosen, &wider, "", NOW);
+        assert!(matches!(refused, Err(CustodyError::CodeNeeded)));
+        assert_eq!(in_force(&custody), 500);
+        check_code(&mut custody, &codes[0], NOW).unwrap();
+        let refused = custody.change_policy("main", Loosen, &wider, "", later(31));
+        assert!(matches!(refused, Err(CustodyError::CodeNeeded)), "a code of half a minute ago is for something else");
+        check_code(&mut custody, &codes[1], NOW).unwrap();
+        let set = custody.change_policy("main", Loosen, &wider, "busy", NOW).unwrap();
+        assert_eq!((set, in_force(&custody)), (PolicySet::Waits(later(3_600)), 500));
+        let refused = custody.change_policy("main", Loosen, &wider, "", NOW);
+        assert!(matches!(refused, Err(CustodyError::CodeNeeded)), "a code is good for one step");
+
+        custody.settle_policies(later(3_599)).unwrap();
+        assert_eq!(in_force(&custody), 500);
+        drop(custody);
+        let mut custody = Custody::open(home.path(), &passphrase()).unwrap();
+        assert_eq!(custody.settle_policies(later(3_600)).unwrap(), [KeyAlias::from("main").unwrap()]);
+        assert_eq!((in_force(&custody), custody.show("main").unwrap().waiting_policy.clone()), (2_000, None));
+        let reasons: Vec<_> = custody.show("main").unwrap().history.iter().map(|step| step.reason.clone()).collect();
+        assert_eq!(
+            reasons,
+            [
+                "linked",
+                "policy confirmed at linking",
+                "policy tightened: calm",
+                "policy will be loosened after 3600 s: busy",
+                "policy loosened: its delay is over"
+            ]
+        );
+    }
+
+    #[test]
+    fn first_policy_is_free_only_before_a_key_has_worked() {
+        let home = tempfile::tempdir().unwrap();
+        let mut custody = create(home.path());
+        custody.add(new_key("main"), &values(1), NOW).unwrap();
+        assert!(matches!(custody.begin_policy("main", "{}", NOW), Err(CustodyError::BadPolicy(_))));
+        custody.begin_policy("main", &policy(1_000, None), NOW).unwrap();
+        custody.set_state("main", KeyState::Verifying, "", NOW).unwrap();
+        custody.set_state("main", KeyState::Active, "", NOW).unwrap();
+        let again = custody.begin_policy("main", &policy(9_000, None), NOW);
+        assert!(matches!(again, Err(CustodyError::PolicyChange { .. })));
+        assert_eq!(in_force(&custody), 1_000);
+    }
+
+    #[test]
+    fn trust_that_was_taken_is_given_back_in_the_vault_with_a_code_alone() {
+        let home = tempfile::tempdir().unwrap();
+        let mut custody = create(home.path());
+        custody.add(new_key("main"), &values(1), NOW).unwrap();
+        let codes = enroll(&mut custody);
+        for state in [KeyState::Verifying, KeyState::Active, KeyState::Quarantined] {
+            custody.set_state("main", state, "no code is needed for this", NOW).unwrap();
+        }
+        let refused = custody.set_state("main", KeyState::Verifying, "please", NOW);
+        assert!(matches!(refused, Err(CustodyError::CodeNeeded)));
+        check_code(&mut custody, &codes[0], NOW).unwrap();
+        custody.set_state("main", KeyState::Verifying, "found", NOW).unwrap();
+        custody.set_state("main", KeyState::Revoked, "no code is needed for this", NOW).unwrap();
+    }
+
+    #[test]
+    fn sealed_key_is_linked_with_its_policy_and_only_with_a_code() {
+        let home = tempfile::tempdir().unwrap();
+        let mut custody = create(home.path());
+        let codes = enroll(&mut custody);
+        let sealing = SealingKey::generate().unwrap();
+        let described = SealedKey {
+            alias: KeyAlias::from("main").unwrap(),
+            venue: "bitget".to_owned(),
+            account: "bitget-main".to_owned(),
+            role: KeyRole::Trade,
+            wallets: vec!["spot".to_owned()],
+            sealed: String::new(),
+        };
+        let sealed = seal(sealing.public(), described, &values(1)).unwrap();
+        let text = policy(1_000, None);
+        let link = |custody: &mut Custody, sealed: &SealedKey, policy: &str| {
+            link_sealed(custody, &sealing, sealed, "sim", Some(policy), NOW)
+        };
+        assert!(matches!(link(&mut custody, &sealed, &text), Err(CustodyError::CodeNeeded)));
+        check_code(&mut custody, &codes[0], NOW).unwrap();
+        assert!(matches!(link(&mut custody, &sealed, "{}"), Err(CustodyError::BadPolicy(_))));
+        let other = SealedKey { account: "bitget-sub".to_owned(), ..sealed.clone() };
+        assert!(matches!(link(&mut custody, &other, &text), Err(CustodyError::Sealed(_))));
+        assert_eq!(custody.list().count(), 0, "what is refused leaves nothing");
+        let record = link(&mut custody, &sealed, &text).unwrap();
+        assert_eq!((record.state, record.environment.as_str()), (KeyState::Linked, "sim"));
+        assert_eq!(in_force(&custody), 1_000);
+        assert_eq!(custody.secrets_of("main").secret.expose(), values(1).secret.expose());
+
+        // Another start has another sealing key: what was recorded on the way opens nowhere.
+        let clock = std::sync::Arc::new(clock::ManualClock::new(NOW, domain::MonoNanos(1)));
+        let mut store = LocalStore::new(custody, clock);
+        store.check_code(&codes[1]).unwrap();
+        assert!(matches!(store.link_sealed(&sealed, "sim", None), Err(CustodyError::Sealed(_))));
+        assert_eq!(store.sealing_key().unwrap(), store.sealing_key().unwrap(), "one key for each start");
     }
 }
