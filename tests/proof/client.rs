@@ -273,7 +273,7 @@ impl<'a> Client<'a> {
         Intent::Place {
             id: self.next_id(),
             symbol: b"BTCUSDT".to_vec(),
-            side: u8::from(self.sequence % 2 == 0),
+            side: u8::from(self.sequence.is_multiple_of(2)),
             force: 3,
             price: (6_500_000, 2),
             qty: (1, 4),
@@ -330,6 +330,9 @@ impl<'a> Client<'a> {
                 let judged = self.checker.judge(&intent, signed, &told);
                 judged.unwrap_or_else(|fault| panic!("{fault}: {intent:?} came back as {signed:?}"));
                 self.counts.signed[usize::from(signed.verb)] += 1;
+                if let Intent::Place { id, .. } = &intent {
+                    self.follow(id);
+                }
             }
             Answer::Done => {
                 assert!(frame.get(1) == Some(&2) && frame.len() == 19, "{frame:?} was done");
@@ -344,6 +347,15 @@ impl<'a> Client<'a> {
             }
         }
         answer
+    }
+
+    /// Ids below one that was used are burned: the next ones are above it, unless hardly any are left.
+    fn follow(&mut self, id: &Text) {
+        let digits = std::str::from_utf8(&id[4..]).unwrap();
+        let sequence = (u128::from_str_radix(digits, 36).unwrap() & ((1 << 48) - 1)) as u64;
+        if sequence < 1 << 47 {
+            self.sequence = self.sequence.max(sequence);
+        }
     }
 
     fn offset_told(&mut self, frame: &[u8], emergency: bool) {

@@ -104,8 +104,22 @@ impl Rig {
     }
 
     /// Ends the process as `kill -9` does and starts another one over the same files.
-    pub(crate) fn again(mut self) -> Self {
+    pub(crate) fn after_a_kill(mut self) -> Self {
         let _ = self.child.kill();
+        self.another()
+    }
+
+    /// Ends the process as a daemon that goes does, and starts another one over the same files.
+    pub(crate) fn after_an_end(mut self) -> Self {
+        for socket in [&mut self.orders, &mut self.cancels] {
+            *socket = pair().unwrap().0;
+        }
+        let status = self.child.wait().unwrap();
+        assert!(status.success(), "the signer ended with {status}");
+        self.another()
+    }
+
+    fn another(mut self) -> Self {
         let _ = self.child.wait();
         let dir = std::mem::replace(&mut self.dir, tempfile::tempdir().unwrap());
         Self::over(dir, self.values.clone(), self.policy.clone())
