@@ -11,7 +11,7 @@ use std::path::Path;
 /// Bytes of a process that are looked at in one piece.
 const PIECE: usize = 1 << 20;
 /// Bits by which most places are passed over.
-const FILTER_BITS: usize = 1 << 18;
+const FILTER_BITS: usize = 1 << 22;
 /// Hits that are kept for each source: the first ones tell where it comes from.
 const HITS_MAX: usize = 12;
 
@@ -37,7 +37,7 @@ pub(crate) struct Hit {
 }
 
 fn slot(four: [u8; 4]) -> usize {
-    (u32::from_le_bytes(four).wrapping_mul(0x9E37_79B1) >> 14) as usize % FILTER_BITS
+    (u32::from_le_bytes(four).wrapping_mul(0x9E37_79B1) >> 10) as usize % FILTER_BITS
 }
 
 impl Needles {
@@ -141,8 +141,14 @@ impl Needles {
 
     fn each(&self, bytes: &[u8], hit: &mut dyn FnMut(usize, (&'static str, &'static str))) {
         let Some(last) = bytes.len().checked_sub(6) else { return };
+        const EMPTY: [u8; 4096] = [0; 4096];
         let mut at = 0;
         while at <= last {
+            // Most memory is empty; a window that begins in the last bytes of it is not.
+            if bytes[at] == 0 && bytes.get(at..at + EMPTY.len()) == Some(&EMPTY[..]) {
+                at += EMPTY.len() - 64;
+                continue;
+            }
             let [a, b, c, d] = [bytes[at], bytes[at + 1], bytes[at + 2], bytes[at + 3]];
             if self.filter[slot([a, b, c, d])] {
                 for (length, windows) in &self.by_length {
