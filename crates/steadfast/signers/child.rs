@@ -92,6 +92,7 @@ fn serve(
     let _ = (clock.mono(), clock.unix());
     let failed = unlock::failures(&boot.custody);
     let mut custody = open(&boot)?;
+    custody.settle_policies(clock.unix()).map_err(|error| commands::keys::custody_trouble(&error))?;
     let trail = Trail::open(&mut custody, &boot.custody, Arc::clone(&clock))?;
     trail.unlocked(failed)?;
     let identity = commands::keys::epoch(&boot.custody)?;
@@ -180,7 +181,11 @@ fn thread(name: &str, work: impl FnOnce() + Send + 'static) -> Result<(), Troubl
         let _ = begun.send(());
         work();
     };
-    std::thread::Builder::new().name(name.to_owned()).stack_size(STACK_BYTES).spawn(work).map_err(|error| cannot(&error))?;
+    std::thread::Builder::new()
+        .name(name.to_owned())
+        .stack_size(STACK_BYTES)
+        .spawn(work)
+        .map_err(|error| cannot(&error))?;
     begins.recv().map_err(|error| cannot(&error))
 }
 

@@ -378,7 +378,9 @@ pub fn start(
         }
         _ => {
             let failed = crate::unlock::failures(&dir);
-            Signers::inline(crate::unlock::open(global, &dir, &settings.vault)?, &dir, failed)?
+            let mut custody = crate::unlock::open(global, &dir, &settings.vault)?;
+            custody.settle_policies(clock.unix()).map_err(|error| commands::keys::custody_trouble(&error))?;
+            Signers::inline(custody, &dir, failed)?
         }
     };
     let _ = plan;
