@@ -217,7 +217,7 @@ mod tests {
         let home = tempfile::tempdir().unwrap();
         let mut custody = create(home.path());
         custody.add(new_key("main"), &values(1), NOW).unwrap();
-        assert!(matches!(custody.begin_policy("main", "{}", NOW), Err(CustodyError::BadPolicy(_))));
+        assert!(matches!(custody.begin_policy("main", "{}", NOW), Err(CustodyError::Policy(_))));
         custody.begin_policy("main", &policy(1_000, None), NOW).unwrap();
         custody.set_state("main", KeyState::Verifying, "", NOW).unwrap();
         custody.set_state("main", KeyState::Active, "", NOW).unwrap();
@@ -263,7 +263,7 @@ mod tests {
         };
         assert!(matches!(link(&mut custody, &sealed, &text), Err(CustodyError::CodeNeeded)));
         check_code(&mut custody, &codes[0], NOW).unwrap();
-        assert!(matches!(link(&mut custody, &sealed, "{}"), Err(CustodyError::BadPolicy(_))));
+        assert!(matches!(link(&mut custody, &sealed, "{}"), Err(CustodyError::Policy(_))));
         let other = SealedKey { account: "bitget-sub".to_owned(), ..sealed.clone() };
         assert!(matches!(link(&mut custody, &other, &text), Err(CustodyError::Sealed(_))));
         assert_eq!(custody.list().count(), 0, "what is refused leaves nothing");
