@@ -201,7 +201,7 @@ pub async fn start(start: Start) -> Result<Running, Trouble> {
     let consumers = Arc::clone(&wakers);
     let station = Station::start(Parts {
         core,
-        signers: start.signers.seats(registry.venues().len(), &venues, &clock)?,
+        signers: start.signers.seats(registry.venues().len(), &venues)?,
         board: Box::new(BoardReader(board.clone())),
         rings: vec![journal_ring, observer_ring],
         wake_consumers: Arc::new(move || {
@@ -254,7 +254,7 @@ pub async fn start(start: Start) -> Result<Running, Trouble> {
     .map_err(|error| Trouble::new(Exit::Failure, "no thread for the observer").why(error))?;
     let _ = wakers.set([journal.waker(), observer.waker()]);
 
-    let emergency = Emergency::start(emergency_venues(&start.signers, &venues, &listed, &clock)?, Arc::clone(&clock))?;
+    let emergency = Emergency::start(emergency_venues(&start.signers, &venues, &listed), Arc::clone(&clock))?;
     start.signers.isolation().publish();
     let (store, signer_keeper) = start.signers.into_store(keeper_wires(&urgent, &died_sender, &shared), &clock)?;
     let step_up = VaultCodes::new(store.boxed()).map_err(|error| commands::keys::custody_trouble(&error))?;
@@ -503,7 +503,7 @@ fn ears(keys: &Mailbox<KeyManager>, died: &std::sync::mpsc::SyncSender<&'static 
     let (overheard, died, seen) = (Arc::clone(shared), died.clone(), Arc::clone(shared));
     // A message for which there is no room is counted by the mailbox; an answer is asked for again.
     Ears {
-        verify: Arc::new(move |venue, query, answer| drop(answers.post(KeyMessage::Answer(venue, query, answer)))),
+        verify: Arc::new(move |venue, _, query, answer| drop(answers.post(KeyMessage::Answer(venue, query, answer)))),
         login_failed: Arc::new(move |venue, error| drop(rejected.post(KeyMessage::Rejected(venue, error)))),
         control: Arc::new(move |control| match control {
             Control::ClockMeasured { venue, offset_ns, uncertainty_ns, at } => {
@@ -576,19 +576,14 @@ fn start_journal(
         .map_err(|error| Trouble::new(Exit::Failure, "the journal cannot start").why(causes(&error)))
 }
 
-fn emergency_venues(
-    signers: &Signers,
-    venues: &[(VenueId, VenuePlan)],
-    listed: &Listed,
-    clock: &Arc<dyn Clock>,
-) -> Result<Vec<EmergencyVenue>, Trouble> {
+fn emergency_venues(signers: &Signers, venues: &[(VenueId, VenuePlan)], listed: &Listed) -> Vec<EmergencyVenue> {
     venues
         .iter()
         .map(|(id, venue)| {
-            let signer = signers.emergency(*id, venue, clock)?;
+            let signer = signers.emergency(*id);
             let symbols: Vec<Symbol> =
                 listed.by_venue.get(id).into_iter().flatten().map(|instrument| instrument.symbol).collect();
-            Ok(EmergencyVenue {
+            EmergencyVenue {
                 id: *id,
                 name: venue.name.clone(),
                 rest: venue.rest.clone(),
@@ -596,7 +591,7 @@ fn emergency_venues(
                 symbols,
                 signer,
                 codec: Arc::clone(&venue.codecs.rest),
-            })
+            }
         })
         .collect()
 }
@@ -639,13 +634,15 @@ fn key_manager(
     show: bool,
 ) -> Result<KeyManager, Trouble> {
     let mut keys = Vec::new();
-    for (id, venue) in venues {
-        let alias = KeyAlias::from(&venue.key)
-            .map_err(|_| Trouble::new(Exit::Settings, format!("the key name `{}` is too long", venue.key)))?;
-        keys.push(KeyOf::new(*id, alias, venue));
-    }
     let store: Box<dyn KeyStore> = store.boxed();
     let records = store.list().map_err(|error| commands::keys::custody_trouble(&error))?;
+    for (id, venue) in venues {
+        let named = KeyAlias::from(&venue.key)
+            .map_err(|_| Trouble::new(Exit::Settings, format!("the key name `{}` is too long", venue.key)))?;
+        // A key that took over from the one of the settings.
+        let alias = order_signer::signing_key(records.iter(), &named).map_or(named, |record| record.alias);
+        keys.push(KeyOf::new(*id, alias, venue));
+    }
     let rows = records.iter().filter_map(|record| {
         let key = keys.iter().find(|key| key.alias == record.alias)?;
         Some(row(key, record))

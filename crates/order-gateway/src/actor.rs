@@ -36,8 +36,8 @@ pub struct Outlets {
     pub report: Arc<dyn Fn(VenueReport) + Send + Sync>,
     /// Venue time, private stream and wire log, to the order path's urgent lane.
     pub control: Arc<dyn Fn(Control) + Send + Sync>,
-    /// Answers to the key manager's questions.
-    pub verify: Arc<dyn Fn(VenueId, QueryId, QueryAnswer) + Send + Sync>,
+    /// Answers to the key manager's questions, with what each was for.
+    pub verify: Arc<dyn Fn(VenueId, QueryPurpose, QueryId, QueryAnswer) + Send + Sync>,
     /// Asks the order path for a signature; false: no room now, it is asked for again.
     pub ask: Arc<dyn Fn(SignQuery) -> bool + Send + Sync>,
     /// The venue refused a log-in to the private stream.
@@ -488,7 +488,7 @@ impl<D: Departure> Engine<D> {
         for one in told {
             match one {
                 Told::Report(body) => (self.outlets.report)(VenueReport { venue, received: self.clock.unix(), body }),
-                Told::Verify(query, answer) => (self.outlets.verify)(venue, query, answer),
+                Told::Verify(purpose, query, answer) => (self.outlets.verify)(venue, purpose, query, answer),
                 // The stream asks again when no signature comes.
                 Told::StreamLoginLost => {}
             }

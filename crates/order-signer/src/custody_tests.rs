@@ -11,18 +11,18 @@ use std::path::Path;
 use std::sync::Arc;
 use vault::{Passphrase, Vault, VaultError};
 
-fn passphrase() -> Passphrase {
+pub(crate) fn passphrase() -> Passphrase {
     Passphrase::from_text("an invented passphrase of many words").unwrap()
 }
 
-fn create(dir: &Path) -> Custody {
+pub(crate) fn create(dir: &Path) -> Custody {
     #[cfg(unix)]
     std::fs::set_permissions(dir, std::os::unix::fs::PermissionsExt::from_mode(0o700)).unwrap();
     let vault = Vault::create_cheap(Custody::vault_path(dir), &passphrase(), 1_700_000_000).unwrap();
     Custody::over(vault, dir).unwrap()
 }
 
-fn new_key(alias: &str) -> NewKey {
+pub(crate) fn new_key(alias: &str) -> NewKey {
     NewKey {
         alias: KeyAlias::from(alias).unwrap(),
         venue: "bitget".to_owned(),
@@ -34,13 +34,13 @@ fn new_key(alias: &str) -> NewKey {
     }
 }
 
-fn values(number: u32) -> KeySecrets {
+pub(crate) fn values(number: u32) -> KeySecrets {
     key_secrets(&format!("bg_invented_{number}"), "sk_invented_secret_canary", "Passw0rd1")
 }
 
-const NOW: UnixNanos = UnixNanos(1_700_000_000_000_000_000);
+pub(crate) const NOW: UnixNanos = UnixNanos(1_700_000_000_000_000_000);
 
-fn walk(custody: &mut Custody, alias: &str, states: &[KeyState]) {
+pub(crate) fn walk(custody: &mut Custody, alias: &str, states: &[KeyState]) {
     for state in states {
         custody.set_state(alias, *state, "test", NOW).unwrap();
     }

@@ -117,7 +117,8 @@ pub struct InlineSigner {
     codec: Arc<dyn SigningCodec>,
     clock: Arc<dyn Clock>,
     offset: AcceptedOffset,
-    guard: IdGuard,
+    /// Boxed: with all that it remembers a signer would be too large to be moved.
+    guard: Box<IdGuard>,
     /// A key linked for streams: it asks, whatever its duty.
     reads_only: bool,
     /// A log-in is a bearer right; false where orders could be entered over it.
@@ -182,7 +183,7 @@ impl InlineSigner {
             codec,
             clock,
             offset: AcceptedOffset::default(),
-            guard: IdGuard::new(identity),
+            guard: Box::new(IdGuard::new(identity)),
             reads_only: false,
             may_log_in: true,
             draft: Box::default(),
@@ -203,6 +204,29 @@ impl InlineSigner {
     pub fn without_login(mut self) -> Self {
         self.may_log_in = false;
         self
+    }
+
+    /// Exchanges the keys of two signers of one account, and what follows from the keys alone. Duty, venue time, the
+    /// memory of signed orders and their limits stay where they are: an order signed before is the same order after.
+    pub fn exchange_keys(&mut self, other: &mut Self) {
+        std::mem::swap(&mut self.key, &mut other.key);
+        std::mem::swap(&mut self.standing, &mut other.standing);
+        std::mem::swap(&mut self.reads_only, &mut other.reads_only);
+        std::mem::swap(&mut self.may_log_in, &mut other.may_log_in);
+    }
+
+    /// Believes the venue time that another signer of the account believes.
+    pub const fn take_time_of(&mut self, other: &Self) {
+        self.offset = other.offset;
+    }
+
+    /// The highest sequence of this run that a new order was signed under; zero: none yet.
+    #[must_use]
+    pub fn last_sequence(&self) -> u64 {
+        match self.guard.watermark() {
+            Some(sequence) => sequence.get(),
+            None => 0,
+        }
     }
 
     /// Sets what the key may be used for from now on.
@@ -300,6 +324,11 @@ impl SignerPort for InlineSigner {
 pub struct CancelOnlySigner(InlineSigner);
 
 impl CancelOnlySigner {
+    /// Exchanges the keys of two signers of one account.
+    pub fn exchange_keys(&mut self, other: &mut Self) {
+        self.0.exchange_keys(&mut other.0);
+    }
+
     /// Narrows a signer for good.
     #[must_use]
     pub fn new(mut signer: InlineSigner) -> Self {

@@ -2,7 +2,9 @@
 
 use crate::codes::check_code;
 use crate::custody::{Custody, CustodyError};
+use crate::desk::CustodyDesk;
 use crate::record::KeyRecord;
+use crate::rotation::CutOver;
 use access::StepUpRefusal;
 use domain::{Clock, VenueId};
 use messages::{KeyDuty, KeyInfo, KeyState};
@@ -40,6 +42,30 @@ pub trait KeyStore {
     /// [`CustodyError::Away`].
     fn set_duty(&mut self, seat: VenueId, duty: KeyDuty) -> Result<(), CustodyError>;
 
+    /// Loads a signer for a key that is to be verified beside the one at work.
+    ///
+    /// # Errors
+    /// [`CustodyError`]: there is none.
+    fn load_candidate(&mut self, seat: VenueId, alias: &str) -> Result<(), CustodyError>;
+
+    /// Takes that signer away.
+    ///
+    /// # Errors
+    /// [`CustodyError::Away`].
+    fn drop_candidate(&mut self, seat: VenueId) -> Result<(), CustodyError>;
+
+    /// Puts the verified candidate in the place of the key at work: on disk first, then between two signatures.
+    ///
+    /// # Errors
+    /// [`CustodyError`]: the former key signs as before.
+    fn cut_over(&mut self, seat: VenueId, alias: &str) -> Result<CutOver, CustodyError>;
+
+    /// Puts the former key back, and the one at work into quarantine.
+    ///
+    /// # Errors
+    /// [`CustodyError`]: nothing has changed.
+    fn take_back(&mut self, seat: VenueId, reason: &str) -> Result<CutOver, CustodyError>;
+
     /// Whether one-time codes are set up.
     ///
     /// # Errors
@@ -55,50 +81,74 @@ pub trait KeyStore {
 
 /// The open vault in this very process. Copies share it.
 #[derive(Clone)]
-pub struct LocalStore {
-    custody: Arc<Mutex<Custody>>,
-    clock: Arc<dyn Clock>,
-}
+pub struct LocalStore(Arc<Mutex<CustodyDesk>>);
 
 impl LocalStore {
-    /// Takes an open vault over.
+    /// Takes an open vault over whose keys have no signers here.
     #[must_use]
     pub fn new(custody: Custody, clock: Arc<dyn Clock>) -> Self {
-        Self { custody: Arc::new(Mutex::new(custody)), clock }
+        Self::seated(CustodyDesk::without_seats(custody, clock))
     }
 
-    fn custody(&self) -> MutexGuard<'_, Custody> {
-        self.custody.lock().unwrap_or_else(PoisonError::into_inner)
+    /// Takes an open vault over together with the signers made from it.
+    #[must_use]
+    pub fn seated(desk: CustodyDesk) -> Self {
+        Self(Arc::new(Mutex::new(desk)))
+    }
+
+    fn desk(&self) -> MutexGuard<'_, CustodyDesk> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
 impl KeyStore for LocalStore {
     fn list(&self) -> Result<Vec<KeyRecord>, CustodyError> {
-        Ok(self.custody().list().cloned().collect())
+        Ok(self.desk().custody.list().cloned().collect())
     }
 
     fn show(&self, alias: &str) -> Result<KeyRecord, CustodyError> {
-        self.custody().show(alias).cloned()
+        self.desk().custody.show(alias).cloned()
     }
 
     fn set_state(&mut self, alias: &str, to: KeyState, reason: &str) -> Result<(), CustodyError> {
-        self.custody().set_state(alias, to, reason, self.clock.unix())
+        self.desk().set_state(alias, to, reason)
     }
 
     fn learn(&mut self, alias: &str, info: &KeyInfo, verified: bool) -> Result<(), CustodyError> {
-        self.custody().learn(alias, info, verified, self.clock.unix())
+        let mut desk = self.desk();
+        let now = desk.clock.unix();
+        desk.custody.learn(alias, info, verified, now)
     }
 
-    /// The inline signer is told by the order path, on whose thread it sits.
-    fn set_duty(&mut self, _seat: VenueId, _duty: KeyDuty) -> Result<(), CustodyError> {
+    fn set_duty(&mut self, seat: VenueId, duty: KeyDuty) -> Result<(), CustodyError> {
+        self.desk().set_duty(seat, duty);
         Ok(())
     }
 
+    fn load_candidate(&mut self, seat: VenueId, alias: &str) -> Result<(), CustodyError> {
+        self.desk().load_candidate(seat, alias)
+    }
+
+    fn drop_candidate(&mut self, seat: VenueId) -> Result<(), CustodyError> {
+        self.desk().drop_candidate(seat);
+        Ok(())
+    }
+
+    fn cut_over(&mut self, seat: VenueId, alias: &str) -> Result<CutOver, CustodyError> {
+        self.desk().cut_over(seat, alias)
+    }
+
+    fn take_back(&mut self, seat: VenueId, reason: &str) -> Result<CutOver, CustodyError> {
+        self.desk().take_back(seat, reason)
+    }
+
     fn has_codes(&self) -> Result<bool, CustodyError> {
-        Ok(self.custody().step_up().is_some())
+        Ok(self.desk().custody.step_up().is_some())
     }
 
     fn check_code(&mut self, code: &str) -> Result<(), StepUpRefusal> {
-        check_code(&mut self.custody(), code, self.clock.unix())
+        let mut desk = self.desk();
+        let now = desk.clock.unix();
+        check_code(&mut desk.custody, code, now)
     }
 }

@@ -13,7 +13,9 @@
 
 mod codes;
 mod custody;
+mod desk;
 mod epoch;
+mod fail_point;
 mod guard;
 mod inline;
 mod key_store;
@@ -22,17 +24,24 @@ mod paths;
 #[cfg(target_os = "linux")]
 pub mod process;
 mod record;
+mod rotation;
+mod seats;
 
 pub use codes::{check_code, code_record, save_codes};
 pub use custody::{Custody, CustodyError, NewKey, allowed_transition, duty_at_start};
+pub use desk::{CustodyDesk, DeskPlace};
 pub use epoch::{EpochError, EpochStore};
 pub use guard::{IdDoubt, IdGuard, Identity};
 pub use inline::{CancelOnlySigner, InlineSigner, LoadedKey, SignerHandle, SignerTally, duty_allows};
 pub use key_store::{KeyStore, LocalStore};
 pub use offset::{AcceptedOffset, OffsetDoubt};
 pub use record::{KeyRecord, KeySecrets, RecordError};
+pub use rotation::{CutOver, signing_key};
+pub use seats::Seats;
 
 #[cfg(test)]
 mod custody_tests;
 #[cfg(test)]
 mod inline_tests;
+#[cfg(test)]
+mod rotation_tests;

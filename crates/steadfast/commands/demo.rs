@@ -193,7 +193,7 @@ fn signers(dir: &DataDir, plan: &Plan, linked: Linked) -> Result<Signers, Troubl
 
 #[cfg(not(target_os = "linux"))]
 fn signers(_dir: &DataDir, plan: &Plan, linked: Linked) -> Result<Signers, Trouble> {
-    Signers::inline(linked.custody, &plan.custody)
+    Signers::inline(linked.custody, &plan.custody, &(Arc::new(SystemClock) as Arc<dyn Clock>))
 }
 
 /// A fresh vault and what opens it.

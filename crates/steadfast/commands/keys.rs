@@ -576,7 +576,7 @@ fn station(
         send_by: place.settings.order_path.send_by,
         on_tally: Box::new(|_| {}),
         ears: Ears {
-            verify: Arc::new(move |venue, query, answer| {
+            verify: Arc::new(move |venue, _, query, answer| {
                 drop(answers.try_send(KeyMessage::Answer(venue, query, answer)))
             }),
             login_failed: Arc::new(|_, _| {}),

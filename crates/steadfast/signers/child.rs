@@ -9,10 +9,8 @@ use crate::report::{Exit, Trouble, causes};
 use crate::{commands, unlock};
 use clock::SystemClock;
 use domain::Clock;
-use order_signer::process::{
-    CustodyDesk, Failure, Greeting, Packets, ReadySigner, Seats, serve_cancels, serve_custody, serve_orders,
-};
-use order_signer::{Custody, CustodyError};
+use order_signer::process::{Failure, Greeting, Packets, ReadySigner, serve_cancels, serve_custody, serve_orders};
+use order_signer::{Custody, CustodyDesk, DeskPlace};
 use std::os::fd::AsFd as _;
 use std::process::ExitCode;
 use std::sync::Arc;
@@ -88,38 +86,20 @@ fn serve(
     let _ = (clock.mono(), clock.unix());
     let custody = open(&boot)?;
     let identity = commands::keys::epoch(&boot.custody)?;
-    let count = boot.places.iter().map(|place| place.seat.index() + 1).max().unwrap_or(0);
-    let (mut signers, mut cancellers) = (Vec::new(), Vec::new());
-    signers.resize_with(count, || None);
-    cancellers.resize_with(count, || None);
-    for place in &boot.places {
-        let codec = venue_bitget::codecs(environment(&place.environment)).signing;
-        let load = || custody.load_signer(&place.alias, Arc::clone(&codec), Arc::clone(&clock), identity);
-        let signer = match load() {
-            Ok(signer) => signer,
-            // The key manager names it, with what is to be done, once the venue has answered.
-            Err(CustodyError::NoSuchKey { .. }) => continue,
-            Err(error) => return Err(commands::keys::custody_trouble(&error)),
-        };
-        let canceller = custody
-            .load_cancel_only(&place.alias, Arc::clone(&codec), Arc::clone(&clock), identity)
-            .map_err(|error| commands::keys::custody_trouble(&error))?;
-        if let Some(seat) = signers.get_mut(place.seat.index()) {
-            *seat = Some(signer);
-        }
-        if let Some(seat) = cancellers.get_mut(place.seat.index()) {
-            *seat = Some(canceller);
-        }
-    }
-    let (seats, cancels) = (Seats::new(signers), Seats::new(cancellers));
+    let places = boot.places.iter().map(|place| DeskPlace {
+        seat: place.seat,
+        alias: place.alias,
+        codec: venue_bitget::codecs(environment(&place.environment)).signing,
+    });
+    let desk = CustodyDesk::open(custody, places.collect(), identity, clock)
+        .map_err(|error| commands::keys::custody_trouble(&error))?;
+    let (seats, candidates, cancels) = (desk.seats.clone(), desk.candidates.clone(), desk.cancels.clone());
     let memory = secrets::reserve(SECRET_ROOM)
         .map_err(|error| Trouble::new(Exit::Key, "no memory for secrets").why(causes(&error)))?;
     secrets::close_arena();
 
     // Landlock binds the thread that asks and those it starts; seccomp binds all, and threads cannot start behind it.
     let files = sandbox::close_files(&boot.custody).map_err(|error| cannot(&error))?;
-    let places = boot.places.iter().map(|place| (place.seat, place.alias)).collect();
-    let desk = CustodyDesk { custody, places, seats: seats.clone(), cancels: cancels.clone(), clock };
     thread("custody", move || serve_custody(&custody_socket, desk))?;
     thread("cancels", move || serve_cancels(&cancel_socket, &cancels))?;
     let hidden = sandbox::is_hidden();
@@ -134,7 +114,7 @@ fn serve(
         pid: std::process::id(),
     };
     if tell(&Greeting::Ready(ready)).unwrap_or(false) {
-        serve_orders(orders, &seats, boot.spin);
+        serve_orders(orders, &seats, &candidates, boot.spin);
     }
     Ok(())
 }

@@ -13,17 +13,17 @@ use crate::data_dir::DataDir;
 use crate::plan::{Plan, VenuePlan};
 use crate::registry::Registry;
 use crate::report::{Exit, Trouble, causes};
-use crate::station::{EmptySeat, InlineSeat};
+use crate::station::{EmptySeat, SharedCancels, SharedSeat};
 use domain::{Clock, VenueId};
 use messages::KeyAlias;
 use order_path::SignerSeat;
 #[cfg(target_os = "linux")]
 use order_signer::process::RemoteStore;
-use order_signer::{Custody, Identity, KeyStore, LocalStore};
+use order_signer::{Custody, CustodyDesk, DeskPlace, Identity, KeyStore, LocalStore};
 use serde::{Deserialize, Serialize};
 use signing::{Isolation, MemoryKind, SignerHello, SignerPort};
 use std::path::PathBuf;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 
 /// Which key signs for a venue account.
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -75,8 +75,8 @@ impl IsolationReached {
 pub enum Signers {
     /// On the order path's thread.
     Inline {
-        /// The open vault.
-        custody: Custody,
+        /// The open vault and the signers made from it.
+        desk: Mutex<CustodyDesk>,
         /// Tag and epoch of this run.
         identity: Identity,
     },
@@ -90,8 +90,9 @@ impl Signers {
     ///
     /// # Errors
     /// [`Trouble`] when there is no epoch to sign under.
-    pub fn inline(custody: Custody, dir: &std::path::Path) -> Result<Self, Trouble> {
-        Ok(Self::Inline { custody, identity: commands::keys::epoch(dir)? })
+    pub fn inline(custody: Custody, dir: &std::path::Path, clock: &Arc<dyn Clock>) -> Result<Self, Trouble> {
+        let desk = Mutex::new(CustodyDesk::without_seats(custody, Arc::clone(clock)));
+        Ok(Self::Inline { desk, identity: commands::keys::epoch(dir)? })
     }
 
     /// Tag and epoch of this run.
@@ -123,29 +124,27 @@ impl Signers {
     ///
     /// # Errors
     /// [`Trouble`] when a key is not there or cannot be loaded.
-    pub fn seats(
-        &self,
-        count: usize,
-        venues: &[(VenueId, VenuePlan)],
-        clock: &Arc<dyn Clock>,
-    ) -> Result<Vec<Box<dyn SignerSeat>>, Trouble> {
+    pub fn seats(&self, count: usize, venues: &[(VenueId, VenuePlan)]) -> Result<Vec<Box<dyn SignerSeat>>, Trouble> {
+        if let Self::Inline { desk, identity } = self {
+            let mut desk = desk.lock().unwrap_or_else(PoisonError::into_inner);
+            let places = venues.iter().map(|(id, venue)| desk_place(*id, venue)).collect::<Result<Vec<_>, _>>()?;
+            desk.seat_all(places, *identity).map_err(|error| commands::keys::custody_trouble(&error))?;
+            for (_, venue) in venues {
+                desk.custody.show(&venue.key).map_err(|error| commands::keys::custody_trouble(&error))?;
+            }
+        }
         let identity = self.identity();
-        let empty = SignerHello {
-            tag: identity.tag,
-            epoch: identity.epoch,
-            isolation: Isolation::Inline,
-            memory: MemoryKind::Plain,
-        };
+        let empty = inline_hello(identity);
         (0..count)
             .map(|index| {
-                let Some((id, venue)) = venues.iter().find(|(id, _)| id.index() == index) else {
+                let Some((id, _)) = venues.iter().find(|(id, _)| id.index() == index) else {
                     return Ok(Box::new(EmptySeat(empty)) as Box<dyn SignerSeat>);
                 };
                 match self {
-                    Self::Inline { custody, identity } => custody
-                        .load_signer(&venue.key, Arc::clone(&venue.codecs.signing), Arc::clone(clock), *identity)
-                        .map(|signer| Box::new(InlineSeat(signer)) as Box<dyn SignerSeat>)
-                        .map_err(|error| commands::keys::custody_trouble(&error)),
+                    Self::Inline { desk, .. } => {
+                        let desk = desk.lock().unwrap_or_else(PoisonError::into_inner);
+                        Ok(Box::new(SharedSeat::new(&desk, *id, empty)) as Box<dyn SignerSeat>)
+                    }
                     #[cfg(target_os = "linux")]
                     Self::Process(process) => Ok(process.seat(*id)),
                 }
@@ -157,19 +156,14 @@ impl Signers {
     ///
     /// # Errors
     /// [`Trouble`] when the key is not there or cannot be loaded.
-    pub fn emergency(
-        &self,
-        id: VenueId,
-        venue: &VenuePlan,
-        clock: &Arc<dyn Clock>,
-    ) -> Result<Box<dyn SignerPort>, Trouble> {
+    pub fn emergency(&self, id: VenueId) -> Box<dyn SignerPort> {
         match self {
-            Self::Inline { custody, identity } => custody
-                .load_cancel_only(&venue.key, Arc::clone(&venue.codecs.signing), Arc::clone(clock), *identity)
-                .map(|signer| Box::new(signer) as Box<dyn SignerPort>)
-                .map_err(|error| commands::keys::custody_trouble(&error)),
+            Self::Inline { desk, identity } => {
+                let desk = desk.lock().unwrap_or_else(PoisonError::into_inner);
+                Box::new(SharedCancels { cancels: desk.cancels.clone(), seat: id, hello: inline_hello(*identity) })
+            }
             #[cfg(target_os = "linux")]
-            Self::Process(process) => Ok(process.emergency(id)),
+            Self::Process(process) => process.emergency(id),
         }
     }
 
@@ -183,11 +177,26 @@ impl Signers {
         clock: &Arc<dyn Clock>,
     ) -> Result<(SharedStore, Option<SignerKeeper>), Trouble> {
         match self {
-            Self::Inline { custody, .. } => Ok((SharedStore::Local(LocalStore::new(custody, Arc::clone(clock))), None)),
+            Self::Inline { desk, .. } => {
+                let desk = desk.into_inner().unwrap_or_else(PoisonError::into_inner);
+                Ok((SharedStore::Local(LocalStore::seated(desk)), None))
+            }
             #[cfg(target_os = "linux")]
             Self::Process(process) => Ok((SharedStore::Remote(process.store()), Some(process.keep(wires, clock)?))),
         }
     }
+}
+
+/// What an inline seat says of itself; where its secrets lie, [`IsolationReached`] says.
+const fn inline_hello(identity: Identity) -> SignerHello {
+    let Identity { tag, epoch } = identity;
+    SignerHello { tag, epoch, isolation: Isolation::Inline, memory: MemoryKind::Plain }
+}
+
+fn desk_place(seat: VenueId, venue: &VenuePlan) -> Result<DeskPlace, Trouble> {
+    let alias = KeyAlias::from(&venue.key)
+        .map_err(|_| Trouble::new(Exit::Settings, format!("the key name `{}` is too long", venue.key)))?;
+    Ok(DeskPlace { seat, alias, codec: Arc::clone(&venue.codecs.signing) })
 }
 
 /// The keys, for several who need them.
@@ -319,7 +328,7 @@ pub fn start(
             return Err(Trouble::new(Exit::Settings, "a signer process needs Linux")
                 .fix("set signer.mode = \"auto\" or \"inline\""));
         }
-        _ => Signers::inline(crate::unlock::open(global, &dir, &settings.vault)?, &dir)?,
+        _ => Signers::inline(crate::unlock::open(global, &dir, &settings.vault)?, &dir, clock)?,
     };
     let _ = plan;
     demand(settings, &signers.isolation())?;

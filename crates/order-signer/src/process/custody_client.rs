@@ -5,6 +5,7 @@ use super::socket::{Packets, SocketError};
 use crate::custody::{CustodyError, no_such};
 use crate::key_store::KeyStore;
 use crate::record::KeyRecord;
+use crate::rotation::CutOver;
 use access::StepUpRefusal;
 use domain::VenueId;
 use messages::{KeyDuty, KeyInfo, KeyState};
@@ -55,7 +56,16 @@ impl RemoteStore {
             CustodyTold::Records(records) => Ok(records),
             CustodyTold::NoSuchKey => Err(no_such(alias)),
             CustodyTold::Failed(why) => Err(CustodyError::Refused { why }),
-            CustodyTold::Done | CustodyTold::Codes(_) | CustodyTold::Code(_) => Ok(Vec::new()),
+            _ => Ok(Vec::new()),
+        }
+    }
+
+    fn change(&self, alias: &str, ask: &CustodyAsk) -> Result<CutOver, CustodyError> {
+        match self.ask_anything(ask)? {
+            CustodyTold::Changed(change) => Ok(change),
+            CustodyTold::NoSuchKey => Err(no_such(alias)),
+            CustodyTold::Failed(why) => Err(CustodyError::Refused { why }),
+            _ => Err(CustodyError::Away { why: "its answer cannot be read".to_owned() }),
         }
     }
 
@@ -100,6 +110,22 @@ impl KeyStore for RemoteStore {
             end.duties.push((seat, duty));
         }
         self.ask("", &CustodyAsk::Duty { seat, duty }).map(drop)
+    }
+
+    fn load_candidate(&mut self, seat: VenueId, alias: &str) -> Result<(), CustodyError> {
+        self.ask(alias, &CustodyAsk::LoadCandidate { seat, alias: alias.to_owned() }).map(drop)
+    }
+
+    fn drop_candidate(&mut self, seat: VenueId) -> Result<(), CustodyError> {
+        self.ask("", &CustodyAsk::DropCandidate { seat }).map(drop)
+    }
+
+    fn cut_over(&mut self, seat: VenueId, alias: &str) -> Result<CutOver, CustodyError> {
+        self.change(alias, &CustodyAsk::CutOver { seat, alias: alias.to_owned() })
+    }
+
+    fn take_back(&mut self, seat: VenueId, reason: &str) -> Result<CutOver, CustodyError> {
+        self.change("", &CustodyAsk::TakeBack { seat, reason: reason.to_owned() })
     }
 
     fn has_codes(&self) -> Result<bool, CustodyError> {

@@ -3,17 +3,16 @@
 //! Invariants: a state's change is on disk before it is confirmed; a key that may not sign any more has lost its
 //! signer before that; the daemon can never widen what a key's state allows; no answer holds a secret.
 
-use super::server::Seats;
 use super::socket::{Packets, SocketError};
 use crate::codes::check_code;
-use crate::custody::{Custody, CustodyError};
-use crate::inline::{CancelOnlySigner, InlineSigner};
+use crate::custody::CustodyError;
+use crate::desk::CustodyDesk;
 use crate::record::KeyRecord;
+use crate::rotation::CutOver;
 use access::StepUpRefusal;
-use domain::{Clock, VenueId};
-use messages::{KeyAlias, KeyDuty, KeyInfo, KeyState};
+use domain::VenueId;
+use messages::{KeyDuty, KeyInfo, KeyState};
 use serde::{Deserialize, Serialize};
-use std::sync::Arc;
 use zeroize::{Zeroize as _, Zeroizing};
 
 /// Largest frame on the custody socket, in bytes.
@@ -30,6 +29,10 @@ pub(super) enum CustodyAsk {
     Duty { seat: VenueId, duty: KeyDuty },
     HasCodes,
     CheckCode { code: Zeroizing<String> },
+    LoadCandidate { seat: VenueId, alias: String },
+    DropCandidate { seat: VenueId },
+    CutOver { seat: VenueId, alias: String },
+    TakeBack { seat: VenueId, reason: String },
 }
 
 /// What custody answers.
@@ -40,21 +43,8 @@ pub(super) enum CustodyTold {
     NoSuchKey,
     Codes(bool),
     Code(Result<(), StepUpRefusal>),
+    Changed(CutOver),
     Failed(String),
-}
-
-/// The open vault and the signers that were made from it.
-pub struct CustodyDesk {
-    /// The vault.
-    pub custody: Custody,
-    /// Which key sits where.
-    pub places: Vec<(VenueId, KeyAlias)>,
-    /// The order path's signers.
-    pub seats: Seats<InlineSigner>,
-    /// The emergency thread's signers.
-    pub cancels: Seats<CancelOnlySigner>,
-    /// The signer's own time; nobody tells it another.
-    pub clock: Arc<dyn Clock>,
 }
 
 impl CustodyDesk {
@@ -77,68 +67,25 @@ impl CustodyDesk {
                 self.set_duty(seat, duty);
                 Ok(())
             }
+            CustodyAsk::LoadCandidate { seat, alias } => self.load_candidate(seat, &alias),
+            CustodyAsk::DropCandidate { seat } => {
+                self.drop_candidate(seat);
+                Ok(())
+            }
+            CustodyAsk::CutOver { seat, alias } => match self.cut_over(seat, &alias) {
+                Ok(change) => return CustodyTold::Changed(change),
+                Err(error) => Err(error),
+            },
+            CustodyAsk::TakeBack { seat, reason } => match self.take_back(seat, &reason) {
+                Ok(change) => return CustodyTold::Changed(change),
+                Err(error) => Err(error),
+            },
         };
         match done {
             Ok(()) => CustodyTold::Done,
             Err(CustodyError::NoSuchKey { .. }) => CustodyTold::NoSuchKey,
             Err(error) => CustodyTold::Failed(error.to_string()),
         }
-    }
-
-    fn set_state(&mut self, alias: &str, to: KeyState, reason: &str) -> Result<(), CustodyError> {
-        let record = self.custody.show(alias)?;
-        if !crate::custody::allowed_transition(record.state, to) {
-            return Err(CustodyError::Transition { alias: record.alias, from: record.state, to });
-        }
-        if to == KeyState::Revoked {
-            // Before the tombstone is written: nothing can be signed with it while that lasts.
-            for seat in self.seats_of(alias) {
-                self.seats.with(seat, |signer| *signer = None);
-                self.cancels.with(seat, |signer| *signer = None);
-            }
-        }
-        self.custody.set_state(alias, to, reason, self.clock.unix())?;
-        for seat in self.seats_of(alias) {
-            let most = self.most(seat);
-            self.seats.with(seat, |signer| {
-                if let Some(signer) = signer {
-                    let duty = signer.handle().duty().min(most);
-                    signer.set_duty(duty);
-                }
-            });
-        }
-        Ok(())
-    }
-
-    fn set_duty(&self, seat: VenueId, duty: KeyDuty) {
-        let most = self.most(seat);
-        self.seats.with(seat, |signer| {
-            if let Some(signer) = signer {
-                signer.set_duty(duty.min(most));
-            }
-        });
-    }
-
-    fn seats_of(&self, alias: &str) -> Vec<VenueId> {
-        self.places.iter().filter(|(_, name)| name.as_str() == alias).map(|(seat, _)| *seat).collect()
-    }
-
-    /// The most that the key of a seat may be used for, by its state.
-    fn most(&self, seat: VenueId) -> KeyDuty {
-        let place = self.places.iter().find(|(known, _)| *known == seat);
-        place.and_then(|(_, alias)| self.custody.show(alias).ok()).map_or(KeyDuty::None, duty_most)
-    }
-}
-
-/// The most that a key in its state may be used for. Cancels stay possible while a key is looked at again, and for a
-/// while after it was quarantined; how long is for the key manager to say.
-pub(crate) const fn duty_most(record: &KeyRecord) -> KeyDuty {
-    match record.state {
-        KeyState::Active | KeyState::Rotating => KeyDuty::Full,
-        KeyState::Verifying if record.verified.is_some() => KeyDuty::CancelOnly,
-        KeyState::Linked | KeyState::Verifying | KeyState::Standby => KeyDuty::VerifyOnly,
-        KeyState::Quarantined | KeyState::Expired => KeyDuty::CancelOnly,
-        KeyState::Revoked => KeyDuty::None,
     }
 }
 
