@@ -84,6 +84,7 @@ pub struct KeyCare {
     /// Verifications in a row that the venue left unanswered.
     silences: u32,
     clock: Option<(i64, u64)>,
+    last_trigger: Option<Trigger>,
     dates: DateWatch,
 }
 
@@ -119,6 +120,7 @@ impl KeyCare {
             auth_failures: 0,
             silences: 0,
             clock: None,
+            last_trigger: None,
             dates: DateWatch::default(),
         };
         let mut acts = match state {
@@ -344,6 +346,7 @@ impl KeyCare {
         let Some(to) = next(from, trigger) else { return Vec::new() };
         self.state = to;
         self.since = now;
+        self.last_trigger = Some(trigger);
         self.was_active |= to == KeyState::Active;
         if matches!(to, KeyState::Quarantined | KeyState::Expired | KeyState::Revoked) {
             // Only a person, or the venue, brings it back.
@@ -353,6 +356,38 @@ impl KeyCare {
         let mut acts = vec![CareAct::Moved { from, to, reason: reason.to_owned(), info }];
         acts.extend(self.tell_duty(now));
         acts
+    }
+
+    /// The venue's clock as last measured: offset and uncertainty in nanoseconds.
+    pub(crate) const fn known_clock(&self) -> Option<(i64, u64)> {
+        self.clock
+    }
+
+    /// What moved it last.
+    pub(crate) const fn last_trigger(&self) -> Option<Trigger> {
+        self.last_trigger
+    }
+
+    /// It takes over from another key. Custody has saved that already, so no move is told.
+    pub(crate) fn take_over(&mut self, now: MonoNanos) -> Vec<CareAct> {
+        let acts = self.move_on(Trigger::CutOver, "took over", None, now);
+        self.due = Some(now.after(Self::EVERY));
+        acts.into_iter().filter(|act| !matches!(act, CareAct::Moved { .. })).collect()
+    }
+
+    /// Another key has taken over.
+    pub(crate) fn give_way(&mut self) {
+        if let Some(to) = next(self.state, Trigger::Rotate) {
+            self.state = to;
+            self.verification = None;
+            self.due = None;
+        }
+    }
+
+    /// The key that took over does not work. Custody has saved that already, so no move is told.
+    pub(crate) fn come_back(&mut self, now: MonoNanos) -> Vec<CareAct> {
+        self.told_duty = None;
+        self.take_over(now)
     }
 
     fn tell_duty(&mut self, now: MonoNanos) -> Vec<CareAct> {

@@ -16,9 +16,11 @@ mod core;
 mod dates;
 pub mod lifecycle;
 mod probe;
+mod rotation;
 
 pub use crate::core::{Act, Policy, Verdict, Verification};
 pub use actor::{KeyManager, KeyMessage, KeyNews, KeyNewsBody, KeyOutlets};
 pub use care::{CareAct, KeyCare, KeySpec};
 pub use dates::{DateWarning, KeyDates};
 pub use probe::{ProbeLine, fault_of, fault_of_silence, fix, venue_words, what};
+pub use rotation::{NoRotation, RotationDesk, RotationNews};
