@@ -2,9 +2,12 @@
 
 use crate::plan::VenuePlan;
 use domain::{Clock, UnixNanos, VenueId};
-use key_manager::{DateWarning, KeyDates, KeyManager, KeyNews, KeyNewsBody, KeyOutlets, KeySpec, Policy, ProbeLine};
+use key_manager::{
+    DateWarning, KeyDates, KeyManager, KeyNews, KeyNewsBody, KeyOutlets, KeySpec, Policy, ProbeLine, RotationDesk,
+    RotationNews,
+};
 use messages::{Control, KeyAlias, KeyInfo, KeyRight, KeyRole, KeyState, SignQuery};
-use order_signer::{CustodyError, KeyRecord, KeyStore};
+use order_signer::{CustodyError, CutOver, KeyRecord, KeyStore};
 use std::cell::RefCell;
 use std::rc::Rc;
 use std::sync::Arc;
@@ -16,6 +19,9 @@ pub type ShowLine = Box<dyn FnMut(VenueId, &ProbeLine)>;
 pub type HearChange = Box<dyn FnMut(&KeyOf, &KeyRecord, &str)>;
 /// Hears a word about a key's dates.
 pub type HearDates = Box<dyn FnMut(&KeyRecord, &DateWarning)>;
+
+/// Hears how the change of a venue account's key goes on; the key is the one at work when it began.
+pub type HearRotation = Box<dyn FnMut(VenueId, KeyAlias, &RotationNews)>;
 
 /// Where the words about keys go.
 pub struct KeyWires {
@@ -29,6 +35,10 @@ pub struct KeyWires {
     pub changed: HearChange,
     /// Its rotation or end is near or past.
     pub dates: HearDates,
+    /// A change of keys goes on.
+    pub rotation: HearRotation,
+    /// Lets the private stream of a venue account log in with the key at work.
+    pub new_login: Box<dyn Fn(VenueId)>,
 }
 
 /// Whose key it is and what it must be.
@@ -44,7 +54,14 @@ pub struct KeyOf {
     pub rotate_after: Duration,
     /// How long before that a person is told.
     pub warn_before: Duration,
+    /// How long a key that was replaced can come back.
+    pub drain: Duration,
 }
+
+/// A request signed with a key is taken by the venue for so long.
+const RECEIVE_WINDOW: Duration = Duration::from_secs(30);
+/// On top of the longest time for which a request of the former key can be under way.
+const DRAIN_MARGIN: Duration = Duration::from_secs(5);
 
 impl KeyOf {
     /// The key of this name for a venue account of the settings.
@@ -56,6 +73,7 @@ impl KeyOf {
             allow_unbound: plan.ip_binding != settings::IpBinding::Required,
             rotate_after: plan.rotate_after,
             warn_before: plan.warn_before,
+            drain: plan.rest_timeout.max(RECEIVE_WINDOW).saturating_add(DRAIN_MARGIN),
         }
     }
 
@@ -78,6 +96,8 @@ pub struct KeyBook {
     line: ShowLine,
     changed: HearChange,
     dates: HearDates,
+    rotation: HearRotation,
+    new_login: Box<dyn Fn(VenueId)>,
     keys: Vec<KeyOf>,
     troubles: Vec<CustodyError>,
 }
@@ -96,12 +116,124 @@ pub fn manager(
     for key in keys {
         publish(&store.show(&key.alias)?, key);
     }
-    let KeyWires { ask, control, line, changed, dates } = wires;
-    let book = KeyBook { store, control, line, changed, dates, keys: keys.to_vec(), troubles: Vec::new() };
+    let KeyWires { ask, control, line, changed, dates, rotation, new_login } = wires;
+    let cut_off = keys.iter().map(|key| replaced(&*store, key)).collect::<Result<Vec<_>, _>>()?;
+    let keys_of = keys.to_vec();
+    let book =
+        KeyBook { store, control, line, changed, dates, rotation, new_login, keys: keys_of, troubles: Vec::new() };
     let book = Rc::new(RefCell::new(book));
     let writer = Rc::clone(&book);
-    let outlets = KeyOutlets { ask, news: Box::new(move |news| writer.borrow_mut().take(news)) };
-    Ok((KeyManager::new(specs, outlets, clock), book))
+    let outlets = KeyOutlets {
+        ask,
+        news: Box::new(move |news| writer.borrow_mut().take(news)),
+        rotation: Box::new(BookDesk(Rc::clone(&book))),
+    };
+    let manager = KeyManager::new(specs, outlets, clock);
+    let resumed = cut_off.into_iter().flatten();
+    Ok((resumed.fold(manager, |manager, (former, drain)| manager.resuming(former, drain)), book))
+}
+
+/// The key that was being replaced by this one when the program ended.
+fn replaced(store: &dyn KeyStore, key: &KeyOf) -> Result<Option<(KeySpec, Duration)>, CustodyError> {
+    let at_work = store.show(&key.alias)?;
+    let records = store.list()?;
+    let former = records.iter().find(|other| is_beside(other, &at_work) && other.state == KeyState::Rotating);
+    former.map(|former| Ok((spec(store, &KeyOf { alias: former.alias, ..*key })?, key.drain))).transpose()
+}
+
+/// Whether it is another key of the same account and role.
+fn is_beside(other: &KeyRecord, record: &KeyRecord) -> bool {
+    other.kid != record.kid && other.account == record.account && other.role == record.role
+}
+
+/// Changes keys in the vault and at the signers.
+struct BookDesk(Rc<RefCell<KeyBook>>);
+
+impl BookDesk {
+    fn alias(&self, venue: VenueId) -> Result<KeyAlias, String> {
+        let book = self.0.borrow();
+        let key = book.keys.iter().find(|key| key.venue == venue);
+        key.map(|key| key.alias).ok_or_else(|| "there is no such account".to_owned())
+    }
+
+    /// The name of the key at work has changed.
+    fn renamed(&self, venue: VenueId, change: &CutOver, why: &str) -> u64 {
+        let mut book = self.0.borrow_mut();
+        if let Some(key) = book.keys.iter_mut().find(|key| key.venue == venue) {
+            key.alias = change.to;
+        }
+        for alias in [change.from, change.to] {
+            book.changed(venue, alias, why);
+        }
+        change.after_sequence
+    }
+}
+
+fn words<T>(result: Result<T, CustodyError>) -> Result<T, String> {
+    result.map_err(|error| crate::report::causes(&error))
+}
+
+impl RotationDesk for BookDesk {
+    fn prepare(&mut self, venue: VenueId, next: Option<KeyAlias>) -> Result<KeySpec, String> {
+        let at_work = self.alias(venue)?;
+        let mut book = self.0.borrow_mut();
+        let record = words(book.store.show(&at_work))?;
+        let waits = |other: &KeyRecord| {
+            is_beside(other, &record)
+                && matches!(other.state, KeyState::Linked | KeyState::Verifying | KeyState::Standby)
+        };
+        let next = match next {
+            Some(next) => words(book.store.show(&next))?,
+            None => {
+                let waiting: Vec<KeyRecord> = words(book.store.list())?.into_iter().filter(waits).collect();
+                match <[KeyRecord; 1]>::try_from(waiting) {
+                    Ok([only]) => only,
+                    Err(none) if none.is_empty() => {
+                        return Err(format!("no key waits to take over from `{at_work}`: link the next one first"));
+                    }
+                    Err(_) => return Err("several keys wait: name the one that is to take over".to_owned()),
+                }
+            }
+        };
+        if !waits(&next) {
+            let (alias, state) = (next.alias, next.state.as_str());
+            return Err(format!("key `{alias}` is {state} and cannot take over from `{at_work}`"));
+        }
+        words(book.store.load_candidate(venue, &next.alias))?;
+        let of = book.keys.iter().find(|key| key.venue == venue).copied();
+        let of = of.ok_or_else(|| "there is no such account".to_owned())?;
+        let mut spec = words(spec(&*book.store, &KeyOf { alias: next.alias, ..of }))?;
+        spec.beside_active = true;
+        // Orders go on under the same account, or not at all.
+        spec.policy.account = record.venue_account.or(spec.policy.account);
+        Ok(spec)
+    }
+
+    fn cut_over(&mut self, venue: VenueId, next: KeyAlias) -> Result<u64, String> {
+        let change = words(self.0.borrow_mut().store.cut_over(venue, &next))?;
+        Ok(self.renamed(venue, &change, &format!("{} takes over from {}", change.to, change.from)))
+    }
+
+    fn take_back(&mut self, venue: VenueId, reason: &str) -> Result<u64, String> {
+        let change = words(self.0.borrow_mut().store.take_back(venue, reason))?;
+        Ok(self.renamed(venue, &change, reason))
+    }
+
+    fn revoke(&mut self, venue: VenueId, former: KeyAlias, reason: &str) -> Result<(), String> {
+        words(self.0.borrow_mut().store.set_state(&former, KeyState::Revoked, reason))?;
+        self.0.borrow_mut().changed(venue, former, reason);
+        Ok(())
+    }
+
+    fn give_up(&mut self, venue: VenueId) {
+        let mut book = self.0.borrow_mut();
+        let dropped = book.store.drop_candidate(venue);
+        book.note(dropped);
+    }
+
+    fn new_login(&mut self, venue: VenueId) {
+        (self.0.borrow().new_login)(venue);
+    }
 }
 
 fn spec(store: &dyn KeyStore, key: &KeyOf) -> Result<KeySpec, CustodyError> {
@@ -146,6 +278,7 @@ impl KeyBook {
                     (self.dates)(&record, &warning);
                 }
             }
+            KeyNewsBody::Rotation(news) => (self.rotation)(venue, alias, &news),
             KeyNewsBody::Failed => {}
         }
     }

@@ -6,9 +6,9 @@ use actix_rt::Arbiter;
 use domain::{Clock, VenueId};
 use hot_actor::{Death, HotConfig, HotHandle, Lanes, OutboxMeter, OutboxReceiver, Wake, mailbox, outbox};
 use messages::{
-    Control, KeyDuty, QueryAnswer, QueryId, QueryPurpose, SignIntent, SignRefusal, VenueError, VenueReport,
+    Control, KeyDuty, QueryAnswer, QueryId, QueryPurpose, ReportBody, SignIntent, SignRefusal, VenueError, VenueReport,
 };
-use order_gateway::{Doorbell, Gateway, GatewayHandle, LinkConfig, Outlets, Recorder};
+use order_gateway::{Doorbell, Gateway, GatewayHandle, LinkConfig, Outlets, Recorder, Renewals};
 use order_path::{Core, EventRing, OrderPath, SignerSeat, Tally, Urgent, Wires};
 use order_signer::{CancelOnlySigner, CustodyDesk, InlineSigner, Seats};
 use signing::{Outbound, SignedRequest, SignerHello, SignerPort};
@@ -145,7 +145,7 @@ impl SignerSeat for EmptySeat {
 pub struct Ears {
     /// Answers to the key manager's questions.
     pub verify: Arc<dyn Fn(VenueId, QueryPurpose, QueryId, QueryAnswer) + Send + Sync>,
-    /// The venue refused a log-in to the private stream.
+    /// The venue refused the key: a log-in to the private stream, or an order.
     pub login_failed: Arc<dyn Fn(VenueId, VenueError) + Send + Sync>,
     /// Everything told to the order path, overheard (clock, private stream); must not wait.
     pub control: Arc<dyn Fn(&Control) + Send + Sync>,
@@ -247,6 +247,12 @@ impl Station {
         [("order-path", (depth, room)), ("order-gateway", self.outbox.reading())]
     }
 
+    /// Makes private streams log in again.
+    #[must_use]
+    pub fn renewals(&self) -> Renewals {
+        self.gateway.renewals()
+    }
+
     /// Tells the order path something, waiting while its lane is full. `false`: it has ended.
     pub fn control(&self, control: Control) -> bool {
         self.lanes.urgent.post_wait(Urgent::Control(control)).is_ok()
@@ -277,9 +283,18 @@ fn outlets(lanes: &Lanes<OrderPath>, ears: &Ears) -> Outlets {
     let (reports, controls, questions) = (lanes.urgent.clone(), lanes.urgent.clone(), lanes.queries.clone());
     let overheard = Arc::clone(&ears.control);
     let died = Arc::clone(&ears.died);
+    let rejected = Arc::clone(&ears.login_failed);
     Outlets {
         // An error means that the order path is gone; its death has been told already.
-        report: Arc::new(move |report: VenueReport| drop(reports.post_wait(Urgent::Report(report)))),
+        report: Arc::new(move |report: VenueReport| {
+            // Only the key manager knows what is to be thought of it.
+            if let ReportBody::Failed { error, .. } = &report.body
+                && key_manager::is_about_the_key(error)
+            {
+                rejected(report.venue, *error);
+            }
+            drop(reports.post_wait(Urgent::Report(report)));
+        }),
         control: Arc::new(move |control: Control| {
             overheard(&control);
             drop(controls.post_wait(Urgent::Control(control)));

@@ -12,7 +12,7 @@ use crate::observer::{Observer, ObserverHandle};
 use crate::plan::{Plan, StrategyPlan, VenuePlan};
 use crate::registry::{KnownInstrument, Registry};
 use crate::report::{Exit, Trouble, causes};
-use crate::shared::{KeyRow, Names, OrderList, Shared};
+use crate::shared::{KeyRow, Names, OrderList, RotationRow, Shared};
 use crate::signers::{KeeperWires, SharedStore, SignerKeeper, Signers};
 use crate::station::{Ears, Parts, Station};
 use crate::step_up::VaultCodes;
@@ -26,10 +26,10 @@ use domain::{Clock, Instrument, InstrumentId, StrategyTag, Symbol, VenueId};
 use hot_actor::{HotConfig, Lane};
 use journal::{Health, Journal, JournalHandle};
 use keeper::{Keeper, KeeperObserver, Mailbox, MailboxBound, Phase, Rebuild};
-use key_manager::{KeyManager, KeyMessage};
+use key_manager::{KeyManager, KeyMessage, RotationNews};
 use market::Market;
 use market_feed::{TopBoard, tops};
-use messages::{Control, KeyAlias, RefuseReason, SignQuery};
+use messages::{Control, KeyAlias, QueryPurpose, RefuseReason, SignQuery};
 use metrics_exporter_prometheus::PrometheusHandle;
 use net::{HttpClient, HttpConfig};
 use order_gateway::{LinkConfig, WireLog, WireLogBounds, fetch_instruments};
@@ -503,7 +503,12 @@ fn ears(keys: &Mailbox<KeyManager>, died: &std::sync::mpsc::SyncSender<&'static 
     let (overheard, died, seen) = (Arc::clone(shared), died.clone(), Arc::clone(shared));
     // A message for which there is no room is counted by the mailbox; an answer is asked for again.
     Ears {
-        verify: Arc::new(move |venue, _, query, answer| drop(answers.post(KeyMessage::Answer(venue, query, answer)))),
+        verify: Arc::new(move |venue, purpose, query, answer| {
+            drop(answers.post(match purpose {
+                QueryPurpose::VerifyCandidate => KeyMessage::CandidateAnswer(venue, query, answer),
+                _ => KeyMessage::Answer(venue, query, answer),
+            }));
+        }),
         login_failed: Arc::new(move |venue, error| drop(rejected.post(KeyMessage::Rejected(venue, error)))),
         control: Arc::new(move |control| match control {
             Control::ClockMeasured { venue, offset_ns, uncertainty_ns, at } => {
@@ -651,7 +656,21 @@ fn key_manager(
     shared.state().keys = rows;
     let (asks, urgent, seen) = (station.lanes().queries.clone(), station.lanes().urgent.clone(), Arc::clone(shared));
     let dated = alerts.clone();
+    let (told, turned, renewals) = (Arc::clone(shared), alerts.clone(), station.renewals());
     let wires = KeyWires {
+        new_login: Box::new(move |venue| renewals.renew(venue)),
+        rotation: Box::new(move |venue, alias, news| {
+            let row = RotationRow::after(told.state().rotations.remove(&venue), venue, alias, news);
+            if let (Some(alerts), RotationNews::TakenBack { failed, reason }) = (&turned, news) {
+                let text = format!("key {failed} does not work, {alias} signs again: {reason}");
+                alerts.tell(&Alert::new(
+                    Event::KeyRejected,
+                    text,
+                    "look at the key on the exchange, then link another",
+                ));
+            }
+            told.state().rotations.insert(venue, row);
+        }),
         ask: Box::new(move |query: SignQuery| asks.try_post(query).is_ok()),
         control: Box::new(move |control| drop(urgent.post_wait(Urgent::Control(control)))),
         line: Box::new(move |_, line| {

@@ -23,4 +23,4 @@ pub use actor::{KeyManager, KeyMessage, KeyNews, KeyNewsBody, KeyOutlets};
 pub use care::{CareAct, KeyCare, KeySpec};
 pub use dates::{DateWarning, KeyDates};
 pub use probe::{ProbeLine, fault_of, fault_of_silence, fix, venue_words, what};
-pub use rotation::{NoRotation, RotationDesk, RotationNews};
+pub use rotation::{NoRotation, RotationDesk, RotationNews, is_about_the_key};

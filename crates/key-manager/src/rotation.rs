@@ -130,6 +130,20 @@ enum Phase {
     TakingBack { former: Box<KeyCare>, reason: String },
 }
 
+/// Whether an error of the venue is about the key and not about what was asked with it.
+#[must_use]
+pub const fn is_about_the_key(error: &VenueError) -> bool {
+    matches!(
+        error.reason,
+        VenueReason::KeyUnknown
+            | VenueReason::Signature
+            | VenueReason::Passphrase
+            | VenueReason::IpNotAllowed
+            | VenueReason::Permission
+            | VenueReason::Environment
+    )
+}
+
 /// Between two tries to save a step that could not be saved.
 const AGAIN_AFTER: Duration = Duration::from_secs(1);
 
@@ -280,16 +294,7 @@ impl KeyManager {
 
     /// Whether the venue's refusal says that the key which has taken over does not work; then the former one comes back.
     pub(crate) fn judge(&mut self, venue: VenueId, error: &VenueError) -> bool {
-        let about_the_key = matches!(
-            error.reason,
-            VenueReason::KeyUnknown
-                | VenueReason::Signature
-                | VenueReason::Passphrase
-                | VenueReason::IpNotAllowed
-                | VenueReason::Permission
-                | VenueReason::Environment
-        );
-        about_the_key && self.take_back(venue, &format!("rejected by the exchange: {}", venue_words(error)))
+        is_about_the_key(error) && self.take_back(venue, &format!("rejected by the exchange: {}", venue_words(error)))
     }
 
     /// Whether these acts take the key that has taken over from its work; then the former one comes back instead.

@@ -472,6 +472,8 @@ async fn verify_on(
             }
             seen.borrow_mut().push(line.clone());
         }),
+        rotation: Box::new(|_, _, _| {}),
+        new_login: Box::new(|_| {}),
         changed: Box::new(|_, _, _| {}),
         dates: Box::new(move |_, warning| {
             if shows {
