@@ -128,6 +128,8 @@ enum Phase {
     Draining { former: Box<KeyCare>, until: MonoNanos },
     /// The next key does not work, and the former one could not be put back yet.
     TakingBack { former: Box<KeyCare>, reason: String },
+    /// The former key is back; what the other one has signed is still being refused until then.
+    Settling { until: MonoNanos },
 }
 
 /// Whether an error of the venue is about the key and not about what was asked with it.
@@ -294,7 +296,9 @@ impl KeyManager {
 
     /// Whether the venue's refusal says that the key which has taken over does not work; then the former one comes back.
     pub(crate) fn judge(&mut self, venue: VenueId, error: &VenueError) -> bool {
-        is_about_the_key(error) && self.take_back(venue, &format!("rejected by the exchange: {}", venue_words(error)))
+        let settling = self.rotation(venue).is_some_and(|it| matches!(it.phase, Phase::Settling { .. }));
+        is_about_the_key(error)
+            && (settling || self.take_back(venue, &format!("rejected by the exchange: {}", venue_words(error))))
     }
 
     /// Whether these acts take the key that has taken over from its work; then the former one comes back instead.
@@ -315,8 +319,8 @@ impl KeyManager {
         let mut rotation = self.rotations.swap_remove(at);
         let mut former = match rotation.phase {
             Phase::Draining { former, .. } | Phase::Resumed(former) | Phase::TakingBack { former, .. } => former,
-            verifying @ Phase::Verifying(_) => {
-                rotation.phase = verifying;
+            other @ (Phase::Verifying(_) | Phase::Settling { .. }) => {
+                rotation.phase = other;
                 self.rotations.push(rotation);
                 return false;
             }
@@ -329,6 +333,8 @@ impl KeyManager {
             return true;
         }
         let (now, unix) = (self.clock.mono(), self.clock.unix());
+        rotation.phase = Phase::Settling { until: now.after(rotation.drain) };
+        self.rotations.push(rotation);
         let clock = self.key(venue).and_then(KeyCare::known_clock);
         let mut acts = former.come_back(now);
         acts.extend(former.verify(now, unix));
@@ -369,6 +375,10 @@ impl KeyManager {
                     self.end(venue);
                 }
                 Phase::Draining { .. } => {}
+                Phase::Settling { until } => {
+                    let over = now >= *until;
+                    self.rotations.retain(|rotation| rotation.venue != venue || !over);
+                }
                 Phase::TakingBack { reason, .. } => {
                     let reason = reason.clone();
                     self.take_back(venue, &reason);

@@ -219,6 +219,14 @@ fn one_rejection_within_the_drain_brings_the_former_key_back_and_one_after_it_do
             if !late {
                 assert_eq!(lab.manager.state(VENUE), Some(KeyState::Active));
                 assert_eq!(lab.duties().last(), Some(&KeyDuty::Full));
+                for _ in 0..10 {
+                    lab.manager.receive(KeyMessage::Rejected(VENUE, error(reason)));
+                }
+                assert_eq!(
+                    lab.manager.state(VENUE),
+                    Some(KeyState::Active),
+                    "that was about what the other has signed"
+                );
                 lab.pass(DRAIN);
                 assert!(!lab.custody().iter().any(|step| step == "revoke"), "nothing is wiped");
             }
