@@ -1,9 +1,11 @@
 //! What the control plane shows and does, from the shared state and the order path's urgent lane.
 
+use crate::key_desk::KeyDesk;
 use crate::shared::{OrderRow, Shared, Stretch};
 use control_plane::{
     Act, ActDone, ActRefused, ActVerb, ActorView, Backend, BalanceView, BookView, ClockView, EquityPoint, FeedView,
-    FillView, HaltView, HopView, KeyView, LevelView, NotReadyView, OrderView, Page, PositionView, Status, StrategyView,
+    FillView, HaltView, HopView, KeyDetail, KeyDone, KeyView, KeyWish, LevelView, NotReadyView, OrderView, Page,
+    PositionView, SealingKeyView, Status, StrategyView,
 };
 use domain::{Fill, UnixNanos, VenueId};
 use hot_actor::Lane;
@@ -29,6 +31,8 @@ pub struct Desk {
     pub shared: Arc<Shared>,
     /// Where acts go.
     pub urgent: Lane<Urgent>,
+    /// The exchange keys.
+    pub keys: KeyDesk,
 }
 
 fn time(at: UnixNanos) -> Timestamp {
@@ -376,6 +380,18 @@ impl Backend for Desk {
             ActVerb::Unhalt => vec!["the halt is lifted; strategies go on from what they own".to_owned()],
         };
         Ok(ActDone { trading, done })
+    }
+
+    fn keys(&self) -> Result<Vec<KeyDetail>, ActRefused> {
+        self.keys.keys()
+    }
+
+    fn sealing_key(&self) -> Result<SealingKeyView, ActRefused> {
+        self.keys.sealing_key()
+    }
+
+    fn key_act(&self, wish: &KeyWish) -> Result<KeyDone, ActRefused> {
+        self.keys.act(wish)
     }
 }
 

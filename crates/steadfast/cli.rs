@@ -168,8 +168,95 @@ pub enum KeysCommand {
     Add(KeysAddArgs),
     /// Show every key's state
     List,
+    /// Show everything about a key but its values
+    Show(KeyAliasArgs),
     /// Verify a key and name what fails
     Test(KeyAliasArgs),
+    /// Place nothing new with a key from now on
+    Disable(KeyDisableArgs),
+    /// Trust a disabled or quarantined key again, once it is verified
+    Enable(KeyEnableArgs),
+    /// Wipe a key for good
+    Revoke(KeyRevokeArgs),
+    /// What happened to each key, and why
+    Audit(KeysAuditArgs),
+    /// What the signer signs with a key
+    #[command(subcommand)]
+    Policy(KeysPolicyCommand),
+}
+
+/// `steadfast keys policy`
+#[derive(Debug, Subcommand)]
+pub enum KeysPolicyCommand {
+    /// Show it in words, or whole with --json
+    Show(KeyAliasArgs),
+    /// Let less be signed, at once
+    Tighten(KeysPolicyArgs),
+    /// Let more be signed, after the policy's own delay
+    Loosen(KeysPolicyArgs),
+}
+
+/// A change of a policy.
+#[derive(Debug, Args)]
+#[command(group = clap::ArgGroup::new("change").required(true).args(["from_file", "set"]))]
+pub struct KeysPolicyArgs {
+    /// The key's name.
+    pub alias: String,
+    /// The whole new policy, as `show --json` prints it under `policy`.
+    #[arg(long, value_name = "FILE")]
+    pub from_file: Option<PathBuf>,
+    /// One field, such as BTCUSDT.order_notional=100; may be repeated.
+    #[arg(long = "set", value_name = "FIELD=VALUE")]
+    pub set: Vec<String>,
+    /// Why; it is kept with the key.
+    #[arg(long, value_name = "TEXT")]
+    pub reason: Option<String>,
+    /// One-time or recovery code for a loosening, once codes are set up; asked for when absent.
+    #[arg(long, value_name = "CODE")]
+    pub totp: Option<String>,
+}
+
+/// `steadfast keys disable`
+#[derive(Debug, Args)]
+pub struct KeyDisableArgs {
+    /// The key's name.
+    pub alias: String,
+    /// Why; it is kept with the key.
+    #[arg(long, value_name = "TEXT")]
+    pub reason: String,
+}
+
+/// `steadfast keys enable`
+#[derive(Debug, Args)]
+pub struct KeyEnableArgs {
+    /// The key's name.
+    pub alias: String,
+    /// Why it deserves trust again; it is kept with the key.
+    #[arg(long, value_name = "TEXT")]
+    pub reason: String,
+    /// One-time or recovery code, once codes are set up; asked for when absent.
+    #[arg(long, value_name = "CODE")]
+    pub totp: Option<String>,
+}
+
+/// `steadfast keys revoke`
+#[derive(Debug, Args)]
+pub struct KeyRevokeArgs {
+    /// The key's name.
+    pub alias: String,
+    /// Why; it is kept with the tombstone.
+    #[arg(long, value_name = "TEXT")]
+    pub reason: Option<String>,
+    /// Ask nothing.
+    #[arg(long)]
+    pub yes: bool,
+}
+
+/// `steadfast keys audit`
+#[derive(Debug, Args)]
+pub struct KeysAuditArgs {
+    /// Only this key.
+    pub alias: Option<String>,
 }
 
 /// `steadfast keys add`
@@ -198,6 +285,12 @@ pub struct KeysAddArgs {
     /// Accept a key that is not bound to an address.
     #[arg(long)]
     pub allow_unbound: bool,
+    /// Confirm the proposed policy without a question.
+    #[arg(long)]
+    pub yes: bool,
+    /// One-time or recovery code for a running daemon, once codes are set up; asked for when absent.
+    #[arg(long, value_name = "CODE")]
+    pub totp: Option<String>,
 }
 
 /// What a key is for.

@@ -4,11 +4,12 @@ use crate::plan::VenuePlan;
 use domain::{Clock, UnixNanos, VenueId};
 use key_manager::{
     DateWarning, KeyDates, KeyManager, KeyNews, KeyNewsBody, KeyOutlets, KeySpec, Policy, ProbeLine, RotationDesk,
-    RotationNews,
+    RotationNews, WishRefused,
 };
 use messages::{Control, KeyAlias, KeyInfo, KeyRight, KeyRole, KeyState, SignQuery};
 use order_signer::{CustodyError, CutOver, KeyRecord, KeyStore};
 use std::cell::RefCell;
+use std::collections::BTreeMap;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
@@ -22,6 +23,10 @@ pub type HearDates = Box<dyn FnMut(&KeyRecord, &DateWarning)>;
 
 /// Hears how the change of a venue account's key goes on; the key is the one at work when it began.
 pub type HearRotation = Box<dyn FnMut(VenueId, KeyAlias, &RotationNews)>;
+/// Hears that a key's verification begins (true) or is over.
+pub type HearProbing = Box<dyn FnMut(VenueId, bool)>;
+/// Hears what became of a wish, by its number.
+pub type HearSettled = Box<dyn FnMut(u64, Result<(), WishRefused>)>;
 
 /// Where the words about keys go.
 pub struct KeyWires {
@@ -39,6 +44,10 @@ pub struct KeyWires {
     pub rotation: HearRotation,
     /// Lets the private stream of a venue account log in with the key at work.
     pub new_login: Box<dyn Fn(VenueId)>,
+    /// A verification begins (true) or is over.
+    pub probing: HearProbing,
+    /// What became of a person's wish.
+    pub settled: HearSettled,
 }
 
 /// Whose key it is and what it must be.
@@ -56,6 +65,8 @@ pub struct KeyOf {
     pub warn_before: Duration,
     /// How long a key that was replaced can come back.
     pub drain: Duration,
+    /// Between two verifications of a good key.
+    pub reverify_every: Duration,
 }
 
 /// A request signed with a key is taken by the venue for so long.
@@ -74,6 +85,7 @@ impl KeyOf {
             rotate_after: plan.rotate_after,
             warn_before: plan.warn_before,
             drain: plan.rest_timeout.max(RECEIVE_WINDOW).saturating_add(DRAIN_MARGIN),
+            reverify_every: plan.reverify_every,
         }
     }
 
@@ -98,8 +110,12 @@ pub struct KeyBook {
     dates: HearDates,
     rotation: HearRotation,
     new_login: Box<dyn Fn(VenueId)>,
+    probing: HearProbing,
+    settled: HearSettled,
     keys: Vec<KeyOf>,
     troubles: Vec<CustodyError>,
+    /// Keys whose last move is not on disk, and why.
+    unsaved: BTreeMap<KeyAlias, String>,
 }
 
 /// A key manager for `keys`, and the book in which it writes.
@@ -116,11 +132,22 @@ pub fn manager(
     for key in keys {
         publish(&store.show(&key.alias)?, key);
     }
-    let KeyWires { ask, control, line, changed, dates, rotation, new_login } = wires;
+    let KeyWires { ask, control, line, changed, dates, rotation, new_login, probing, settled } = wires;
     let cut_off = keys.iter().map(|key| replaced(&*store, key)).collect::<Result<Vec<_>, _>>()?;
-    let keys_of = keys.to_vec();
-    let book =
-        KeyBook { store, control, line, changed, dates, rotation, new_login, keys: keys_of, troubles: Vec::new() };
+    let book = KeyBook {
+        store,
+        control,
+        line,
+        changed,
+        dates,
+        rotation,
+        new_login,
+        probing,
+        settled,
+        keys: keys.to_vec(),
+        troubles: Vec::new(),
+        unsaved: BTreeMap::new(),
+    };
     let book = Rc::new(RefCell::new(book));
     let writer = Rc::clone(&book);
     let outlets = KeyOutlets {
@@ -236,7 +263,11 @@ impl RotationDesk for BookDesk {
     }
 }
 
-fn spec(store: &dyn KeyStore, key: &KeyOf) -> Result<KeySpec, CustodyError> {
+/// What the key manager must know of a key in the store.
+///
+/// # Errors
+/// [`CustodyError`] when the key is not there.
+pub fn spec(store: &dyn KeyStore, key: &KeyOf) -> Result<KeySpec, CustodyError> {
     let record = store.show(&key.alias)?;
     let beside_active = store.list()?.iter().any(|other| {
         other.kid != record.kid
@@ -253,6 +284,7 @@ fn spec(store: &dyn KeyStore, key: &KeyOf) -> Result<KeySpec, CustodyError> {
         dates: key.dates(&record),
         verified_before: record.verified.is_some(),
         beside_active,
+        verify_every: key.reverify_every,
     })
 }
 
@@ -266,6 +298,7 @@ impl KeyBook {
                 let saved = self.store.learn(&alias, &info, true);
                 self.note(saved);
                 self.changed(venue, alias, "verified");
+                (self.probing)(venue, false);
             }
             KeyNewsBody::Duty(duty) => {
                 // The signer first: what the order path then asks for, it may sign.
@@ -279,7 +312,12 @@ impl KeyBook {
                 }
             }
             KeyNewsBody::Rotation(news) => (self.rotation)(venue, alias, &news),
-            KeyNewsBody::Failed => {}
+            KeyNewsBody::Failed => (self.probing)(venue, false),
+            KeyNewsBody::Begun => (self.probing)(venue, true),
+            KeyNewsBody::Settled(id, result) => {
+                let saved = self.unsaved.get(&alias).map_or(Ok(()), |why| Err(WishRefused::NotSaved(why.clone())));
+                (self.settled)(id, result.and(saved));
+            }
         }
     }
 
@@ -289,8 +327,15 @@ impl KeyBook {
             self.note(learned);
         }
         let saved = self.store.set_state(&alias, to, reason);
+        match &saved {
+            Ok(()) => drop(self.unsaved.remove(&alias)),
+            Err(error) => drop(self.unsaved.insert(alias, crate::report::causes(error))),
+        }
         self.note(saved);
         self.changed(venue, alias, reason);
+        if matches!(to, KeyState::Quarantined | KeyState::Expired | KeyState::Revoked) {
+            (self.probing)(venue, false);
+        }
     }
 
     fn changed(&mut self, venue: VenueId, alias: KeyAlias, reason: &str) {

@@ -10,6 +10,8 @@ pub mod commands;
 pub mod data_dir;
 pub mod emergency;
 pub mod key_book;
+pub mod key_desk;
+pub mod key_watch;
 pub mod logging;
 pub mod metrics_page;
 pub mod observer;

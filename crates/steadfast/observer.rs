@@ -2,11 +2,13 @@
 //!
 //! It is behind a bounded ring and may be slow; the order path never waits for it.
 
+use crate::key_watch::KeyWatch;
 use crate::shared::{Shared, Stretch};
 use alerts::{Alert, Alerts, Event};
 use crossbeam_channel::{Receiver, TryRecvError};
 use domain::{ClientOrderId, InstrumentId, MonoNanos, OrderState, StrategyTag, UnixNanos, VenueId};
 use keeper::Outlet;
+use key_manager::KeyMessage;
 use messages::{EventBody, HaltReason, OrderEvent, RefuseReason, TradingState};
 use order_path::{EventRing, Urgent};
 use portfolio::PortfolioMetrics;
@@ -91,6 +93,10 @@ pub struct Observer {
     pub alerts: Option<Alerts>,
     /// The data directory, for the space that is left.
     pub data_dir: PathBuf,
+    /// Reads events for the key manager.
+    pub key_watch: KeyWatch,
+    /// The key manager.
+    pub keys: Box<dyn Fn(KeyMessage) + Send>,
 }
 
 struct Running {
@@ -151,6 +157,11 @@ impl Running {
         self.metrics(event);
         self.tell_people(event);
         self.tell_strategies(event);
+        let names = &self.parts.shared.names;
+        let venue_of = |id| names.instrument(id).map(|instrument| instrument.venue);
+        if let Some(message) = self.parts.key_watch.look(event, venue_of) {
+            (self.parts.keys)(message);
+        }
         if let EventBody::Reconciled { venue, .. } = event.body {
             self.start_strategies(venue);
         }

@@ -41,6 +41,8 @@ pub struct VenuePlan {
     pub rotate_after: Duration,
     /// How long before that a person is told.
     pub warn_before: Duration,
+    /// Between two verifications of its good key.
+    pub reverify_every: Duration,
 }
 
 /// One strategy.
@@ -154,6 +156,7 @@ pub fn venue(name: &str, venue: &settings::Venue) -> VenuePlan {
         ip_binding: venue.key_policy.require_ip_binding,
         rotate_after: venue.key_policy.rotate_after,
         warn_before: venue.key_policy.warn_before,
+        reverify_every: venue.key_policy.reverify_every,
         codecs,
     }
 }

@@ -286,6 +286,8 @@ pub struct State {
     pub keys: Vec<KeyRow>,
     /// The latest change of key of each venue account.
     pub rotations: BTreeMap<VenueId, RotationRow>,
+    /// What each account's key showed when it was last verified, and whether it is being verified now.
+    pub probes: BTreeMap<VenueId, (bool, Vec<control_plane::ProbeView>)>,
     /// Whether the journal takes records.
     pub journal_ok: bool,
     /// Whether an orderly stop has begun.
@@ -352,6 +354,7 @@ impl Shared {
             clocks: BTreeMap::new(),
             keys: Vec::new(),
             rotations: BTreeMap::new(),
+            probes: BTreeMap::new(),
             journal_ok: true,
             stopping: false,
             books: BTreeMap::new(),

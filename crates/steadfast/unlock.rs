@@ -59,7 +59,7 @@ pub fn open_from(global: &Global, dir: &Path, unlock: &UnlockFrom, lock_after: u
         .fix("correct it there, then open the vault once by hand, at a terminal:\nSTEADFAST__VAULT__UNLOCK=prompt steadfast keys list"));
     }
     failures.wait(global);
-    let passphrase = to_passphrase(&*text(global, unlock, "passphrase of the vault: ")?)?;
+    let passphrase = to_passphrase(&text(global, unlock, "passphrase of the vault: ")?)?;
     match Custody::open(dir, &passphrase) {
         Ok(custody) => {
             failures.forget();

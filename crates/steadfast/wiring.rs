@@ -8,6 +8,8 @@ use crate::backend::Desk;
 use crate::data_dir::DataDir;
 use crate::emergency::{Emergency, EmergencyVenue};
 use crate::key_book::{self, KeyOf, KeyWires};
+use crate::key_desk::{self, DeskKey, KeyDesk, Settled};
+use crate::key_watch::KeyWatch;
 use crate::observer::{Observer, ObserverHandle};
 use crate::plan::{Plan, StrategyPlan, VenuePlan};
 use crate::registry::{KnownInstrument, Registry};
@@ -100,6 +102,8 @@ pub struct Running {
     arbiters: Vec<Arbiter>,
     keeper: Keeper,
     plan: Plan,
+    /// Waits to be told that every venue has been asked about the last run.
+    untold: Option<Box<dyn KeyStore + Send>>,
     _signer_keeper: Option<SignerKeeper>,
     _dir: DataDir,
 }
@@ -249,6 +253,11 @@ pub async fn start(start: Start) -> Result<Running, Trouble> {
         urgent: urgent.clone(),
         alerts: start.alerts.clone(),
         data_dir: start.dir.root().to_path_buf(),
+        key_watch: KeyWatch::new(plan.hold_on_foreign),
+        keys: {
+            let keys = keys.clone();
+            Box::new(move |message| drop(keys.post(message)))
+        },
     }
     .start()
     .map_err(|error| Trouble::new(Exit::Failure, "no thread for the observer").why(error))?;
@@ -260,9 +269,13 @@ pub async fn start(start: Start) -> Result<Running, Trouble> {
     let step_up = VaultCodes::new(store.boxed()).map_err(|error| commands::keys::custody_trouble(&error))?;
     let api_keys =
         ApiKeys::open(&start.dir.root().join(ApiKeys::FILE)).map_err(|error| commands::access::file_trouble(&error))?;
-    let manager = key_manager(store, &venues, &station, &shared, &clock, start.alerts.clone(), start.show_probes)?;
+    let untold = store.boxed();
+    let settled = Arc::new(Settled::default());
+    let key_desk = key_desk(&store, &keys, &settled, &venues, &shared)?;
+    let told = KeysTold { alerts: start.alerts.clone(), show: start.show_probes, settled };
+    let manager = key_manager(store, &venues, &station, &shared, &clock, told)?;
     start_keys(&keeper, &keys, manager, &station, &shared, &died_sender).await;
-    let desk = Arc::new(Desk { shared: Arc::clone(&shared), urgent });
+    let desk = Arc::new(Desk { shared: Arc::clone(&shared), urgent, keys: key_desk });
     let control = control_plane::start(
         &start.listener,
         &token,
@@ -296,6 +309,7 @@ pub async fn start(start: Start) -> Result<Running, Trouble> {
         arbiters,
         keeper,
         plan,
+        untold: Some(untold),
         _signer_keeper: signer_keeper,
         _dir: start.dir,
     })
@@ -629,24 +643,57 @@ async fn start_keys(
     }
 }
 
+/// The keys of the venue accounts.
+fn keys_of(venues: &[(VenueId, VenuePlan)]) -> Result<Vec<DeskKey>, Trouble> {
+    let key_of = |(id, venue): &(VenueId, VenuePlan)| {
+        let alias = KeyAlias::from(&venue.key)
+            .map_err(|_| Trouble::new(Exit::Settings, format!("the key name `{}` is too long", venue.key)))?;
+        let key = KeyOf::new(*id, alias, venue);
+        Ok(DeskKey { key, account: venue.name.clone(), environment: venue.environment })
+    };
+    venues.iter().map(key_of).collect()
+}
+
+fn key_desk(
+    store: &SharedStore,
+    mailbox: &Mailbox<KeyManager>,
+    settled: &Arc<Settled>,
+    venues: &[(VenueId, VenuePlan)],
+    shared: &Arc<Shared>,
+) -> Result<KeyDesk, Trouble> {
+    Ok(KeyDesk {
+        store: Mutex::new(store.boxed()),
+        mailbox: mailbox.clone(),
+        settled: Arc::clone(settled),
+        keys: keys_of(venues)?,
+        reseats: !matches!(store, SharedStore::Local(_)),
+        shared: Arc::clone(shared),
+    })
+}
+
+/// Who hears about keys beside the order path.
+struct KeysTold {
+    alerts: Option<Alerts>,
+    /// Whether findings are shown on the terminal.
+    show: bool,
+    settled: Arc<Settled>,
+}
+
 fn key_manager(
     store: SharedStore,
     venues: &[(VenueId, VenuePlan)],
     station: &Station,
     shared: &Arc<Shared>,
     clock: &Arc<dyn Clock>,
-    alerts: Option<Alerts>,
-    show: bool,
+    told: KeysTold,
 ) -> Result<KeyManager, Trouble> {
-    let mut keys = Vec::new();
+    let KeysTold { alerts, show, settled } = told;
+    let mut keys: Vec<KeyOf> = keys_of(venues)?.into_iter().map(|desk| desk.key).collect();
     let store: Box<dyn KeyStore> = store.boxed();
     let records = store.list().map_err(|error| commands::keys::custody_trouble(&error))?;
-    for (id, venue) in venues {
-        let named = KeyAlias::from(&venue.key)
-            .map_err(|_| Trouble::new(Exit::Settings, format!("the key name `{}` is too long", venue.key)))?;
-        // A key that took over from the one of the settings.
-        let alias = order_signer::signing_key(records.iter(), &named).map_or(named, |record| record.alias);
-        keys.push(KeyOf::new(*id, alias, venue));
+    for key in &mut keys {
+        // A key may have taken over from the one of the settings.
+        key.alias = order_signer::signing_key(records.iter(), &key.alias).map_or(key.alias, |record| record.alias);
     }
     let rows = records.iter().filter_map(|record| {
         let key = keys.iter().find(|key| key.alias == record.alias)?;
@@ -655,7 +702,7 @@ fn key_manager(
     let rows: Vec<KeyRow> = rows.collect();
     shared.state().keys = rows;
     let (asks, urgent, seen) = (station.lanes().queries.clone(), station.lanes().urgent.clone(), Arc::clone(shared));
-    let dated = alerts.clone();
+    let (dated, probed, probing) = (alerts.clone(), Arc::clone(shared), Arc::clone(shared));
     let (told, turned, renewals) = (Arc::clone(shared), alerts.clone(), station.renewals());
     let wires = KeyWires {
         new_login: Box::new(move |venue| renewals.renew(venue)),
@@ -673,7 +720,8 @@ fn key_manager(
         }),
         ask: Box::new(move |query: SignQuery| asks.try_post(query).is_ok()),
         control: Box::new(move |control| drop(urgent.post_wait(Urgent::Control(control)))),
-        line: Box::new(move |_, line| {
+        line: Box::new(move |venue, line| {
+            probed.state().probes.entry(venue).or_default().1.push(key_desk::probe(line));
             let fix = line.fix.as_deref().unwrap_or_default();
             tracing::info!(probe = line.what, ok = line.ok, detail = line.detail, fix, "key probe");
             if show || !line.ok {
@@ -694,7 +742,12 @@ fn key_manager(
                 (&alerts, record.state)
             {
                 let text = format!("key {} is {}: {reason}", record.alias, record.state.as_str());
-                let next = format!("steadfast keys test {}, with the daemon stopped", record.alias);
+                let next = match record.state {
+                    messages::KeyState::Quarantined => {
+                        format!("once the cause is gone: steadfast keys enable {} --reason '...'", record.alias)
+                    }
+                    _ => format!("steadfast keys test {}", record.alias),
+                };
                 alerts.tell(&Alert::new(Event::KeyRejected, text, next).account(record.account.clone()));
             }
         }),
@@ -705,6 +758,15 @@ fn key_manager(
                 alerts.tell(&Alert::new(Event::KeyRotationDue, text, next).account(record.account.clone()));
             }
         }),
+        probing: Box::new(move |venue, begins| {
+            let mut state = probing.state();
+            let probes = state.probes.entry(venue).or_default();
+            probes.0 = begins;
+            if begins {
+                probes.1.clear();
+            }
+        }),
+        settled: Box::new(move |id, result| settled.settle(id, result)),
     };
     key_book::manager(store, &keys, wires, Arc::clone(clock))
         .map(|(manager, _)| manager)

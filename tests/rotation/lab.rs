@@ -214,7 +214,7 @@ impl Lab {
         let identity = EpochStore::open(home.path()).unwrap().identity();
         let codecs = venue_bitget::codecs(venue_bitget::Environment::Production);
         let place = DeskPlace { seat: VENUE, alias: alias(0), codec: Arc::clone(&codecs.signing) };
-        let desk = CustodyDesk::open(custody, vec![place], identity, Arc::clone(&clock)).unwrap();
+        let desk = CustodyDesk::open(custody, vec![place], None, identity, Arc::clone(&clock)).unwrap();
 
         let (orders_end, orders_served) = pair().unwrap();
         let (custody_end, custody_served) = pair().unwrap();
@@ -559,6 +559,8 @@ fn manager(
                 }
             }),
             line: Box::new(|_, _| {}),
+            probing: Box::new(|_, _| {}),
+            settled: Box::new(|_, _| {}),
             changed: Box::new(|_, _, _| {}),
             dates: Box::new(|_, _| {}),
             rotation: Box::new(move |_, _, told| drop(news.send(Heard::Rotation(told.clone())))),
@@ -572,6 +574,7 @@ fn manager(
             rotate_after: day * 90,
             warn_before: day * 14,
             drain,
+            reverify_every: day,
         };
         let (mut manager, book): (KeyManager, _) = key_book::manager(Box::new(store), &[key], wires, clock).unwrap();
         manager.tick();

@@ -75,9 +75,29 @@ fn vault() -> &'static Path {
             stream_login_confirmed: true,
         };
         custody.add(new, &secrets, now).unwrap();
+        custody.set_policy(ACCOUNT, &policy(now)).unwrap();
         dir
     })
 }
+
+/// The policy that a person would be shown for the settings of [`Home::new`].
+fn policy(at: domain::UnixNanos) -> sign_policy::PolicyDocument {
+    let whole = |mantissa| domain::Scaled { mantissa, decimals: 0 };
+    let facts = sign_policy::DeriveFacts {
+        symbol: domain::Symbol::from(SYMBOL).unwrap(),
+        price: whole(PRICE),
+        max_order_notional: whole(1_000),
+        max_order_quantity: None,
+        max_open_orders: 100,
+        max_orders_per_second: 8,
+        max_cancels_per_second: 20,
+        placements_per_minute: 240,
+    };
+    sign_policy::PolicyDocument::derive(&[facts], at)
+}
+
+/// About where the exchange's market begins.
+const PRICE: i64 = 60_000;
 
 const PASSPHRASE: &str = "correct horse battery staple";
 

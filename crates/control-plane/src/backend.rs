@@ -1,5 +1,6 @@
 //! The seam to the rest of the program: what the control plane asks for, and what it may have done.
 
+use crate::keys_api::{KeyDetail, KeyDone, KeyWish, SealingKeyView};
 use crate::view::{BalanceView, BookView, EquityPoint, FillView, OrderView, Page, PositionView, Status};
 use messages::{NotReadyReason, TradingState};
 use serde::{Deserialize, Serialize};
@@ -28,6 +29,22 @@ pub trait Backend: Send + Sync + 'static {
     /// # Errors
     /// [`ActRefused`] when it was not done; the caller tells the person why.
     fn act(&self, act: &Act) -> Result<ActDone, ActRefused>;
+    /// All exchange keys, revoked ones included, oldest first.
+    ///
+    /// # Errors
+    /// [`ActRefused`] when whoever keeps them does not answer.
+    fn keys(&self) -> Result<Vec<KeyDetail>, ActRefused>;
+    /// The key to which the values of a new exchange key are sealed.
+    ///
+    /// # Errors
+    /// [`ActRefused`] when whoever keeps the keys does not answer.
+    fn sealing_key(&self) -> Result<SealingKeyView, ActRefused>;
+    /// Fulfils a wish about an exchange key; what it changed is on disk when this returns. A verification goes on
+    /// after that.
+    ///
+    /// # Errors
+    /// [`ActRefused`] when it was not done; the caller tells the person why.
+    fn key_act(&self, wish: &KeyWish) -> Result<KeyDone, ActRefused>;
 }
 
 /// What an operator may do.

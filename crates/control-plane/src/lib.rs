@@ -19,6 +19,7 @@ mod checks;
 mod connections;
 mod failures;
 mod gate;
+mod keys_api;
 mod limits;
 mod page;
 mod problem;
@@ -33,6 +34,10 @@ mod view;
 
 pub use access_api::{AccessView, KeyMade, NewKey};
 pub use backend::{Act, ActDone, ActRefused, ActVerb, Backend};
+pub use keys_api::{
+    KeyAct, KeyDetail, KeyDone, KeyHistory, KeyStepView, KeyWish, NewExchangeKey, ProbeView, SealingKeyView,
+    WaitingPolicyView,
+};
 pub use problem::Problem;
 pub use routes::{Action, Method, ROUTES, Risk, Route};
 pub use server::{AccessSetup, ControlPlane, Setup, StartError, start};

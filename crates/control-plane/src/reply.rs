@@ -4,6 +4,7 @@ use crate::access_api::{self, AccessView, KeyMade, NewKey};
 use crate::backend::{Act, ActVerb, Backend};
 use crate::checks::{self, Way};
 use crate::gate::{self, Caller, Source, lock};
+use crate::keys_api::{self, KeyDetail, KeyHistory, KeyWish, Sent};
 use crate::limits::{
     ANSWER_PATIENCE, BODY_BYTES_MAX, BODY_PATIENCE, EQUITY_POINTS_MAX, PAGE_DEFAULT, PAGE_MAX, REASON_CHARS_MAX,
 };
@@ -39,8 +40,10 @@ pub(crate) async fn answer(request: HttpRequest, payload: web::Payload, shared: 
     let found = routes::find(request.method().as_str(), request.path());
     let result = reply(&request, payload, &shared, found).await;
     let mut response = result.unwrap_or_else(|problem| problem.response());
-    if let (Found::OtherMethod(route), 405) = (found, response.status().as_u16()) {
-        response.headers_mut().insert(header::ALLOW, HeaderValue::from_static(route.method.as_str()));
+    if let (Found::OtherMethod(route), 405) = (found, response.status().as_u16())
+        && let Ok(methods) = HeaderValue::from_str(&routes::methods(route.path))
+    {
+        response.headers_mut().insert(header::ALLOW, methods);
     }
     for (name, value) in HEADERS {
         response.headers_mut().insert(name, value);
@@ -96,7 +99,7 @@ async fn reply(
             405,
             "wrong_method",
             "method not allowed",
-            format!("this address takes {} only", route.method.as_str()),
+            format!("this address takes {} only", routes::methods(route.path)),
         )),
         Found::Route(route) => match (route.method, caller) {
             (Method::Get, Some(caller)) if route.action == Action::Stream => {
@@ -142,8 +145,24 @@ async fn show_route(action: Action, request: &HttpRequest, shared: &Shared) -> R
             let view = AccessView::of(&lock(shared.gate.keys()));
             Ok(HttpResponse::Ok().insert_header((header::ETAG, keys_version(view.revision))).json(view))
         }
+        Action::Keys => show_keys(shared, |keys| keys).await,
+        Action::KeysAudit => show_keys(shared, |keys| keys.into_iter().map(history).collect::<Vec<_>>()).await,
+        Action::SealingKey => {
+            let view = ask(shared, |backend| backend.sealing_key()).await?.map_err(keys_api::refused)?;
+            Ok(HttpResponse::Ok().json(view))
+        }
         // A stream has a caller, and the others change something and are posts.
-        Action::Stream | Action::Act(_) | Action::AccessAdd | Action::AccessRevoke => {
+        Action::Stream
+        | Action::Act(_)
+        | Action::AccessAdd
+        | Action::AccessRevoke
+        | Action::KeyAdd
+        | Action::KeyTest
+        | Action::KeyDisable
+        | Action::KeyEnable
+        | Action::KeyRevoke
+        | Action::PolicyTighten
+        | Action::PolicyLoosen => {
             Err(Problem::new(405, "wrong_method", "method not allowed", "this address is not read like this"))
         }
     }
@@ -169,7 +188,7 @@ async fn change(
     };
     if let Some(wanted) = if_match(headers)? {
         let found = match &wish {
-            Wish::Act { .. } => version(&ask(shared, |backend| backend.status()).await?),
+            Wish::Act { .. } | Wish::Key(_) => version(&ask(shared, |backend| backend.status()).await?),
             Wish::AddKey(_) | Wish::RevokeKey(_) => keys_version(lock(shared.gate.keys()).revision()),
         };
         if found != wanted {
@@ -222,6 +241,13 @@ async fn perform(
         }
         Wish::AddKey(wish) => add_key(wish, shared).await,
         Wish::RevokeKey(name) => revoke_key(name, shared).await,
+        Wish::Key(sent) => {
+            let origin = match caller {
+                Caller::Local => origin,
+                Caller::Key(_) => format!("{origin}, {}", caller.name()),
+            };
+            key_act(*sent, origin, shared).await
+        }
     };
     let (status, text) = match done {
         Ok(text) => (200, text),
@@ -323,6 +349,25 @@ async fn add_key(wish: NewKey, shared: &Shared) -> Result<String, Problem> {
     text_of(&KeyMade { key, token: (*token).clone() })
 }
 
+/// The exchange keys, or what is made of them.
+async fn show_keys<T: Serialize>(
+    shared: &Shared,
+    shown: impl FnOnce(Vec<KeyDetail>) -> T,
+) -> Result<HttpResponse, Problem> {
+    let keys = ask(shared, |backend| backend.keys()).await?.map_err(keys_api::refused)?;
+    Ok(HttpResponse::Ok().json(shown(keys)))
+}
+
+fn history(key: KeyDetail) -> KeyHistory {
+    KeyHistory { alias: key.alias, fingerprint: key.fingerprint, history: key.history }
+}
+
+async fn key_act(sent: Sent, origin: String, shared: &Shared) -> Result<String, Problem> {
+    let Sent { alias, act, reason, .. } = sent;
+    let wish = KeyWish { alias, act, reason, origin };
+    text_of(&ask(shared, move |backend| backend.key_act(&wish)).await?.map_err(keys_api::refused)?)
+}
+
 async fn revoke_key(name: String, shared: &Shared) -> Result<String, Problem> {
     let keys = shared.gate.keys_shared();
     let revoked = blocking(move || lock(&keys).revoke(&name)).await?;
@@ -379,6 +424,8 @@ enum Wish {
     AddKey(NewKey),
     /// The end of an API key.
     RevokeKey(String),
+    /// Something about an exchange key.
+    Key(Box<Sent>),
 }
 
 impl Wish {
@@ -387,6 +434,7 @@ impl Wish {
         let object = bytes.trim_ascii_start().starts_with(b"{");
         match action {
             Action::Act(verb) => reason(verb, bytes),
+            action if action.is_key_wish() => keys_api::read(action, bytes).map(|sent| Self::Key(Box::new(sent))),
             // A derived struct would take a list as well.
             Action::AccessAdd => serde_json::from_slice(bytes).ok().filter(|_| object).map(Self::AddKey).ok_or_else(|| {
                 bad("{\"name\": \"...\", \"role\": \"viewer|operator|admin\", \"scopes\": [...], \"days\": 90, \"from\": [...]}")
@@ -404,6 +452,7 @@ impl Wish {
     fn code(&self) -> Option<&str> {
         match self {
             Self::Act { totp, .. } | Self::AddKey(NewKey { totp, .. }) => totp.as_deref(),
+            Self::Key(sent) => sent.totp.as_deref(),
             Self::RevokeKey(_) => None,
         }
     }

@@ -1,7 +1,9 @@
 //! Every route, as data. What is not in [`ROUTES`] does not exist.
 
 use crate::backend::ActVerb;
-use access::Scope::{self, Admin, Read, TradePause, TradeResume};
+use access::Scope::{
+    self, Admin, AuditRead, KeysLink, KeysRevoke, KeysRotate, LimitsTighten, PolicyWrite, Read, TradePause, TradeResume,
+};
 
 /// The HTTP methods that exist here.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -69,6 +71,43 @@ pub enum Action {
     AccessAdd,
     /// Revokes an API key.
     AccessRevoke,
+    /// The exchange keys.
+    Keys,
+    /// What happened to each exchange key.
+    KeysAudit,
+    /// The key to which the values of a new exchange key are sealed.
+    SealingKey,
+    /// Links an exchange key.
+    KeyAdd,
+    /// Verifies an exchange key.
+    KeyTest,
+    /// Takes an exchange key's trust away.
+    KeyDisable,
+    /// Gives it back.
+    KeyEnable,
+    /// Wipes an exchange key.
+    KeyRevoke,
+    /// Lets an exchange key sign less.
+    PolicyTighten,
+    /// Lets an exchange key sign more.
+    PolicyLoosen,
+}
+
+impl Action {
+    /// Whether it is a wish about an exchange key.
+    #[must_use]
+    pub const fn is_key_wish(self) -> bool {
+        matches!(
+            self,
+            Self::KeyAdd
+                | Self::KeyTest
+                | Self::KeyDisable
+                | Self::KeyEnable
+                | Self::KeyRevoke
+                | Self::PolicyTighten
+                | Self::PolicyLoosen
+        )
+    }
 }
 
 /// One file of the live page.
@@ -151,6 +190,16 @@ pub static ROUTES: &[Route] = &[
     read("/api/v1/access", Admin, Action::AccessList),
     change("/api/v1/access/add", Admin, Risk::Raises, Action::AccessAdd),
     change("/api/v1/access/revoke", Admin, Risk::Lowers, Action::AccessRevoke),
+    read("/api/v1/keys", Read, Action::Keys),
+    change("/api/v1/keys", KeysLink, Risk::Raises, Action::KeyAdd),
+    read("/api/v1/keys/audit", AuditRead, Action::KeysAudit),
+    read("/api/v1/keys/sealing-key", KeysLink, Action::SealingKey),
+    change("/api/v1/keys/test", KeysRevoke, Risk::Lowers, Action::KeyTest),
+    change("/api/v1/keys/disable", KeysRevoke, Risk::Lowers, Action::KeyDisable),
+    change("/api/v1/keys/enable", KeysRotate, Risk::Raises, Action::KeyEnable),
+    change("/api/v1/keys/revoke", KeysRevoke, Risk::Lowers, Action::KeyRevoke),
+    change("/api/v1/keys/policy/tighten", LimitsTighten, Risk::Lowers, Action::PolicyTighten),
+    change("/api/v1/keys/policy/loosen", PolicyWrite, Risk::Raises, Action::PolicyLoosen),
 ];
 
 /// What is known about a method and path.
@@ -166,11 +215,18 @@ pub(crate) enum Found {
 
 /// Looks up a method and path.
 pub(crate) fn find(method: &str, path: &str) -> Found {
-    match ROUTES.iter().find(|route| route.path == path) {
-        Some(route) if route.method.as_str() == method => Found::Route(route),
-        Some(route) => Found::OtherMethod(route),
-        None => Found::Nothing,
+    let mut here = ROUTES.iter().filter(|route| route.path == path);
+    match (here.clone().find(|route| route.method.as_str() == method), here.next()) {
+        (Some(route), _) => Found::Route(route),
+        (None, Some(route)) => Found::OtherMethod(route),
+        (None, None) => Found::Nothing,
     }
+}
+
+/// The methods that a path takes, as `Allow` names them.
+pub(crate) fn methods(path: &str) -> String {
+    let methods: Vec<_> = ROUTES.iter().filter(|route| route.path == path).map(|route| route.method.as_str()).collect();
+    methods.join(", ")
 }
 
 /// Whether a path needs credentials, whatever is or is not behind it.
@@ -210,6 +266,13 @@ mod tests {
             ("/api/v1/unhalt", Some("trade.resume")),
             ("/api/v1/access/add", Some("admin")),
             ("/api/v1/access/revoke", Some("admin")),
+            ("/api/v1/keys", Some("keys.link")),
+            ("/api/v1/keys/test", Some("keys.revoke")),
+            ("/api/v1/keys/disable", Some("keys.revoke")),
+            ("/api/v1/keys/enable", Some("keys.rotate")),
+            ("/api/v1/keys/revoke", Some("keys.revoke")),
+            ("/api/v1/keys/policy/tighten", Some("limits.tighten")),
+            ("/api/v1/keys/policy/loosen", Some("policy.write")),
         ];
         assert_eq!(posts, expected);
     }
@@ -223,16 +286,24 @@ mod tests {
     #[test]
     fn what_changes_something_is_a_post_and_nothing_else_is() {
         for route in ROUTES {
-            let changes = matches!(route.action, Action::Act(_) | Action::AccessAdd | Action::AccessRevoke);
+            let changes = matches!(route.action, Action::Act(_) | Action::AccessAdd | Action::AccessRevoke)
+                || route.action.is_key_wish();
             assert_eq!(changes, route.method == Method::Post, "{}", route.path);
             assert_eq!(changes, route.risk != Risk::Same, "{}", route.path);
         }
     }
 
     #[test]
-    fn unhalt_and_new_api_keys_need_a_code_and_what_stops_trading_does_not() {
+    fn what_widens_what_can_be_lost_needs_a_code_and_what_stops_trading_does_not() {
         let needing: Vec<_> = ROUTES.iter().filter(|route| route.step_up()).map(|route| route.path).collect();
-        assert_eq!(needing, ["/api/v1/unhalt", "/api/v1/access/add"]);
+        let expected = [
+            "/api/v1/unhalt",
+            "/api/v1/access/add",
+            "/api/v1/keys",
+            "/api/v1/keys/enable",
+            "/api/v1/keys/policy/loosen",
+        ];
+        assert_eq!(needing, expected);
     }
 
     #[test]
@@ -244,8 +315,9 @@ mod tests {
     }
 
     #[test]
-    fn each_path_stands_once() {
-        let paths: std::collections::BTreeSet<_> = ROUTES.iter().map(|route| route.path).collect();
+    fn each_path_stands_once_with_each_method() {
+        let paths: std::collections::BTreeSet<_> =
+            ROUTES.iter().map(|route| (route.path, route.method.as_str())).collect();
         assert_eq!(paths.len(), ROUTES.len());
     }
 

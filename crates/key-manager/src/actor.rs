@@ -6,6 +6,7 @@ use crate::care::{CareAct, KeyCare, KeySpec};
 use crate::dates::DateWarning;
 use crate::probe::ProbeLine;
 use crate::rotation::{NoRotation, Rotation, RotationDesk, RotationNews};
+use crate::wish::{KeyWish, WishRefused};
 use actix::AsyncContext;
 use domain::{Clock, VenueId};
 use keeper::{Ctx, Handle, KeptActor, MailboxBound};
@@ -49,6 +50,14 @@ pub enum KeyMessage {
     Rejected(VenueId, VenueError),
     /// The venue took a log-in with the key.
     Worked(VenueId),
+    /// Orders of nobody here were seen at the account, where nobody else may trade.
+    Foreign(VenueId),
+    /// The signer's policy refused something.
+    PolicyRefused(VenueId),
+    /// A person wishes something of a key in care.
+    Wish(KeyWish),
+    /// A key was linked for this account: it is in care in the place of the one before, which is revoked.
+    Take(Box<KeySpec>),
 }
 
 /// What the key manager tells.
@@ -93,6 +102,10 @@ pub enum KeyNewsBody {
     Failed,
     /// How a change of keys goes on.
     Rotation(RotationNews),
+    /// A verification begins: lines follow.
+    Begun,
+    /// What became of a wish.
+    Settled(u64, Result<(), WishRefused>),
 }
 
 /// Where the key manager's news go. Called on its own thread.
@@ -179,6 +192,60 @@ impl KeyManager {
                 care.worked();
                 Vec::new()
             }),
+            KeyMessage::Foreign(venue) => self.with(venue, |care| care.foreign_activity(now)),
+            KeyMessage::PolicyRefused(venue) => self.with(venue, |care| care.policy_refused(now)),
+            KeyMessage::Wish(wish) => self.wish(wish),
+            KeyMessage::Take(spec) => self.take(*spec),
+        }
+    }
+
+    fn wish(&mut self, wish: KeyWish) {
+        let KeyWish { id, alias, act } = wish;
+        let (now, unix) = (self.clock.mono(), self.clock.unix());
+        let place = self.keys.iter().position(|care| care.spec().alias == alias);
+        let (venue, result) = match place.and_then(|place| Some((place, self.keys.get_mut(place)?))) {
+            None => (VenueId(u8::MAX), Err(WishRefused::NotInCare(alias))),
+            Some((place, care)) => {
+                let venue = care.spec().venue;
+                match care.wish(&act, now, unix) {
+                    Ok(acts) => {
+                        self.carry_out(place, acts);
+                        (venue, Ok(()))
+                    }
+                    Err(state) => {
+                        let account = care.spec().account.as_str();
+                        telemetry::key_policy_violations_total(account, "no_such_step").increment(1);
+                        tracing::warn!(%alias, wish = act.as_str(), state = state.as_str(), "refused");
+                        (venue, Err(WishRefused::NoSuchStep(state)))
+                    }
+                }
+            }
+        };
+        (self.outlets.news)(KeyNews { venue, alias, body: KeyNewsBody::Settled(id, result) });
+    }
+
+    fn take(&mut self, spec: KeySpec) {
+        let venue = spec.venue;
+        // What was measured before still holds, and the next measurement may be a while off.
+        let known = self.key(venue).and_then(KeyCare::clock_known);
+        let (care, acts) = KeyCare::start(spec, self.clock.mono(), self.clock.unix());
+        let place = match self.keys.iter().position(|care| care.spec().venue == venue) {
+            Some(place) => {
+                if let Some(before) = self.keys.get_mut(place) {
+                    *before = care;
+                }
+                place
+            }
+            None => {
+                self.keys.push(care);
+                self.keys.len() - 1
+            }
+        };
+        self.failed.remove(&venue);
+        self.carry_out(place, acts);
+        if let Some((offset_ns, uncertainty_ns)) = known {
+            let (now, unix) = (self.clock.mono(), self.clock.unix());
+            self.with(venue, |care| care.clock(offset_ns, uncertainty_ns, now, unix));
         }
     }
 
@@ -240,8 +307,11 @@ impl KeyManager {
     }
 
     pub(crate) fn carry_out(&mut self, place: usize, acts: Vec<CareAct>) {
-        let Some(care) = self.keys.get(place) else { return };
+        let Some(care) = self.keys.get_mut(place) else { return };
         let (venue, alias, account) = (care.spec().venue, care.spec().alias, care.spec().account.clone());
+        if care.take_begun() {
+            (self.outlets.news)(KeyNews { venue, alias, body: KeyNewsBody::Begun });
+        }
         for act in acts {
             let body = match act {
                 CareAct::Ask(id, intent) => {
@@ -339,6 +409,7 @@ mod tests {
             dates: crate::dates::tests::dates(None),
             verified_before: false,
             beside_active: false,
+            verify_every: KeyCare::EVERY,
         };
         let mut manager = KeyManager::new(vec![spec], outlets, clock);
         manager.tick();
@@ -353,9 +424,10 @@ mod tests {
         assert!(manager.failed(venue) && !manager.verifying(venue));
         assert_eq!(manager.state(venue), Some(KeyState::Linked));
         let told = told.lock().unwrap();
-        assert!(matches!(&told[0], KeyNewsBody::Moved { to: KeyState::Verifying, .. }));
-        assert_eq!(told[1], KeyNewsBody::Duty(KeyDuty::VerifyOnly));
-        assert!(matches!(&told[2], KeyNewsBody::Line(line) if line.what == "clock" && line.ok));
+        assert_eq!(told[0], KeyNewsBody::Begun);
+        assert!(matches!(&told[1], KeyNewsBody::Moved { to: KeyState::Verifying, .. }));
+        assert_eq!(told[2], KeyNewsBody::Duty(KeyDuty::VerifyOnly));
+        assert!(matches!(&told[3], KeyNewsBody::Line(line) if line.what == "clock" && line.ok));
         assert_eq!(told.last(), Some(&KeyNewsBody::Failed));
         let causes = told.iter().filter(|body| matches!(body, KeyNewsBody::Line(line) if !line.ok));
         assert_eq!(causes.count(), 1);

@@ -7,10 +7,12 @@ use crate::core::{Act, Policy, Verdict, Verification};
 use crate::dates::{DateWarning, DateWatch, KeyDates};
 use crate::lifecycle::{FLATTEN_WINDOW, Trigger, duty, next};
 use crate::probe::{ProbeLine, venue_words};
+use crate::wish::WishAct;
 use domain::{MonoNanos, UnixNanos, VenueId};
 use messages::{
     BalanceReport, KeyAlias, KeyDuty, KeyInfo, KeyState, QueryAnswer, QueryId, SignIntent, VenueError, VenueReason,
 };
+use std::collections::VecDeque;
 use std::time::Duration;
 
 /// A key as it is when the program starts. Holds no secret.
@@ -32,6 +34,8 @@ pub struct KeySpec {
     pub verified_before: bool,
     /// Whether another key of the account and role is Active.
     pub beside_active: bool,
+    /// Between two verifications of a good key.
+    pub verify_every: Duration,
 }
 
 /// What is to be done, in order.
@@ -86,11 +90,20 @@ pub struct KeyCare {
     clock: Option<(i64, u64)>,
     last_trigger: Option<Trigger>,
     dates: DateWatch,
+    /// A verification has begun that nobody was told of.
+    begun: bool,
+    /// When the policy refused something, within the last minute.
+    refusals: VecDeque<MonoNanos>,
 }
 
 impl KeyCare {
-    /// Between two verifications of a good key.
+    /// Between two verifications of a good key, where the settings say nothing else.
     pub const EVERY: Duration = Duration::from_secs(6 * 3_600);
+    /// Refusals by the policy within [`Self::REFUSALS_WITHIN`] that cost an Active key its trust: whoever asks for
+    /// that much of what may not be signed is not the strategy that was started.
+    pub const REFUSALS_MAX: usize = 120;
+    /// See [`Self::REFUSALS_MAX`].
+    pub const REFUSALS_WITHIN: Duration = Duration::from_secs(60);
     /// Until the next one after the venue was silent for the first time; it doubles.
     pub const AGAIN_AFTER_MIN: Duration = Duration::from_secs(10);
     /// No such wait is longer.
@@ -122,6 +135,8 @@ impl KeyCare {
             clock: None,
             last_trigger: None,
             dates: DateWatch::default(),
+            begun: false,
+            refusals: VecDeque::new(),
         };
         let mut acts = match state {
             KeyState::Active if care.spec.dates.ended(unix).is_some() => care.end(now, unix),
@@ -170,10 +185,70 @@ impl KeyCare {
         acts
     }
 
+    /// Whether a verification has begun since this was last asked.
+    pub const fn take_begun(&mut self) -> bool {
+        std::mem::replace(&mut self.begun, false)
+    }
+
+    /// A person wishes something.
+    ///
+    /// # Errors
+    /// The key's state, when its life has no such step from there; nothing has changed.
+    pub fn wish(&mut self, act: &WishAct, now: MonoNanos, unix: UnixNanos) -> Result<Vec<CareAct>, KeyState> {
+        let from = self.state;
+        let acts = match act {
+            // Trust that was taken is given back with a written reason only.
+            WishAct::Test if matches!(from, KeyState::Quarantined | KeyState::Revoked | KeyState::Rotating) => {
+                return Err(from);
+            }
+            WishAct::Test => return Ok(self.verify(now, unix)),
+            WishAct::Disable(reason) => self.move_on(Trigger::Doubted, &format!("disabled: {reason}"), None, now),
+            WishAct::Enable(reason) if from == KeyState::Quarantined => {
+                let mut acts = self.begin(Trigger::Verify, &format!("enabled: {reason}"), now);
+                acts.extend(self.feed_clock(now, unix));
+                acts
+            }
+            WishAct::Enable(_) => return Err(from),
+            WishAct::Revoke(reason) => self.move_on(Trigger::Revoke, &format!("revoked: {reason}"), None, now),
+        };
+        if acts.is_empty() { Err(from) } else { Ok(acts) }
+    }
+
+    /// Orders under another tag were seen at its account while nobody else may trade there.
+    pub fn foreign_activity(&mut self, now: MonoNanos) -> Vec<CareAct> {
+        if self.state != KeyState::Active {
+            return Vec::new();
+        }
+        self.move_on(Trigger::Doubted, "orders that are not ours were placed on its account", None, now)
+    }
+
+    /// The signer's policy refused something that was asked of the key.
+    pub fn policy_refused(&mut self, now: MonoNanos) -> Vec<CareAct> {
+        if self.state != KeyState::Active {
+            return Vec::new();
+        }
+        while self.refusals.front().is_some_and(|at| now.since(*at) >= Self::REFUSALS_WITHIN) {
+            self.refusals.pop_front();
+        }
+        self.refusals.push_back(now);
+        if self.refusals.len() <= Self::REFUSALS_MAX {
+            return Vec::new();
+        }
+        self.refusals.clear();
+        let reason = format!("the policy refused more than {} requests within a minute", Self::REFUSALS_MAX);
+        self.move_on(Trigger::Doubted, &reason, None, now)
+    }
+
     /// The venue's clock was measured: offset and uncertainty in nanoseconds.
     pub fn clock(&mut self, offset_ns: i64, uncertainty_ns: u64, now: MonoNanos, unix: UnixNanos) -> Vec<CareAct> {
         self.clock = Some((offset_ns, uncertainty_ns));
         self.feed_clock(now, unix)
+    }
+
+    /// What is known of the venue's clock: offset and uncertainty in nanoseconds.
+    #[must_use]
+    pub const fn clock_known(&self) -> Option<(i64, u64)> {
+        self.clock
     }
 
     /// The venue's clock is not known any more.
@@ -240,6 +315,7 @@ impl KeyCare {
     }
 
     fn verify_here(&mut self, now: MonoNanos) {
+        self.begun = true;
         self.due = None;
         self.verification = Some(Verification::new(self.spec.policy.clone(), self.next_query, now));
     }
@@ -305,7 +381,7 @@ impl KeyCare {
     fn wait_after(&mut self, verdict: &Verdict) -> Duration {
         if !matches!(verdict, Verdict::VenueSilent) {
             self.silences = 0;
-            return Self::EVERY;
+            return self.spec.verify_every;
         }
         let doubled = Self::AGAIN_AFTER_MIN.saturating_mul(1_u32 << self.silences.min(8));
         self.silences = self.silences.saturating_add(1);
@@ -358,11 +434,6 @@ impl KeyCare {
         acts
     }
 
-    /// The venue's clock as last measured: offset and uncertainty in nanoseconds.
-    pub(crate) const fn known_clock(&self) -> Option<(i64, u64)> {
-        self.clock
-    }
-
     /// What moved it last.
     pub(crate) const fn last_trigger(&self) -> Option<Trigger> {
         self.last_trigger
@@ -371,7 +442,7 @@ impl KeyCare {
     /// It takes over from another key. Custody has saved that already, so no move is told.
     pub(crate) fn take_over(&mut self, now: MonoNanos) -> Vec<CareAct> {
         let acts = self.move_on(Trigger::CutOver, "took over", None, now);
-        self.due = Some(now.after(Self::EVERY));
+        self.due = Some(now.after(self.spec.verify_every));
         acts.into_iter().filter(|act| !matches!(act, CareAct::Moved { .. })).collect()
     }
 

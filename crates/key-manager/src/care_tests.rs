@@ -16,6 +16,7 @@ fn spec(state: KeyState) -> KeySpec {
         dates: dates(None),
         verified_before: false,
         beside_active: false,
+        verify_every: KeyCare::EVERY,
     }
 }
 
@@ -222,4 +223,88 @@ fn person_is_told_of_the_dates_while_the_key_is_in_use() {
     assert_eq!(warnings(care.tick(NOW, day(90))), 1);
     care.tick(NOW, day(180));
     assert_eq!(warnings(care.tick(NOW, day(200))), 0, "an expired key has been told of as such");
+}
+
+fn why() -> String {
+    "a laptop was lost".to_owned()
+}
+
+#[test]
+fn person_takes_trust_gives_it_back_after_a_full_verification_and_ends_a_key() {
+    let mut care = active();
+    let acts = care.wish(&WishAct::Disable(why()), NOW, UNIX).unwrap();
+    assert_eq!(moves(&acts), [(KeyState::Active, KeyState::Quarantined)]);
+    assert_eq!(duties(&acts), [KeyDuty::CancelOnly], "what rests can be cancelled");
+    let CareAct::Moved { reason, .. } = &acts[0] else { unreachable!() };
+    assert_eq!(reason, "disabled: a laptop was lost");
+    assert!(care.tick(NOW.after(KeyCare::EVERY * 3), UNIX).iter().all(|act| !matches!(act, CareAct::Ask(..))));
+    assert_eq!(care.wish(&WishAct::Test, NOW, UNIX), Err(KeyState::Quarantined), "a test gives no trust back");
+
+    let acts = care.wish(&WishAct::Enable(why()), NOW, UNIX).unwrap();
+    assert_eq!(moves(&acts), [(KeyState::Quarantined, KeyState::Verifying)]);
+    assert!(!duties(&acts).contains(&KeyDuty::Full), "not before the exchange was asked");
+    let first = question(&acts);
+    let acts = care.answer(first, QueryAnswer::KeyInfo(good()), NOW, UNIX);
+    let acts = care.answer(question(&acts), QueryAnswer::Balances(Vec::new()), NOW, UNIX);
+    assert_eq!(moves(&acts), [(KeyState::Verifying, KeyState::Active)]);
+    assert_eq!(duties(&acts), [KeyDuty::Full]);
+
+    let acts = care.wish(&WishAct::Revoke(why()), NOW, UNIX).unwrap();
+    assert_eq!(moves(&acts), [(KeyState::Active, KeyState::Revoked)]);
+    assert_eq!(duties(&acts), [KeyDuty::None]);
+}
+
+#[test]
+fn wishes_follow_the_table_and_change_nothing_where_it_has_no_row() {
+    for state in KeyState::ALL {
+        for act in [WishAct::Test, WishAct::Disable(why()), WishAct::Enable(why()), WishAct::Revoke(why())] {
+            let (mut care, _) = KeyCare::start(KeySpec { verified_before: true, ..spec(state) }, NOW, UNIX);
+            let from = care.state();
+            let allowed = match act {
+                WishAct::Test => !matches!(from, KeyState::Quarantined | KeyState::Revoked | KeyState::Rotating),
+                WishAct::Disable(_) => from == KeyState::Active,
+                WishAct::Enable(_) => from == KeyState::Quarantined,
+                WishAct::Revoke(_) => from != KeyState::Revoked,
+            };
+            let result = care.wish(&act, NOW, UNIX);
+            assert_eq!(result.is_ok(), allowed, "{from:?} {act:?}");
+            for (before, after) in result.iter().flat_map(|acts| moves(acts)) {
+                assert!(crate::lifecycle::TABLE.iter().any(|(a, _, b)| (*a, *b) == (before, after)));
+            }
+            if !allowed {
+                assert_eq!((result, care.state()), (Err(from), from));
+            }
+        }
+    }
+}
+
+#[test]
+fn key_is_looked_at_again_as_often_as_the_settings_say() {
+    let often = KeySpec { verify_every: Duration::from_secs(600), ..spec(KeyState::Linked) };
+    let (mut care, _) = KeyCare::start(often, NOW, UNIX);
+    verify_with(&mut care, good(), NOW);
+    assert!(care.take_begun());
+    care.tick(NOW.after(Duration::from_secs(599)), UNIX);
+    assert!(!care.take_begun() && !care.verifying());
+    care.tick(NOW.after(Duration::from_secs(600)), UNIX);
+    assert!(care.take_begun() && care.verifying());
+    assert_eq!(care.state(), KeyState::Active, "it trades meanwhile");
+}
+
+#[test]
+fn orders_of_nobody_here_and_a_flood_of_refusals_cost_an_active_key_its_trust() {
+    let mut care = active();
+    assert_eq!(moves(&care.foreign_activity(NOW)), [(KeyState::Active, KeyState::Quarantined)]);
+    assert_eq!(care.foreign_activity(NOW), [], "once");
+
+    let mut care = active();
+    for number in 0..200 {
+        let at = NOW.after(Duration::from_secs(2 * number));
+        assert_eq!(care.policy_refused(at), [], "thirty a minute are no flood");
+    }
+    let later = NOW.after(Duration::from_secs(1_000));
+    for _ in 0..KeyCare::REFUSALS_MAX {
+        assert_eq!(care.policy_refused(later), []);
+    }
+    assert_eq!(moves(&care.policy_refused(later)), [(KeyState::Active, KeyState::Quarantined)]);
 }

@@ -17,6 +17,7 @@ mod dates;
 pub mod lifecycle;
 mod probe;
 mod rotation;
+mod wish;
 
 pub use crate::core::{Act, Policy, Verdict, Verification};
 pub use actor::{KeyManager, KeyMessage, KeyNews, KeyNewsBody, KeyOutlets};
@@ -24,3 +25,4 @@ pub use care::{CareAct, KeyCare, KeySpec};
 pub use dates::{DateWarning, KeyDates};
 pub use probe::{ProbeLine, fault_of, fault_of_silence, fix, venue_words, what};
 pub use rotation::{NoRotation, RotationDesk, RotationNews, is_about_the_key};
+pub use wish::{KeyWish, WishAct, WishRefused};

@@ -166,7 +166,7 @@ impl KeyManager {
     /// Begins a change of keys; how it goes on, the news say.
     pub(crate) fn rotate(&mut self, venue: VenueId, next: Option<KeyAlias>, drain: Duration) {
         let Some(care) = self.key(venue) else { return };
-        let (former, state, clock) = (care.spec().alias, care.state(), care.known_clock());
+        let (former, state, clock) = (care.spec().alias, care.state(), care.clock_known());
         if self.rotations.iter().any(|rotation| rotation.venue == venue) {
             let why = "a change of this account's keys is under way".to_owned();
             return self.rotation_news(venue, former, RotationNews::Refused { why });
@@ -335,7 +335,7 @@ impl KeyManager {
         let (now, unix) = (self.clock.mono(), self.clock.unix());
         rotation.phase = Phase::Settling { until: now.after(rotation.drain) };
         self.rotations.push(rotation);
-        let clock = self.key(venue).and_then(KeyCare::known_clock);
+        let clock = self.key(venue).and_then(KeyCare::clock_known);
         let mut acts = former.come_back(now);
         acts.extend(former.verify(now, unix));
         if let Some((offset_ns, uncertainty_ns)) = clock {

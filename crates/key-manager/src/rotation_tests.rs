@@ -76,6 +76,7 @@ fn spec(alias: &str, state: KeyState) -> KeySpec {
         dates: dates(None),
         verified_before: state != KeyState::Linked,
         beside_active: false,
+        verify_every: KeyCare::EVERY,
     }
 }
 

@@ -178,6 +178,21 @@ pub async fn fetch_instruments(
     Ok(codec.instruments(answer.status, &answer.body)?)
 }
 
+/// Fetches the last prices of all instruments; empty where the venue has no such list.
+///
+/// # Errors
+/// [`InstrumentsError`]; asking again is harmless.
+pub async fn fetch_prices(
+    http: &HttpClient,
+    codec: &dyn PublicRestCodec,
+    base_url: &str,
+) -> Result<Vec<(domain::Symbol, domain::Scaled)>, InstrumentsError> {
+    let Some(target) = codec.prices_target() else { return Ok(Vec::new()) };
+    let url = format!("{base_url}{target}");
+    let answer = http.send(get(&url)).await?;
+    Ok(codec.prices(answer.status, &answer.body)?)
+}
+
 /// Fetches the venue's time once; for `doctor` and the first line of a key's verification.
 ///
 /// # Errors

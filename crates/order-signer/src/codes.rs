@@ -17,6 +17,9 @@ pub fn check_code(custody: &mut Custody, code: &str, now: UnixNanos) -> Result<(
         return result; // these change nothing
     }
     save_codes(custody, &record)?;
+    if result.is_ok() {
+        custody.confirm(now);
+    }
     result
 }
 

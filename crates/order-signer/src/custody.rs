@@ -4,13 +4,16 @@
 //! [`allowed_transition`]; of each account and role at most one key is Active; a revoked key's secrets
 //! are gone from the vault and its kept generations before the revocation is confirmed.
 
+use crate::bounds::{BoundKey, Bounds, SignatureRecords};
 use crate::fail_point::{FailPoint, pass};
 use crate::guard::Identity;
 use crate::inline::{CancelOnlySigner, InlineSigner, LoadedKey};
-use crate::record::{KeyRecord, KeySecrets, RecordError, is_step_up, read_info, read_secrets, write_record};
+use crate::record::{KeyRecord, KeySecrets, KeyStep, RecordError, is_step_up, read_info, read_secrets, write_record};
+use crate::sealing::SealError;
 use domain::{Clock, UnixNanos};
 use messages::{KeyAlias, KeyDuty, KeyInfo, KeyRole, KeyState, SignRefusal};
 use secrets::SecretBytes;
+use sign_policy::{PolicyDocument, PolicyError};
 use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
@@ -105,6 +108,21 @@ pub enum CustodyError {
         /// Why.
         refusal: SignRefusal,
     },
+    /// What was asked for raises a risk, and no one-time code was accepted for it.
+    #[error("a one-time code is needed for this")]
+    CodeNeeded,
+    /// The policy cannot be used.
+    #[error(transparent)]
+    Policy(#[from] PolicyError),
+    /// The change of the policy is not what it is said to be.
+    #[error("{why}")]
+    PolicyChange {
+        /// Why not.
+        why: &'static str,
+    },
+    /// Sealed values cannot be opened.
+    #[error(transparent)]
+    Sealed(#[from] SealError),
     /// Whoever keeps the keys does not answer.
     #[error("the signer process does not answer: {why}")]
     Away {
@@ -133,6 +151,8 @@ pub struct Custody {
     dir: PathBuf,
     keys: Vec<(RecordId, KeyRecord)>,
     step_up: Option<RecordId>,
+    /// When a one-time code was accepted that no step has used yet.
+    confirmed: Option<UnixNanos>,
 }
 
 impl Custody {
@@ -194,7 +214,7 @@ impl Custody {
             }
         }
         keys.sort_by(|(_, left), (_, right)| (left.created, &left.kid).cmp(&(right.created, &right.kid)));
-        Ok(Self { vault, dir: dir.to_owned(), keys, step_up })
+        Ok(Self { vault, dir: dir.to_owned(), keys, step_up, confirmed: None })
     }
 
     /// The record of the operator's one-time codes, if codes are set up.
@@ -294,6 +314,8 @@ impl Custody {
             activation: 0,
             from_sequence: 0,
             predecessor: None,
+            waiting_policy: None,
+            history: vec![KeyStep { at: now, state: Some(KeyState::Linked), reason: "linked".to_owned() }],
         };
         let bytes = write_record(&record, Some(secrets))?;
         self.vault.put(id, bytes)?;
@@ -306,7 +328,7 @@ impl Custody {
     }
 
     fn relink(&mut self, new: NewKey, secrets: &KeySecrets, now: UnixNanos) -> Result<&KeyRecord, CustodyError> {
-        let next = KeyRecord {
+        let mut next = KeyRecord {
             venue: new.venue,
             environment: new.environment,
             account: new.account,
@@ -317,6 +339,7 @@ impl Custody {
             reason: "linked again".to_owned(),
             ..self.show(&new.alias)?.clone()
         };
+        next.note(now, Some(KeyState::Linked), "linked again");
         self.store(&new.alias, next, Some(secrets))?;
         self.show(&new.alias)
     }
@@ -327,7 +350,7 @@ impl Custody {
     /// [`CustodyError::Transition`] for a step that does not exist, [`CustodyError::OtherActive`] when the
     /// account has an Active key of that role, or the vault's; nothing has changed then.
     pub fn set_state(&mut self, alias: &str, to: KeyState, reason: &str, now: UnixNanos) -> Result<(), CustodyError> {
-        let current = self.show(alias)?;
+        let current = self.show(alias)?.clone();
         if !allowed_transition(current.state, to) {
             return Err(CustodyError::Transition { alias: current.alias, from: current.state, to });
         }
@@ -342,10 +365,14 @@ impl Custody {
                 return Err(CustodyError::OtherActive { active: rival.alias });
             }
         }
-        let mut next = current.clone();
+        if raises_risk(current.state, to) {
+            self.take_step(now)?;
+        }
+        let mut next = current;
         next.state = to;
         next.state_since = now;
         reason.clone_into(&mut next.reason);
+        next.note(now, Some(to), reason);
         if to == KeyState::Active {
             next.verified = Some(now);
             if next.activation == 0 {
@@ -359,6 +386,16 @@ impl Custody {
             self.vault.remove_old_generations()?;
         }
         Ok(())
+    }
+
+    /// Puts a key under another policy, saved when this returns.
+    ///
+    /// # Errors
+    /// [`CustodyError::NoSuchKey`] or the vault's; nothing has changed then.
+    pub fn set_policy(&mut self, alias: &str, policy: &PolicyDocument) -> Result<(), CustodyError> {
+        let mut next = self.show(alias)?.clone();
+        next.policy = policy.to_text();
+        self.replace(alias, next)
     }
 
     /// Stores what the venue said of a key, and that it was verified when `verified`.
@@ -400,6 +437,30 @@ impl Custody {
         })
     }
 
+    /// As [`Self::load_signer`], within the key's policy; every order's signature is recorded in `records` before it is
+    /// released.
+    ///
+    /// # Errors
+    /// As [`Self::load_signer`], or [`CustodyError::Policy`] for a policy that cannot be read.
+    pub fn load_bounded(
+        &self,
+        alias: &str,
+        codec: Arc<dyn SigningCodec>,
+        clock: Arc<dyn Clock>,
+        identity: Identity,
+        records: &SignatureRecords,
+    ) -> Result<InlineSigner, CustodyError> {
+        let signer = self.load_signer(alias, codec, Arc::clone(&clock), identity)?;
+        let record = self.show(alias)?;
+        if record.policy.is_empty() {
+            return Ok(signer);
+        }
+        let policy = PolicyDocument::parse(&record.policy)?;
+        let kid = kid_bytes(&record.kid).ok_or(RecordError::Unreadable)?;
+        let key = BoundKey { kid, account: &record.account, venue: &record.venue, role: record.role, policy };
+        Ok(signer.bounded(Bounds::new(key, records, clock)))
+    }
+
     /// A signer of its own for the emergency thread: it cancels, and nothing can widen it.
     ///
     /// # Errors
@@ -414,6 +475,20 @@ impl Custody {
         Ok(CancelOnlySigner::new(self.load_signer(alias, codec, clock, identity)?))
     }
 
+    /// A one-time code was accepted: one step that raises a risk may follow.
+    pub(crate) const fn confirm(&mut self, now: UnixNanos) {
+        self.confirmed = Some(now);
+    }
+
+    /// Uses an accepted code up. Without codes set up, none is needed.
+    pub(crate) fn take_step(&mut self, now: UnixNanos) -> Result<(), CustodyError> {
+        if self.step_up.is_none() {
+            return Ok(());
+        }
+        let confirmed = self.confirmed.take().ok_or(CustodyError::CodeNeeded)?;
+        if now.0.abs_diff(confirmed.0) > STEP_WITHIN_NS { Err(CustodyError::CodeNeeded) } else { Ok(()) }
+    }
+
     fn place(&self, alias: &str) -> Option<usize> {
         let named = |(_, record): &(RecordId, KeyRecord)| record.alias.as_str() == alias;
         let living = |entry: &(RecordId, KeyRecord)| named(entry) && entry.1.state != KeyState::Revoked;
@@ -424,7 +499,7 @@ impl Custody {
         self.keys.iter().position(|(_, record)| record.kid == kid)
     }
 
-    fn replace(&mut self, alias: &str, next: KeyRecord) -> Result<(), CustodyError> {
+    pub(crate) fn replace(&mut self, alias: &str, next: KeyRecord) -> Result<(), CustodyError> {
         let place = self.place(alias).ok_or_else(|| no_such(alias))?;
         let (id, _) = *self.keys.get(place).ok_or_else(|| no_such(alias))?;
         let before = self.vault.get(id).ok_or_else(|| no_such(alias))?;
@@ -504,6 +579,20 @@ impl Custody {
             Err(source) => Err(CustodyError::Io { path, source }),
         }
     }
+}
+
+pub(crate) fn kid_bytes(kid: &str) -> Option<[u8; 16]> {
+    let byte = |at: usize| kid.get(2 * at..2 * at + 2).and_then(|digits| u8::from_str_radix(digits, 16).ok());
+    let bytes: Vec<u8> = (0..16).map(byte).collect::<Option<_>>()?;
+    bytes.try_into().ok().filter(|_| kid.len() == 32)
+}
+
+/// How long an accepted code is good for the step that it was asked for, in nanoseconds.
+const STEP_WITHIN_NS: u64 = 30_000_000_000;
+
+/// Whether a step gives trust back that was taken.
+const fn raises_risk(from: KeyState, to: KeyState) -> bool {
+    matches!((from, to), (KeyState::Quarantined, KeyState::Verifying))
 }
 
 pub(crate) fn no_such(alias: &str) -> CustodyError {

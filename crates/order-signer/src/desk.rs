@@ -3,11 +3,15 @@
 //! Invariants: a state's change is on disk before it is confirmed; a key that may not sign any more has lost its
 //! signer before that; nobody can widen what a key's state allows.
 
+use crate::bounds::{SignatureRecords, enforce_saved};
 use crate::custody::{Custody, CustodyError};
 use crate::fail_point::{FailPoint, pass};
 use crate::guard::Identity;
 use crate::inline::{CancelOnlySigner, InlineSigner};
+use crate::key_store::link_sealed;
+use crate::policy::{PolicyMove, PolicySet};
 use crate::record::KeyRecord;
+use crate::sealing::{SealedKey, SealingKey};
 use crate::seats::Seats;
 use domain::{Clock, VenueId};
 use messages::{KeyAlias, KeyDuty, KeyState, SignRefusal};
@@ -32,6 +36,10 @@ pub struct CustodyDesk {
     pub codecs: Vec<(VenueId, Arc<dyn SigningCodec>)>,
     /// Tag and epoch of this run.
     pub identity: Option<Identity>,
+    /// The records of signatures; none: keys are loaded without their bounds, as for a verification.
+    pub records: Option<SignatureRecords>,
+    /// The key to which values of new keys are sealed; made when it is first asked for.
+    pub sealing: Option<SealingKey>,
     /// The signer's own time; nobody tells it another.
     pub clock: Arc<dyn Clock>,
 }
@@ -53,7 +61,8 @@ impl CustodyDesk {
         let (seats, candidates) = (Seats::new(Vec::new()), Seats::new(Vec::new()));
         let cancels = Seats::new(Vec::new());
         let (places, waiting, codecs) = (Vec::new(), Vec::new(), Vec::new());
-        Self { custody, places, seats, candidates, cancels, waiting, codecs, identity: None, clock }
+        let (identity, records, sealing) = (None, None, None);
+        Self { custody, places, seats, candidates, cancels, waiting, codecs, identity, records, sealing, clock }
     }
 
     /// Loads the signers of the venue accounts. A place whose key is not there stays empty.
@@ -63,10 +72,11 @@ impl CustodyDesk {
     pub fn open(
         custody: Custody,
         places: Vec<DeskPlace>,
+        records: Option<SignatureRecords>,
         identity: Identity,
         clock: Arc<dyn Clock>,
     ) -> Result<Self, CustodyError> {
-        let mut desk = Self::without_seats(custody, clock);
+        let mut desk = Self { records, ..Self::without_seats(custody, clock) };
         desk.seat_all(places, identity)?;
         Ok(desk)
     }
@@ -85,20 +95,97 @@ impl CustodyDesk {
         self.candidates = Seats::new(candidates);
         self.cancels = Seats::new(cancels);
         self.identity = Some(identity);
-        for place in places {
-            let alias = match self.custody.signing_key(&place.alias) {
-                Ok(record) => record.alias,
+        for DeskPlace { seat, alias: named, codec } in places {
+            self.codecs.push((seat, codec));
+            let found = self.custody.signing_key(&named).map(|record| record.alias);
+            self.places.push((seat, *found.as_ref().unwrap_or(&named)));
+            match found {
+                Ok(alias) => self.take_seat(seat, &alias)?,
                 // The key manager names it, with what is to be done, once the venue has answered.
-                Err(CustodyError::NoSuchKey { .. }) => continue,
+                Err(CustodyError::NoSuchKey { .. }) => {}
                 Err(error) => return Err(error),
-            };
-            self.codecs.push((place.seat, place.codec));
-            self.places.push((place.seat, alias));
-            let (signer, canceller) = (self.load(place.seat, &alias)?, self.load_cancel_only(place.seat, &alias)?);
-            self.seats.with(place.seat, |seat| *seat = Some(signer));
-            self.cancels.with(place.seat, |seat| *seat = Some(canceller));
+            }
         }
         Ok(())
+    }
+
+    fn take_seat(&self, seat: VenueId, alias: &str) -> Result<(), CustodyError> {
+        let (signer, canceller) = (self.load_bounded(seat, alias)?, self.load_cancel_only(seat, alias)?);
+        self.seats.with(seat, |held| *held = Some(signer));
+        self.cancels.with(seat, |held| *held = Some(canceller));
+        Ok(())
+    }
+
+    /// The key to which values of new keys are sealed.
+    ///
+    /// # Errors
+    /// [`CustodyError`] when there is no memory for it.
+    pub fn sealing_key(&mut self) -> Result<&SealingKey, CustodyError> {
+        let key = match self.sealing.take() {
+            Some(key) => key,
+            None => SealingKey::generate()?,
+        };
+        Ok(self.sealing.insert(key))
+    }
+
+    /// Links a key from sealed values, and seats it where a venue account waits for a key of its name.
+    ///
+    /// # Errors
+    /// [`CustodyError`]: nothing has changed, or the key is linked and not seated.
+    pub fn link(
+        &mut self,
+        key: &SealedKey,
+        environment: &str,
+        policy: Option<&str>,
+    ) -> Result<KeyRecord, CustodyError> {
+        let now = self.clock.unix();
+        self.sealing_key()?;
+        let sealing = self.sealing.as_ref().ok_or(CustodyError::NothingToReplace)?;
+        let record = link_sealed(&mut self.custody, sealing, key, environment, policy, now)?;
+        for seat in self.seats_of(&key.alias) {
+            self.take_seat(seat, &key.alias)?;
+        }
+        Ok(record)
+    }
+
+    /// Changes what may be signed with a key; saved, and in force, when this returns.
+    ///
+    /// # Errors
+    /// [`CustodyError`]: nothing has changed.
+    pub fn change_policy(
+        &mut self,
+        alias: &str,
+        wanted: PolicyMove,
+        text: &str,
+        reason: &str,
+    ) -> Result<PolicySet, CustodyError> {
+        let set = self.custody.change_policy(alias, wanted, text, reason, self.clock.unix())?;
+        if let (Some(records), Ok(alias)) = (&self.records, KeyAlias::from(alias)) {
+            enforce_saved(records, &self.custody, &[alias]);
+        }
+        Ok(set)
+    }
+
+    /// Puts policies in force whose time has come.
+    pub fn settle_policies(&mut self) {
+        if let (Ok(settled), Some(records)) = (self.custody.settle_policies(self.clock.unix()), &self.records) {
+            enforce_saved(records, &self.custody, &settled);
+        }
+    }
+
+    /// Open orders and fills of the last run have been asked for.
+    ///
+    /// # Errors
+    /// [`CustodyError`]: after a machine that went down, orders stay refused.
+    pub fn reconciled(&self) -> Result<(), CustodyError> {
+        let done = self.records.as_ref().map_or(Ok(()), SignatureRecords::reconciled);
+        done.map_err(|error| CustodyError::Refused { why: error.to_string() })
+    }
+
+    fn load_bounded(&self, seat: VenueId, alias: &str) -> Result<InlineSigner, CustodyError> {
+        let Some(records) = &self.records else { return self.load(seat, alias) };
+        let (codec, identity) = self.means(seat, alias)?;
+        self.custody.load_bounded(alias, codec, Arc::clone(&self.clock), identity, records)
     }
 
     pub(crate) fn load(&self, seat: VenueId, alias: &str) -> Result<InlineSigner, CustodyError> {

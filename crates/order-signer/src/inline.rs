@@ -3,6 +3,7 @@
 //! Invariants: no signature outside the key's duty; no order signed on a venue time that is not accepted, or
 //! under an id that is not this run's; no allocation, lock or system call but the clock for a signature.
 
+use crate::bounds::{BoundKey, Bounds, SignatureRecords};
 use crate::guard::{IdGuard, Identity};
 use crate::offset::AcceptedOffset;
 use crate::paths::ClearedPaths;
@@ -11,6 +12,7 @@ use base64::engine::general_purpose::STANDARD as BASE64;
 use domain::{Clock, MonoNanos, UnixNanos};
 use messages::{KeyDuty, SignIntent, SignRefusal, Verb};
 use secrets::{MemoryLevel, SecretBytes, SigningKey};
+use sign_policy::Standing as IdStanding;
 use signing::{Blanks, Isolation, MemoryKind, Seal, SignedRequest, SignerHello, SignerPort, StandingHeaders};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU8, AtomicU64, Ordering};
@@ -30,6 +32,8 @@ pub struct SignerTally {
     pub refused_id: u64,
     /// Refused: not writable, or unknown to the venue.
     pub refused_request: u64,
+    /// Refused: beyond the key's policy, or its record could not be written.
+    pub refused_policy: u64,
 }
 
 /// What a signer shares with whoever watches it; the signer itself sits on the order path's thread.
@@ -41,6 +45,7 @@ struct Shared {
     refused_clock: AtomicU64,
     refused_id: AtomicU64,
     refused_request: AtomicU64,
+    refused_policy: AtomicU64,
 }
 
 /// Sets a signer's duty and reads its tally from another thread.
@@ -70,6 +75,7 @@ impl SignerHandle {
             refused_clock: read(&self.0.refused_clock),
             refused_id: read(&self.0.refused_id),
             refused_request: read(&self.0.refused_request),
+            refused_policy: read(&self.0.refused_policy),
         }
     }
 }
@@ -119,6 +125,8 @@ pub struct InlineSigner {
     offset: AcceptedOffset,
     /// Boxed: with all that it remembers a signer would be too large to be moved.
     guard: Box<IdGuard>,
+    /// Policy, self-check and records; none for keys that no exchange knows, in tests and benches.
+    bounds: Option<Box<Bounds>>,
     /// A key linked for streams: it asks, whatever its duty.
     reads_only: bool,
     /// A log-in is a bearer right; false where orders could be entered over it.
@@ -173,6 +181,7 @@ impl InlineSigner {
             refused_clock: AtomicU64::new(0),
             refused_id: AtomicU64::new(0),
             refused_request: AtomicU64::new(0),
+            refused_policy: AtomicU64::new(0),
         }));
         shared.set_duty(duty);
         Self {
@@ -184,6 +193,7 @@ impl InlineSigner {
             clock,
             offset: AcceptedOffset::default(),
             guard: Box::new(IdGuard::new(identity)),
+            bounds: None,
             reads_only: false,
             may_log_in: true,
             draft: Box::default(),
@@ -229,6 +239,26 @@ impl InlineSigner {
         }
     }
 
+    /// Puts the key under its policy: nothing is signed beyond it from now on.
+    #[must_use]
+    pub fn bounded(mut self, bounds: Bounds) -> Self {
+        self.bounds = Some(Box::new(bounds));
+        self
+    }
+
+    /// Puts the key that it has got under its policy. The budgets are the account's, whichever key uses them.
+    pub(crate) fn bound_to(&mut self, key: BoundKey<'_>, records: &SignatureRecords, clock: Arc<dyn Clock>) {
+        match &mut self.bounds {
+            Some(bounds) => bounds.rebind(key.kid, key.policy),
+            None => self.bounds = Some(Box::new(Bounds::new(key, records, clock))),
+        }
+    }
+
+    /// What bounds the key.
+    pub fn bounds(&mut self) -> Option<&mut Bounds> {
+        self.bounds.as_deref_mut()
+    }
+
     /// Sets what the key may be used for from now on.
     pub fn set_duty(&mut self, duty: KeyDuty) {
         self.shared.set_duty(duty);
@@ -248,7 +278,8 @@ impl InlineSigner {
         Ok(self.clock.unix_at(now).shifted(offset_ns))
     }
 
-    fn check(&mut self, intent: &SignIntent) -> Result<UnixNanos, SignRefusal> {
+    /// The moment to sign for, and whether the same order was signed before.
+    fn check(&mut self, intent: &SignIntent) -> Result<(UnixNanos, bool), SignRefusal> {
         let verb = intent.verb();
         let shared = &*self.shared.0;
         let narrowed = (self.reads_only && !verb.only_asks()) || (!self.may_log_in && verb == Verb::StreamLogin);
@@ -258,25 +289,48 @@ impl InlineSigner {
         }
         let now = self.clock.mono();
         let at = self.stamp(verb, now).inspect_err(|_| count(&shared.refused_clock))?;
+        let mut again = false;
         if let SignIntent::Place(order) = intent {
             if order.price.mantissa <= 0 || order.qty.mantissa <= 0 {
                 count(&shared.refused_request);
                 return Err(SignRefusal::Malformed);
             }
-            if self.guard.admit(order, now).is_err() {
+            let standing = self.guard.standing(order, now).map_err(|_| {
                 count(&shared.refused_id);
-                return Err(SignRefusal::ClientId);
-            }
+                SignRefusal::ClientId
+            })?;
+            again = standing == IdStanding::Again;
         }
-        Ok(at)
+        if let Some(bounds) = &mut self.bounds
+            && bounds.admit(intent, again, self.clock.unix_at(now), now).is_err()
+        {
+            count(&shared.refused_policy);
+            return Err(SignRefusal::Policy);
+        }
+        if let SignIntent::Place(order) = intent
+            && self.guard.admit(order, now).is_err()
+        {
+            count(&shared.refused_id);
+            return Err(SignRefusal::ClientId);
+        }
+        Ok((at, again))
     }
 
-    fn build(&mut self, intent: &SignIntent, at: UnixNanos) -> Result<SignedRequest, SignRefusal> {
+    fn build(&mut self, intent: &SignIntent, at: UnixNanos, again: bool) -> Result<SignedRequest, SignRefusal> {
         self.draft.clear();
         self.codec.draft(intent, at, &mut self.draft)?;
         let verb = intent.verb();
         if self.draft.prehash.is_empty() || !self.cleared.allows(verb, &self.draft.target) {
             return Err(SignRefusal::Unsupported);
+        }
+        if let Some(bounds) = &self.bounds {
+            if !bounds.allow(intent, at, &self.draft) {
+                return Err(SignRefusal::Unsupported);
+            }
+            if let SignIntent::Place(order) = intent {
+                // Before there is a signature: what was released has a record, whatever ends the process.
+                bounds.record(order, again, at).map_err(|_| SignRefusal::Policy)?;
+            }
         }
         let mac = self.key.mac.sign(&[self.draft.prehash.as_slice()]);
         let mut text = [0_u8; SIGNATURE_TEXT_MAX];
@@ -302,12 +356,17 @@ impl SignerPort for InlineSigner {
     }
 
     fn set_clock_offset(&mut self, offset_ns: i64) -> Result<(), SignRefusal> {
-        self.offset.tell(offset_ns, self.clock.mono()).map_err(|_| SignRefusal::Clock)
+        let now = self.clock.mono();
+        self.offset.tell(offset_ns, now).map_err(|_| SignRefusal::Clock)?;
+        if let Some(bounds) = &mut self.bounds {
+            bounds.clock_measured(self.clock.unix_at(now), now);
+        }
+        Ok(())
     }
 
     fn sign(&mut self, intent: &SignIntent) -> Result<SignedRequest, SignRefusal> {
-        let at = self.check(intent)?;
-        match self.build(intent, at) {
+        let (at, again) = self.check(intent)?;
+        match self.build(intent, at, again) {
             Ok(request) => {
                 count(&self.shared.0.signed);
                 Ok(request)

@@ -3,8 +3,10 @@
 use crate::codes::check_code;
 use crate::custody::{Custody, CustodyError};
 use crate::desk::CustodyDesk;
+use crate::policy::{PolicyMove, PolicySet};
 use crate::record::KeyRecord;
 use crate::rotation::CutOver;
+use crate::sealing::{SealedKey, SealingKey, SealingPublic};
 use access::StepUpRefusal;
 use domain::{Clock, VenueId};
 use messages::{KeyDuty, KeyInfo, KeyState};
@@ -66,6 +68,12 @@ pub trait KeyStore {
     /// [`CustodyError`]: nothing has changed.
     fn take_back(&mut self, seat: VenueId, reason: &str) -> Result<CutOver, CustodyError>;
 
+    /// Open orders and fills of the last run have been asked for; see [`crate::SignatureRecords::reconciled`].
+    ///
+    /// # Errors
+    /// [`CustodyError`]: after a machine that went down, orders stay refused.
+    fn reconciled(&mut self) -> Result<(), CustodyError>;
+
     /// Whether one-time codes are set up.
     ///
     /// # Errors
@@ -77,6 +85,62 @@ pub trait KeyStore {
     /// # Errors
     /// [`StepUpRefusal`].
     fn check_code(&mut self, code: &str) -> Result<(), StepUpRefusal>;
+
+    /// The key to which values of a new key are sealed; another one after each start.
+    ///
+    /// # Errors
+    /// [`CustodyError::Away`].
+    fn sealing_key(&self) -> Result<SealingPublic, CustodyError>;
+
+    /// Opens sealed values and links the key, with the policy that was confirmed for it, if any. Needs an accepted
+    /// one-time code once codes are set up. A venue account whose key is named like this one, and that has no other
+    /// Active key, gets a signer for it.
+    ///
+    /// # Errors
+    /// [`CustodyError`]: nothing has changed.
+    fn link_sealed(
+        &mut self,
+        key: &SealedKey,
+        environment: &str,
+        policy: Option<&str>,
+    ) -> Result<KeyRecord, CustodyError>;
+
+    /// Changes what may be signed with a key; saved when this returns.
+    ///
+    /// # Errors
+    /// [`CustodyError`]: nothing has changed.
+    fn change_policy(
+        &mut self,
+        alias: &str,
+        wanted: PolicyMove,
+        text: &str,
+        reason: &str,
+    ) -> Result<PolicySet, CustodyError>;
+}
+
+/// Links a key from sealed values in an open vault.
+///
+/// # Errors
+/// [`CustodyError`]: nothing has changed, or the key is linked without its policy.
+pub(crate) fn link_sealed(
+    custody: &mut Custody,
+    sealing: &SealingKey,
+    key: &SealedKey,
+    environment: &str,
+    policy: Option<&str>,
+    now: domain::UnixNanos,
+) -> Result<KeyRecord, CustodyError> {
+    if let Some(text) = policy {
+        sign_policy::PolicyDocument::parse(text)?;
+    }
+    let opened = sealing.open(key)?;
+    custody.take_step(now)?;
+    custody.add(key.described(environment), &opened, now)?;
+    drop(opened);
+    if let Some(text) = policy {
+        custody.begin_policy(&key.alias, text, now)?;
+    }
+    custody.show(&key.alias).cloned()
 }
 
 /// The open vault in this very process. Copies share it.
@@ -150,5 +214,32 @@ impl KeyStore for LocalStore {
         let mut desk = self.desk();
         let now = desk.clock.unix();
         check_code(&mut desk.custody, code, now)
+    }
+
+    fn reconciled(&mut self) -> Result<(), CustodyError> {
+        self.desk().reconciled()
+    }
+
+    fn sealing_key(&self) -> Result<SealingPublic, CustodyError> {
+        self.desk().sealing_key().map(|key| key.public().clone())
+    }
+
+    fn link_sealed(
+        &mut self,
+        key: &SealedKey,
+        environment: &str,
+        policy: Option<&str>,
+    ) -> Result<KeyRecord, CustodyError> {
+        self.desk().link(key, environment, policy)
+    }
+
+    fn change_policy(
+        &mut self,
+        alias: &str,
+        wanted: PolicyMove,
+        text: &str,
+        reason: &str,
+    ) -> Result<PolicySet, CustodyError> {
+        self.desk().change_policy(alias, wanted, text, reason)
     }
 }

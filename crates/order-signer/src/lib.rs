@@ -11,6 +11,7 @@
 //! - The secret exists only in the vault and as MAC state in locked memory; nothing here prints it.
 //! - A signature allocates nothing.
 
+mod bounds;
 mod codes;
 mod custody;
 mod desk;
@@ -21,12 +22,16 @@ mod inline;
 mod key_store;
 mod offset;
 mod paths;
+mod policy;
 #[cfg(target_os = "linux")]
 pub mod process;
 mod record;
 mod rotation;
+mod sealing;
 mod seats;
+mod self_check;
 
+pub use bounds::{BoundKey, Bounds, SignatureRecords};
 pub use codes::{check_code, code_record, save_codes};
 pub use custody::{Custody, CustodyError, NewKey, allowed_transition, duty_at_start};
 pub use desk::{CustodyDesk, DeskPlace};
@@ -35,10 +40,15 @@ pub use guard::{IdDoubt, IdGuard, Identity};
 pub use inline::{CancelOnlySigner, InlineSigner, LoadedKey, SignerHandle, SignerTally, duty_allows};
 pub use key_store::{KeyStore, LocalStore};
 pub use offset::{AcceptedOffset, OffsetDoubt};
-pub use record::{KeyRecord, KeySecrets, RecordError};
+pub use policy::{PolicyMove, PolicySet};
+pub use record::{KeyRecord, KeySecrets, KeyStep, RecordError, WaitingPolicy};
 pub use rotation::{CutOver, signing_key};
+pub use sealing::{SealError, SealedKey, SealingKey, SealingPublic, seal};
 pub use seats::Seats;
+pub use self_check::VenueRules;
 
+#[cfg(test)]
+mod bounds_tests;
 #[cfg(test)]
 mod custody_tests;
 #[cfg(test)]

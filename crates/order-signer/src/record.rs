@@ -65,9 +65,50 @@ pub struct KeyRecord {
     /// The id of the key that it replaced.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub predecessor: Option<String>,
+    /// A confirmed loosening of that policy that waits.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub waiting_policy: Option<WaitingPolicy>,
+    /// Its way through its life, oldest first, at most [`KeyRecord::HISTORY_MAX`] steps.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub history: Vec<KeyStep>,
+}
+
+/// A policy that takes effect later.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct WaitingPolicy {
+    /// The policy's text.
+    pub policy: String,
+    /// When it takes effect.
+    pub due: UnixNanos,
+}
+
+/// One step of a key's life.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct KeyStep {
+    /// When.
+    pub at: UnixNanos,
+    /// The state that it came to; none: its policy changed.
+    pub state: Option<KeyState>,
+    /// Why, for people.
+    pub reason: String,
 }
 
 impl KeyRecord {
+    /// Steps that a record keeps; the oldest go first.
+    pub const HISTORY_MAX: usize = 24;
+    /// Characters of a reason that are kept.
+    const REASON_MAX: usize = 120;
+
+    /// Notes a step of its life.
+    pub(crate) fn note(&mut self, at: UnixNanos, state: Option<KeyState>, reason: &str) {
+        let reason = reason.chars().take(Self::REASON_MAX).collect();
+        self.history.push(KeyStep { at, state, reason });
+        let over = self.history.len().saturating_sub(Self::HISTORY_MAX);
+        self.history.drain(..over);
+    }
+
     /// Notes what the venue said of the key.
     pub fn learn(&mut self, info: &KeyInfo) {
         self.venue_account = Some(info.account.to_string());
@@ -277,6 +318,8 @@ pub(crate) mod tests {
             activation: 0,
             from_sequence: 0,
             predecessor: None,
+            waiting_policy: None,
+            history: Vec::new(),
         }
     }
 

@@ -4,7 +4,8 @@
 //! from the moment in which the next one does; every new order up to a sequence was signed with the one and every
 //! later one with the other; nobody who signs waits for the disk.
 
-use crate::custody::{Custody, CustodyError, no_such};
+use crate::bounds::BoundKey;
+use crate::custody::{Custody, CustodyError, kid_bytes, no_such};
 use crate::desk::CustodyDesk;
 use crate::fail_point::{FailPoint, pass};
 use crate::inline::InlineSigner;
@@ -12,6 +13,8 @@ use crate::record::KeyRecord;
 use domain::{UnixNanos, VenueId};
 use messages::{KeyAlias, KeyDuty, KeyState, SignRefusal};
 use serde::{Deserialize, Serialize};
+use sign_policy::PolicyDocument;
+use std::sync::Arc;
 
 /// One key has taken the place of another.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -86,6 +89,8 @@ impl Custody {
             activation,
             from_sequence,
             predecessor: Some(former.kid.clone()),
+            // The one that was confirmed for it, else what was confirmed for the account until now.
+            policy: if next.policy.is_empty() { former.policy.clone() } else { next.policy.clone() },
             ..moved(&next, KeyState::Active, &format!("took over from {}", former.alias), now)
         };
         self.store_moves([rotating, active])?;
@@ -127,7 +132,9 @@ impl Custody {
 }
 
 fn moved(record: &KeyRecord, to: KeyState, reason: &str, now: UnixNanos) -> KeyRecord {
-    KeyRecord { state: to, state_since: now, reason: reason.to_owned(), ..record.clone() }
+    let mut next = KeyRecord { state: to, state_since: now, reason: reason.to_owned(), ..record.clone() };
+    next.note(now, Some(to), reason);
+    next
 }
 
 impl CustodyDesk {
@@ -213,10 +220,15 @@ impl CustodyDesk {
     /// Exchanges the keys of seat and candidate; the last sequence that was signed before.
     fn exchange(&mut self, seat: VenueId, change: CutOver, mut emergency: crate::inline::CancelOnlySigner) -> u64 {
         let (candidates, to) = (self.candidates.clone(), change.to);
+        let bound = self.bound(&to);
+        let (records, clock) = (self.records.clone(), Arc::clone(&self.clock));
         let last = self.seats.with(seat, |active| {
             candidates.with(seat, |other| match (active.as_mut(), other.as_mut()) {
                 (Some(active), Some(other)) => {
                     active.exchange_keys(other);
+                    if let (Some(key), Some(records)) = (bound, records) {
+                        active.bound_to(key, &records, clock);
+                    }
                     other.set_duty(KeyDuty::None);
                     active.last_sequence()
                 }
@@ -233,6 +245,14 @@ impl CustodyDesk {
         self.waiting.retain(|(known, _)| *known != seat);
         self.waiting.push((seat, change.from));
         last.flatten().unwrap_or(0)
+    }
+
+    /// What bounds a key, if it has a policy; one that cannot be read was refused when it was stored.
+    fn bound(&self, alias: &str) -> Option<BoundKey<'_>> {
+        let record = self.custody.show(alias).ok().filter(|record| !record.policy.is_empty())?;
+        let policy = PolicyDocument::parse(&record.policy).ok()?;
+        let kid = kid_bytes(&record.kid)?;
+        Some(BoundKey { kid, account: &record.account, venue: &record.venue, role: record.role, policy })
     }
 
     fn alias_of(&self, seat: VenueId) -> Option<KeyAlias> {

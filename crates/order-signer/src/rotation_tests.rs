@@ -44,7 +44,7 @@ fn desk(custody: Custody) -> CustodyDesk {
     let codec = venue_bitget::codecs(venue_bitget::Environment::Production).signing;
     let place = DeskPlace { seat: SEAT, alias: KeyAlias::from("old").unwrap(), codec };
     let clock = Arc::new(ManualClock::new(NOW, MonoNanos(1)));
-    let desk = CustodyDesk::open(custody, vec![place], identity(), clock).unwrap();
+    let desk = CustodyDesk::open(custody, vec![place], None, identity(), clock).unwrap();
     desk.set_duty(SEAT, KeyDuty::Full);
     desk.seats.with(SEAT, |seat| seat.as_mut().unwrap().set_clock_offset(0).unwrap());
     desk

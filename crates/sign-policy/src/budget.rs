@@ -170,6 +170,8 @@ pub(crate) struct Slice(pub(crate) Spent);
 impl Slice {
     /// Parts that a day's limit is reserved in: 5 % each.
     pub(crate) const OF_DAY: Atto = 20;
+    /// Nor is it more than this part of the minute's limit: what is reserved and lost counts as used for a minute.
+    pub(crate) const OF_MINUTE: Atto = 4;
 }
 
 #[cfg(test)]

@@ -426,8 +426,12 @@ impl Book {
         store: &mut dyn BudgetStore,
     ) -> Result<(), PolicyRefusal> {
         let symbol = self.symbol;
-        let [.., day] = limits.side(side);
-        let share = Spent { notional: day.notional / Slice::OF_DAY, base: day.base / Slice::OF_DAY };
+        let [minute, _, day] = limits.side(side);
+        // A slice that a crash loses must leave most of the next minute to be used.
+        let share = Spent {
+            notional: (day.notional / Slice::OF_DAY).min(minute.notional / Slice::OF_MINUTE),
+            base: (day.base / Slice::OF_DAY).min(minute.base / Slice::OF_MINUTE),
+        };
         let ledger = self.ledger(side);
         if !cost.within(ledger.slice.0) {
             // Until the write is known to have succeeded nothing may be used, of the old slice neither: the store

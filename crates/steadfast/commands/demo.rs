@@ -252,6 +252,7 @@ fn plan(sim: &RunningSim, listen: SocketAddr, root: &Path) -> Plan {
         ip_binding: settings::IpBinding::Warn,
         rotate_after: settings::KeyPolicy::default().rotate_after,
         warn_before: settings::KeyPolicy::default().warn_before,
+        reverify_every: settings::KeyPolicy::default().reverify_every,
     };
     let strategy = |id: &str, kind: &str, params: serde_json::Value| StrategyPlan {
         id: id.to_owned(),

@@ -1,13 +1,17 @@
-//! `steadfast keys`: linking, listing and testing exchange API keys while the daemon is stopped.
+//! `steadfast keys`: linking, listing and testing exchange API keys.
 
 use crate::cli::{Global, KeysAddArgs, KeysCommand, Role};
+use crate::commands::client::Target;
+use crate::commands::keys_life::{self, Keeper};
+use crate::commands::{keys_policy, keys_seal};
 use crate::data_dir::DataDir;
-use crate::key_book::{self, KeyOf, KeyWires, role_word};
+use crate::key_book::{self, KeyOf, KeyWires};
 use crate::plan::{self, VenuePlan};
 use crate::report::{Exit, Trouble, causes};
 use crate::station::{Ears, InlineSeat, Parts, Station};
-use crate::{commands, term, unlock};
+use crate::{commands, key_desk, term, unlock};
 use clock::SystemClock;
+use control_plane::KeyDetail;
 use domain::{Clock, InstrumentId, VenueId};
 use hot_actor::HotConfig;
 use key_manager::{KeyCare, KeyDates, KeyMessage};
@@ -17,6 +21,7 @@ use order_path::{Core, Now, Setup, VenueSetup};
 use order_signer::{Custody, CustodyError, EpochStore, KeyRecord, KeySecrets, LocalStore, NewKey};
 use secrets::SecretBytes;
 use settings::{IpBinding, Settings};
+use sign_policy::PolicyDocument;
 use std::io::BufRead as _;
 use std::path::Path;
 use std::sync::Arc;
@@ -33,37 +38,47 @@ const VERIFY_MAX: Duration = Duration::from_secs(60);
 ///
 /// # Errors
 /// [`Trouble`] that names which of key, signature, passphrase, address, permission, clock or environment failed.
-pub fn run(global: &Global, command: &KeysCommand) -> Result<(), Trouble> {
-    match command {
-        KeysCommand::Add(args) => add(global, args),
-        KeysCommand::List => list(global),
-        KeysCommand::Test(args) => test(global, &args.alias),
+pub fn run(global: &Global, command: &KeysCommand, target: &Target) -> Result<(), Trouble> {
+    let keeper = keys_life::keeper(global, target)?;
+    match (command, keeper) {
+        (KeysCommand::Add(args), Keeper::Nobody(place)) => add(global, args, *place),
+        (KeysCommand::Add(args), Keeper::Daemon(client)) => keys_seal::add(global, args, &client),
+        (KeysCommand::Policy(command), keeper) => keys_policy::run(global, command, keeper),
+        (KeysCommand::List, keeper) => list(global, keeper),
+        (KeysCommand::Test(args), Keeper::Nobody(place)) => test(global, &args.alias, &place),
+        (KeysCommand::Test(args), Keeper::Daemon(client)) => keys_life::test(global, &args.alias, &client),
+        (KeysCommand::Show(args), keeper) => keys_life::show(global, &args.alias, keeper),
+        (KeysCommand::Disable(args), keeper) => keys_life::disable(global, args, keeper),
+        (KeysCommand::Enable(args), keeper) => keys_life::enable(global, args, keeper),
+        (KeysCommand::Revoke(args), keeper) => keys_life::revoke(global, args, keeper),
+        (KeysCommand::Audit(args), keeper) => keys_life::audit(global, args, keeper),
     }
 }
 
-struct Place {
-    settings: Settings,
-    dir: DataDir,
-    clock: Arc<dyn Clock>,
+/// What a command works on while no daemon runs.
+pub(crate) struct Place {
+    /// The settings.
+    pub(crate) settings: Settings,
+    /// The data directory, locked.
+    pub(crate) dir: DataDir,
+    /// Time.
+    pub(crate) clock: Arc<dyn Clock>,
 }
 
-fn place(global: &Global) -> Result<Place, Trouble> {
+/// Locks the data directory of the settings.
+///
+/// # Errors
+/// [`Trouble`]; what is said of a directory in use ends with `is in use`.
+pub(crate) fn place(global: &Global) -> Result<Place, Trouble> {
     let loaded = commands::check::load(global, &[]).map_err(|problems| commands::check::trouble(&problems))?;
     let settings = loaded.settings;
-    let dir = DataDir::open(settings.data_dir()).map_err(|trouble| {
-        if trouble.what.ends_with("is in use") {
-            trouble.fix("stop the daemon first: keys cannot be linked or tested beside a running one yet")
-        } else {
-            trouble
-        }
-    })?;
+    let dir = DataDir::open(settings.data_dir())?;
     Ok(Place { settings, dir, clock: Arc::new(SystemClock) })
 }
 
 /// Links a key: tries it on the exchange from a vault of its own that goes afterwards, and stores it only when the
 /// exchange knows it and it may not do what no key here may do.
-fn add(global: &Global, args: &KeysAddArgs) -> Result<(), Trouble> {
-    let place = place(global)?;
+fn add(global: &Global, args: &KeysAddArgs, place: Place) -> Result<(), Trouble> {
     let alias = KeyAlias::from(&args.alias).map_err(|_| {
         Trouble::new(Exit::Failure, "the key's name is too long").fix("at most 32 characters, such as bitget-main")
     })?;
@@ -103,6 +118,9 @@ fn add(global: &Global, args: &KeysAddArgs) -> Result<(), Trouble> {
     term::say(global, &format!("verifying key `{alias}` with the exchange"));
     let mut verified = try_out(global, &place, venue, &new, &secrets)?;
     if verified.is_worth_keeping() {
+        if let Some(policy) = &verified.policy {
+            keys_policy::confirmed(global, &alias, args.yes, policy)?;
+        }
         store(&mut custody, new, &secrets, &verified, place.clock.unix()).map_err(|error| custody_trouble(&error))?;
         verified.stored = true;
         if again {
@@ -193,6 +211,9 @@ fn store(
         custody.set_state(&alias, KeyState::Revoked, "another key was linked under its name", now)?;
     }
     custody.add(new, secrets, now)?;
+    if let Some(policy) = &verified.policy {
+        custody.begin_policy(&alias, &policy.to_text(), now)?;
+    }
     let active = verified.state == KeyState::Active;
     if let Some(info) = &verified.info {
         custody.learn(&alias, info, active, now)?;
@@ -215,23 +236,34 @@ fn info_of(record: &KeyRecord) -> Option<messages::KeyInfo> {
     })
 }
 
-fn test(global: &Global, alias: &str) -> Result<(), Trouble> {
-    let place = place(global)?;
+fn test(global: &Global, alias: &str, place: &Place) -> Result<(), Trouble> {
     let custody = unlock::open(global, &place.settings.vault_dir(), &place.settings.vault)?;
     let record = custody.show(alias).map_err(|error| Trouble { exit: Exit::NotFound, ..custody_trouble(&error) })?;
     if record.state == KeyState::Revoked {
         return Err(Trouble::new(Exit::Key, format!("key `{alias}` is revoked")).fix("link a new key"));
     }
+    verify_and_finish(global, place, custody, alias)
+}
+
+/// Verifies a key of the vault and says how it ended.
+///
+/// # Errors
+/// [`Trouble`]: it is not Active.
+pub(crate) fn verify_and_finish(global: &Global, place: &Place, custody: Custody, alias: &str) -> Result<(), Trouble> {
+    let record = custody.show(alias).map_err(|error| keys_life::not_found(&error))?;
     let name = record.account.clone();
     let account = place.settings.venue.get(&name).ok_or_else(|| unknown_account(&name))?;
     let venue = plan::venue(&name, account);
     let alias = record.alias;
-    let verified = verify(global, &place, &place.settings.vault_dir(), custody, venue, alias)?;
+    let verified = verify(global, place, &place.settings.vault_dir(), custody, venue, alias)?;
     finish(global, &Verified { stored: true, ..verified })
 }
 
-fn list(global: &Global) -> Result<(), Trouble> {
-    let place = place(global)?;
+fn list(global: &Global, keeper: Keeper) -> Result<(), Trouble> {
+    let place = match keeper {
+        Keeper::Daemon(client) => return show_list(global, &keys_life::all(&client)?, SystemClock.unix()),
+        Keeper::Nobody(place) => place,
+    };
     let dir = place.settings.vault_dir();
     if !Custody::exists(&dir) {
         if global.json {
@@ -243,64 +275,60 @@ fn list(global: &Global) -> Result<(), Trouble> {
         return Ok(());
     }
     let custody = unlock::open(global, &dir, &place.settings.vault)?;
+    let details: Vec<KeyDetail> =
+        custody.list().map(|record| key_desk::detail(record, rotation_due(&place.settings, record))).collect();
+    show_list(global, &details, place.clock.unix())
+}
+
+fn show_list(global: &Global, keys: &[KeyDetail], now: domain::UnixNanos) -> Result<(), Trouble> {
+    let date = |at: jiff::Timestamp| at.strftime("%Y-%m-%d").to_string();
     if global.json {
-        let rows: Vec<_> =
-            custody.list().map(|record| as_json(record, rotation_due(&place.settings, record))).collect();
-        term::data(&serde_json::Value::from(rows).to_string());
+        let row = |key: &KeyDetail| {
+            serde_json::json!({
+                "alias": key.alias, "venue": key.venue, "environment": key.environment, "account": key.account,
+                "role": key.role, "status": key.status, "reason": key.reason, "rights": key.rights,
+                "bound_addresses": key.bound_addresses, "fingerprint": key.fingerprint, "wallets": key.wallets,
+                "created": date(key.created), "rotation_due": date(key.rotation_due),
+                "verified": key.verified.map(date),
+            })
+        };
+        term::data(&serde_json::Value::from(keys.iter().map(row).collect::<Vec<_>>()).to_string());
         return Ok(());
     }
     let mut table = comfy_table::Table::new();
     table.load_style(comfy_table::presets::NOTHING);
     table.set_header(["key", "venue", "role", "status", "rights", "address-bound", "age", "rotation due"]);
-    for record in custody.list() {
-        let rights: Vec<&str> = record.rights.iter().map(|right| right.as_str()).collect();
-        table.add_row([
-            record.alias.to_string(),
-            format!("{} ({})", record.venue, record.environment),
-            role_word(record.role).to_owned(),
-            record.state.as_str().to_owned(),
-            if rights.is_empty() { "not read yet".to_owned() } else { rights.join(", ") },
-            if record.bound_addresses == 0 {
-                "no".to_owned()
-            } else {
-                format!("{} address(es)", record.bound_addresses)
-            },
-            format!("{} d", place.clock.unix().0.saturating_sub(record.created.0) / DAY_NS),
-            date(rotation_due(&place.settings, record)),
-        ]);
+    for key in keys {
+        let age = key_desk::time(now).as_second().saturating_sub(key.created.as_second()).max(0) / 86_400;
+        let bound = match key.bound_addresses {
+            0 => "no".to_owned(),
+            count => format!("{count} address(es)"),
+        };
+        let row = [
+            key.alias.clone(),
+            format!("{} ({})", key.venue, key.environment),
+            key.role.clone(),
+            key.status.clone(),
+            if key.rights.is_empty() { "not read yet".to_owned() } else { key.rights.join(", ") },
+            bound,
+            format!("{age} d"),
+            date(key.rotation_due),
+        ];
+        table.add_row(row.map(|text| commands::client::plain(&text)));
     }
     term::data(&table.to_string());
     Ok(())
 }
 
-const DAY_NS: u64 = 86_400 * 1_000_000_000;
-
-fn date(at: domain::UnixNanos) -> String {
-    let seconds = i64::try_from(at.0 / 1_000_000_000).unwrap_or(i64::MAX);
-    jiff::Timestamp::from_second(seconds)
-        .map_or_else(|_| "never".to_owned(), |time| time.strftime("%Y-%m-%d").to_string())
-}
-
 /// When a key should be replaced, by the settings of its account where they still have it.
-fn rotation_due(settings: &Settings, record: &KeyRecord) -> domain::UnixNanos {
+pub(crate) fn rotation_due(settings: &Settings, record: &KeyRecord) -> domain::UnixNanos {
     let policy = settings.venue.get(&record.account).map(|venue| venue.key_policy.clone()).unwrap_or_default();
     let (rotate_after, warn_before) = (policy.rotate_after, policy.warn_before);
     KeyDates { created: record.created, expires: record.expires, rotate_after, warn_before }.rotation_due()
 }
 
-fn as_json(record: &KeyRecord, rotation_due: domain::UnixNanos) -> serde_json::Value {
-    serde_json::json!({
-        "alias": record.alias.as_str(), "venue": record.venue, "environment": record.environment,
-        "account": record.account, "role": role_word(record.role), "status": record.state.as_str(),
-        "reason": record.reason, "rights": record.rights, "bound_addresses": record.bound_addresses,
-        "fingerprint": record.fingerprint, "wallets": record.wallets,
-        "created": date(record.created), "rotation_due": date(rotation_due),
-        "verified": record.verified.map(date),
-    })
-}
-
 /// The venue account of the settings that uses a key of this name.
-fn account_of(settings: &Settings, alias: &str, args: &KeysAddArgs) -> Result<(String, VenuePlan), Trouble> {
+pub(crate) fn account_of(settings: &Settings, alias: &str, args: &KeysAddArgs) -> Result<(String, VenuePlan), Trouble> {
     if args.venue != "bitget" {
         return Err(Trouble::new(Exit::Usage, format!("unknown venue `{}`", args.venue)).fix("known: bitget"));
     }
@@ -332,7 +360,7 @@ fn unknown_account(name: &str) -> Trouble {
 }
 
 /// Asks for, or reads, the three values of a key.
-fn read_secrets(global: &Global, args: &KeysAddArgs) -> Result<KeySecrets, Trouble> {
+pub(crate) fn read_secrets(global: &Global, args: &KeysAddArgs) -> Result<KeySecrets, Trouble> {
     let (key, secret, passphrase) = if args.stdin {
         three_lines(&mut std::io::stdin().lock())?
     } else if let Some(path) = &args.from_file {
@@ -370,7 +398,7 @@ fn three_lines(input: &mut dyn std::io::BufRead) -> Result<Three, Trouble> {
     Ok((next()?, next()?, next()?))
 }
 
-fn choose_wallets(global: &Global, args: &KeysAddArgs) -> Result<Vec<String>, Trouble> {
+pub(crate) fn choose_wallets(global: &Global, args: &KeysAddArgs) -> Result<Vec<String>, Trouble> {
     const KNOWN: [&str; 4] = ["spot", "margin", "futures", "funding"];
     let asks = args.wallets.is_empty() && !args.stdin && args.from_file.is_none() && term::can_ask(global);
     let mut wallets = args.wallets.clone();
@@ -405,6 +433,8 @@ struct Verified {
     reason: String,
     lines: Vec<key_manager::ProbeLine>,
     info: Option<messages::KeyInfo>,
+    /// What its signer may sign, as proposed while the exchange was asked.
+    policy: Option<PolicyDocument>,
     /// Whether the key is in the vault.
     stored: bool,
 }
@@ -480,6 +510,8 @@ async fn verify_on(
                 term::tell(&format!("  note: the key {}", warning.text));
             }
         }),
+        probing: Box::new(|_, _| {}),
+        settled: Box::new(|_, _| {}),
     };
     let keys = [KeyOf::new(VENUE, alias, &venue)];
     let (mut manager, book) = key_book::manager(
@@ -525,10 +557,16 @@ async fn verify_on(
             reason: "the last verification failed".to_owned(),
             lines,
             info,
+            policy: None,
             stored: false,
         });
     }
-    Ok(Verified { alias, state, reason, lines, info, stored: false })
+    // Only a key that is new gets a policy; who tests one does not look at it.
+    let policy = match dir == place.settings.vault_dir() {
+        true => None,
+        false => keys_policy::proposed(&place.settings, &venue, &place.clock).await,
+    };
+    Ok(Verified { alias, state, reason, lines, info, policy, stored: false })
 }
 
 fn station(

@@ -8,6 +8,9 @@ pub mod demo;
 pub mod init;
 pub mod journal;
 pub mod keys;
+mod keys_life;
+mod keys_policy;
+mod keys_seal;
 pub mod run;
 pub mod sim;
 pub mod tape;
@@ -29,7 +32,7 @@ pub fn dispatch(cli: &Cli) -> Result<(), Trouble> {
         Command::Run(args) => run::run(global, args),
         Command::Check(args) => check::run(global, args),
         Command::Init(args) => init::run(global, args),
-        Command::Keys(command) => keys::run(global, command),
+        Command::Keys(command) => keys::run(global, command, &target(global)),
         Command::Status(args) => client::status(global, args, &target(global)),
         Command::Pause(args) => client::pause(global, args, &target(global)),
         Command::Resume(args) => client::resume(global, args, &target(global)),

@@ -86,13 +86,15 @@ fn serve(
     let _ = (clock.mono(), clock.unix());
     let custody = open(&boot)?;
     let identity = commands::keys::epoch(&boot.custody)?;
+    let records = super::records(&boot.custody, &custody, identity, &*clock)?;
     let places = boot.places.iter().map(|place| DeskPlace {
         seat: place.seat,
         alias: place.alias,
         codec: venue_bitget::codecs(environment(&place.environment)).signing,
     });
-    let desk = CustodyDesk::open(custody, places.collect(), identity, clock)
+    let mut desk = CustodyDesk::open(custody, places.collect(), Some(records.clone()), identity, clock)
         .map_err(|error| commands::keys::custody_trouble(&error))?;
+    desk.sealing_key().map_err(|error| commands::keys::custody_trouble(&error))?;
     let (seats, candidates, cancels) = (desk.seats.clone(), desk.candidates.clone(), desk.cancels.clone());
     let memory = secrets::reserve(SECRET_ROOM)
         .map_err(|error| Trouble::new(Exit::Key, "no memory for secrets").why(causes(&error)))?;
@@ -116,6 +118,11 @@ fn serve(
     if tell(&Greeting::Ready(ready)).unwrap_or(false) {
         serve_orders(orders, &seats, &candidates, boot.spin);
     }
+    // The daemon is gone: budgets that were not used are given back, and the records end in order.
+    for place in &boot.places {
+        seats.with(place.seat, |signer| *signer = None);
+    }
+    let _ = records.close();
     Ok(())
 }
 

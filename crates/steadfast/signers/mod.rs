@@ -19,8 +19,9 @@ use messages::KeyAlias;
 use order_path::SignerSeat;
 #[cfg(target_os = "linux")]
 use order_signer::process::RemoteStore;
-use order_signer::{Custody, CustodyDesk, DeskPlace, Identity, KeyStore, LocalStore};
+use order_signer::{Custody, CustodyDesk, DeskPlace, Identity, KeyStore, LocalStore, SignatureRecords};
 use serde::{Deserialize, Serialize};
+use sign_policy::SyncMode;
 use signing::{Isolation, MemoryKind, SignerHello, SignerPort};
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -91,8 +92,11 @@ impl Signers {
     /// # Errors
     /// [`Trouble`] when there is no epoch to sign under.
     pub fn inline(custody: Custody, dir: &std::path::Path, clock: &Arc<dyn Clock>) -> Result<Self, Trouble> {
-        let desk = Mutex::new(CustodyDesk::without_seats(custody, Arc::clone(clock)));
-        Ok(Self::Inline { desk, identity: commands::keys::epoch(dir)? })
+        let identity = commands::keys::epoch(dir)?;
+        let records = records(dir, &custody, identity, &**clock)?;
+        let mut desk = CustodyDesk::without_seats(custody, Arc::clone(clock));
+        desk.records = Some(records);
+        Ok(Self::Inline { desk: Mutex::new(desk), identity })
     }
 
     /// Tag and epoch of this run.
@@ -257,6 +261,25 @@ pub struct Boot {
     pub places: Vec<KeyPlace>,
     /// Whether a person may be asked.
     pub may_ask: bool,
+}
+
+/// Opens the records of signatures of a custody directory for this run.
+pub(crate) fn records(
+    dir: &std::path::Path,
+    custody: &Custody,
+    identity: Identity,
+    clock: &dyn Clock,
+) -> Result<SignatureRecords, Trouble> {
+    // Absent on systems other than Linux: every start counts as the machine's.
+    let boot_id = std::fs::read_to_string("/proc/sys/kernel/random/boot_id").unwrap_or_default();
+    let mut accounts: Vec<String> = custody.list().map(|record| record.account.clone()).collect();
+    accounts.sort();
+    accounts.dedup();
+    SignatureRecords::open(dir, identity, &accounts, SyncMode::Group, &boot_id, clock.unix()).map_err(|error| {
+        Trouble::new(Exit::Key, "the records of signatures cannot be opened")
+            .why(causes(&error))
+            .fix("check the disk and the custody directory's permissions; the files are left as they are")
+    })
 }
 
 /// Which key signs for which venue account, by the ids that the data directory gives the accounts.

@@ -37,10 +37,12 @@ pub struct SignerProcess {
 
 /// Hears that the process has gone or is silent.
 #[derive(Clone, Default)]
-pub struct Lost(Arc<Mutex<Option<Box<dyn Fn(&'static str) + Send>>>>);
+pub struct Lost(Arc<Mutex<Option<Hears>>>);
+
+type Hears = Box<dyn Fn(&'static str) + Send>;
 
 impl Lost {
-    fn set(&self, heard: Option<Box<dyn Fn(&'static str) + Send>>) {
+    fn set(&self, heard: Option<Hears>) {
         *self.0.lock().unwrap_or_else(std::sync::PoisonError::into_inner) = heard;
     }
 

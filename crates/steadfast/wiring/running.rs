@@ -22,6 +22,7 @@ impl Running {
         tick.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
         while !wanted() {
             tick.tick().await;
+            self.tell_reconciled();
             self.watch();
             each(&self.shared);
             if let Ok(part) = self.deaths.try_recv() {
@@ -32,6 +33,21 @@ impl Running {
             }
         }
         None
+    }
+
+    /// The signer signs no order after a machine that went down until every venue has been asked.
+    fn tell_reconciled(&mut self) {
+        let all = {
+            let state = self.shared.state();
+            self.plan.venues.len() == state.reconciled.len() && state.reconciled.values().all(|done| *done)
+        };
+        if all
+            && let Some(mut store) = self.untold.take()
+            && let Err(error) = store.reconciled()
+        {
+            tracing::error!(error = %crate::report::causes(&error), "the signer's records could not be released");
+            self.untold = Some(store);
+        }
     }
 
     fn watch(&mut self) {

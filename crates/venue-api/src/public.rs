@@ -1,6 +1,6 @@
 //! Unsigned REST: server time and instruments.
 
-use domain::{Amount, Asset, InstrumentStatus, Symbol, UnixNanos};
+use domain::{Amount, Asset, InstrumentStatus, Scaled, Symbol, UnixNanos};
 
 /// The trading rules of an instrument as the venue lists them, before it has an id here.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -56,4 +56,18 @@ pub trait PublicRestCodec: Send + Sync {
     /// # Errors
     /// [`PublicAnswerError`] when the list cannot be read at all; single unreadable rows are left out.
     fn instruments(&self, status: u16, body: &[u8]) -> Result<Vec<ListedInstrument>, PublicAnswerError>;
+
+    /// Path and query of the last prices of all instruments; none: the venue has no such list.
+    fn prices_target(&self) -> Option<&str> {
+        None
+    }
+
+    /// The last price of each instrument, in quote.
+    ///
+    /// # Errors
+    /// [`PublicAnswerError`] when the list cannot be read at all; single unreadable rows are left out.
+    fn prices(&self, status: u16, body: &[u8]) -> Result<Vec<(Symbol, Scaled)>, PublicAnswerError> {
+        let _ = (status, body);
+        Ok(Vec::new())
+    }
 }

@@ -27,6 +27,8 @@ mod sign;
 mod stream;
 mod symbols;
 
+pub use sign::signed_text;
+
 use domain::TimeInForce;
 use messages::EndpointGroup;
 use std::sync::Arc;

@@ -11,7 +11,7 @@ use crate::rows::{BalanceRow, FeeSource, FillRow, OrderRow, OrderSource, RowErro
 use crate::sign::PAGE_ROWS;
 use crate::symbols::SymbolRow;
 use crate::{Bitget, keys};
-use domain::{ClientOrderId, UnixNanos, VenueOrderId};
+use domain::{ClientOrderId, Scaled, Symbol, UnixNanos, VenueOrderId};
 use messages::{CouldNotAsk, QueryAnswer, SignIntent, VenueError, VenueReason};
 use serde::Deserialize;
 use serde_json::value::RawValue;
@@ -195,6 +195,29 @@ impl PublicRestCodec for Bitget {
         let data = public(status, body)?;
         let rows: Vec<&RawValue> = serde_json::from_str(data.get()).map_err(|_| unreadable("not a list"))?;
         let row = |row: &&RawValue| serde_json::from_str::<SymbolRow<'_>>(row.get()).ok()?.listed();
+        Ok(rows.iter().filter_map(row).collect())
+    }
+
+    fn prices_target(&self) -> Option<&'static str> {
+        Some("/api/v2/spot/market/tickers")
+    }
+
+    fn prices(&self, status: u16, body: &[u8]) -> Result<Vec<(Symbol, Scaled)>, PublicAnswerError> {
+        #[derive(Debug, Default, Deserialize)]
+        #[serde(default, rename_all = "camelCase")]
+        struct Ticker<'a> {
+            #[serde(borrow)]
+            symbol: Loose<'a>,
+            #[serde(borrow)]
+            last_pr: Loose<'a>,
+        }
+        let data = public(status, body)?;
+        let rows: Vec<&RawValue> = serde_json::from_str(data.get()).map_err(|_| unreadable("not a list"))?;
+        let row = |row: &&RawValue| {
+            let ticker: Ticker<'_> = serde_json::from_str(row.get()).ok()?;
+            let price = ticker.last_pr.scaled().ok().flatten().filter(|price| price.mantissa > 0)?;
+            Some((crate::loose::fixed(&ticker.symbol.text()?)?, price))
+        };
         Ok(rows.iter().filter_map(row).collect())
     }
 }

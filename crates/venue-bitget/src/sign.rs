@@ -44,10 +44,10 @@ impl SigningCodec for Bitget {
         }
         append(&mut draft.timestamp, digits.format(at.as_millis()).as_bytes())?;
         write_request(intent, draft)?;
-        append(&mut draft.prehash, &draft.timestamp)?;
-        append(&mut draft.prehash, draft.method.as_str().as_bytes())?;
-        append(&mut draft.prehash, &draft.target)?;
-        append(&mut draft.prehash, &draft.body)
+        for part in signed_text(&draft.timestamp, draft.method, &draft.target, &draft.body) {
+            append(&mut draft.prehash, part)?;
+        }
+        Ok(())
     }
 
     fn standing_headers(
@@ -85,6 +85,12 @@ impl SigningCodec for Bitget {
         headers.header("ACCESS-SIGN", signature.as_bytes())?;
         headers.header("ACCESS-TIMESTAMP", &draft.timestamp)
     }
+}
+
+/// The text that is signed, in parts: time stamp as in the header, method in upper case, path with its query, body.
+#[must_use]
+pub fn signed_text<'a>(timestamp: &'a [u8], method: Method, target: &'a [u8], body: &'a [u8]) -> [&'a [u8]; 4] {
+    [timestamp, method.as_str().as_bytes(), target, body]
 }
 
 fn write_request(intent: &SignIntent, draft: &mut Draft) -> Result<(), SignRefusal> {

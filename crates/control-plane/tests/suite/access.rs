@@ -117,9 +117,12 @@ fn no_get_or_other_method_changes_anything_on_any_route() {
         for method in ["GET", "HEAD", "PUT", "DELETE", "PATCH", "OPTIONS"] {
             server.clock.advance(Duration::from_secs(1));
             let answer = server.send(method, route.path, &[server.bearer(), json()], "");
-            if method != route.method.as_str() {
+            let exists = ROUTES.iter().any(|other| other.path == route.path && other.method.as_str() == method);
+            if !exists {
                 assert_eq!(answer.status, 405, "{method} {}", route.path);
-                assert!(answer.has_header(&format!("allow: {}", route.method.as_str())));
+                let allowed: Vec<_> =
+                    ROUTES.iter().filter(|other| other.path == route.path).map(|other| other.method.as_str()).collect();
+                assert!(answer.has_header(&format!("allow: {}", allowed.join(", "))));
             }
         }
     }

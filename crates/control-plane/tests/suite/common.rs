@@ -4,7 +4,8 @@ use access::{ApiKeys, NewApiKey, Scopes, StepUp, StepUpRefusal, TotpRecord};
 use clock::ManualClock;
 use control_plane::{
     AccessSetup, Act, ActDone, ActRefused, ActVerb, Backend, BalanceView, BookView, ControlPlane, EquityPoint,
-    FillView, LevelView, OrderView, Page, PositionView, Setup, Status, StrategyView, Tls, Token, start, token,
+    FillView, KeyDetail, KeyDone, KeyWish, LevelView, OrderView, Page, PositionView, SealingKeyView, Setup, Status,
+    StrategyView, Tls, Token, start, token,
 };
 use domain::Clock as _;
 use hmac::{Hmac, KeyInit as _, Mac as _};
@@ -25,6 +26,7 @@ pub(crate) const HOSTILE: &str = "<img src=x onerror=alert(1)>\"'&";
 #[derive(Default)]
 pub(crate) struct Fake {
     pub(crate) acts: Mutex<Vec<Act>>,
+    pub(crate) wishes: Mutex<Vec<KeyWish>>,
     pub(crate) reasons: Mutex<Vec<NotReadyReason>>,
     pub(crate) asked: Mutex<Vec<(Option<u64>, usize)>>,
 }
@@ -135,6 +137,23 @@ impl Backend for Fake {
             }
             _ => Ok(ActDone { trading: TradingState::Active, done: Vec::new() }),
         }
+    }
+
+    fn keys(&self) -> Result<Vec<KeyDetail>, ActRefused> {
+        Ok(Vec::new())
+    }
+
+    fn sealing_key(&self) -> Result<SealingKeyView, ActRefused> {
+        Ok(SealingKeyView { key: "00".to_owned(), boot: "11".to_owned() })
+    }
+
+    fn key_act(&self, wish: &KeyWish) -> Result<KeyDone, ActRefused> {
+        if wish.alias.as_str() == "nobody" {
+            let (why, fix) = ("there is no such key".to_owned(), "look at the list".to_owned());
+            return Err(ActRefused { code: "no_such_key", why, fix });
+        }
+        self.wishes.lock().unwrap().push(wish.clone());
+        Ok(KeyDone { status: "Active".to_owned(), done: Vec::new() })
     }
 }
 

@@ -10,6 +10,11 @@ fn body(route: &Route) -> &'static str {
         (Method::Get, _) => "",
         (_, Action::AccessAdd) => r#"{"name":"made","role":"viewer"}"#,
         (_, Action::AccessRevoke) => r#"{"name":"no-such-key"}"#,
+        (_, Action::KeyAdd) => {
+            r#"{"alias":"main","venue":"bitget","account":"a","role":"trade","wallets":["spot"],"sealed":"AA"}"#
+        }
+        (_, Action::PolicyTighten | Action::PolicyLoosen) => r#"{"alias":"main","policy":"{}","reason":"test"}"#,
+        (_, action) if action.is_key_wish() => r#"{"alias":"main","reason":"test"}"#,
         _ => r#"{"reason":"test"}"#,
     }
 }
@@ -40,7 +45,8 @@ fn ask(server: &Server, route: &Route, headers: &[(String, String)]) -> (u16, St
 
 /// Whether anything was done since the last look.
 fn changed(server: &Server) -> bool {
-    let acted = !std::mem::take(&mut *server.fake.acts.lock().unwrap()).is_empty();
+    let wished = !std::mem::take(&mut *server.fake.wishes.lock().unwrap()).is_empty();
+    let acted = !std::mem::take(&mut *server.fake.acts.lock().unwrap()).is_empty() || wished;
     let made = server.keys.lock().unwrap().revoke("made").is_ok();
     acted || made
 }
@@ -233,4 +239,37 @@ fn api_keys_are_made_listed_used_and_revoked_over_the_api_and_a_secret_is_shown_
     }
     assert_eq!(server.post("/api/v1/access/revoke", r#"{"name":"phone"}"#).status, 200);
     assert_eq!(server.send("POST", "/api/v1/pause", &[json(), phone], "{}").status, 401);
+}
+
+#[test]
+fn values_of_a_key_are_taken_sealed_and_in_no_other_form() {
+    let server = server();
+    let sealed = r#"{"alias":"main","venue":"bitget","account":"a","role":"trade","wallets":["spot"],"sealed":"AA"}"#;
+    assert_eq!(server.post("/api/v1/keys", sealed).status, 200);
+    for field in ["key", "api_key", "secret", "passphrase", "apiKey"] {
+        let body = sealed.replacen('{', &format!("{{\"{field}\":\"an invented value\","), 1);
+        let answer = server.post("/api/v1/keys", &body);
+        assert_eq!((answer.status, answer.code().as_str()), (400, "bad_body"), "{field}");
+        assert!(!answer.body.contains("an invented value"));
+    }
+    let clear = sealed.replacen("sealed", "secret", 1);
+    assert_eq!(server.post("/api/v1/keys", &clear).code(), "bad_body");
+    assert_eq!(server.fake.wishes.lock().unwrap().len(), 1);
+}
+
+#[test]
+fn trust_is_taken_and_given_back_with_a_reason_and_an_unknown_key_is_not_found() {
+    let server = server();
+    for path in ["/api/v1/keys/disable", "/api/v1/keys/enable"] {
+        assert_eq!(server.post(path, r#"{"alias":"main"}"#).code(), "reason_missing");
+        assert_eq!(server.post(path, r#"{"alias":"main","reason":" "}"#).code(), "reason_missing");
+        assert_eq!(server.post(path, r#"{"alias":"main","reason":"a\nb"}"#).code(), "bad_reason");
+        assert_eq!(server.post(path, r#"{"alias":"main","reason":"r","policy":"{}"}"#).code(), "bad_body");
+    }
+    assert_eq!(server.post("/api/v1/keys/policy/tighten", r#"{"alias":"main","reason":"r"}"#).code(), "bad_body");
+    assert_eq!(server.post("/api/v1/keys/revoke", r#"{"alias":"nobody"}"#).status, 404);
+    assert_eq!(server.post("/api/v1/keys/revoke", r#"["main"]"#).code(), "bad_body");
+    assert_eq!(server.fake.wishes.lock().unwrap().len(), 0);
+    assert_eq!(server.post("/api/v1/keys/revoke", r#"{"alias":"main"}"#).status, 200);
+    assert_eq!(server.fake.wishes.lock().unwrap()[0].act, control_plane::KeyAct::Revoke);
 }

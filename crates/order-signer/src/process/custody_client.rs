@@ -4,8 +4,10 @@ use super::custody_server::{CUSTODY_FRAME_MAX, CustodyAsk, CustodyTold};
 use super::socket::{Packets, SocketError};
 use crate::custody::{CustodyError, no_such};
 use crate::key_store::KeyStore;
+use crate::policy::{PolicyMove, PolicySet};
 use crate::record::KeyRecord;
 use crate::rotation::CutOver;
+use crate::sealing::{SealedKey, SealingPublic};
 use access::StepUpRefusal;
 use domain::VenueId;
 use messages::{KeyDuty, KeyInfo, KeyState};
@@ -56,6 +58,7 @@ impl RemoteStore {
             CustodyTold::Records(records) => Ok(records),
             CustodyTold::NoSuchKey => Err(no_such(alias)),
             CustodyTold::Failed(why) => Err(CustodyError::Refused { why }),
+            CustodyTold::CodeNeeded => Err(CustodyError::CodeNeeded),
             _ => Ok(Vec::new()),
         }
     }
@@ -128,6 +131,10 @@ impl KeyStore for RemoteStore {
         self.change("", &CustodyAsk::TakeBack { seat, reason: reason.to_owned() })
     }
 
+    fn reconciled(&mut self) -> Result<(), CustodyError> {
+        self.ask("", &CustodyAsk::Reconciled).map(drop)
+    }
+
     fn has_codes(&self) -> Result<bool, CustodyError> {
         Ok(matches!(self.ask_anything(&CustodyAsk::HasCodes)?, CustodyTold::Codes(true)))
     }
@@ -138,5 +145,52 @@ impl KeyStore for RemoteStore {
             Ok(CustodyTold::Code(result)) => result,
             _ => Err(StepUpRefusal::Unavailable),
         }
+    }
+
+    fn sealing_key(&self) -> Result<SealingPublic, CustodyError> {
+        match self.ask_anything(&CustodyAsk::SealingKey)? {
+            CustodyTold::Sealing(public) => Ok(public),
+            told => Err(unexpected("", told)),
+        }
+    }
+
+    fn link_sealed(
+        &mut self,
+        key: &SealedKey,
+        environment: &str,
+        policy: Option<&str>,
+    ) -> Result<KeyRecord, CustodyError> {
+        let (environment, policy) = (environment.to_owned(), policy.map(str::to_owned));
+        let linked = self.ask(&key.alias, &CustodyAsk::Link { key: key.clone(), environment, policy })?;
+        linked.into_iter().next().ok_or_else(|| no_such(&key.alias))
+    }
+
+    fn change_policy(
+        &mut self,
+        alias: &str,
+        wanted: PolicyMove,
+        text: &str,
+        reason: &str,
+    ) -> Result<PolicySet, CustodyError> {
+        let ask = CustodyAsk::ChangePolicy {
+            alias: alias.to_owned(),
+            wanted,
+            text: text.to_owned(),
+            reason: reason.to_owned(),
+        };
+        match self.ask_anything(&ask)? {
+            CustodyTold::Policy(set) => Ok(set),
+            told => Err(unexpected(alias, told)),
+        }
+    }
+}
+
+/// What an answer of another kind means.
+fn unexpected(alias: &str, told: CustodyTold) -> CustodyError {
+    match told {
+        CustodyTold::NoSuchKey => no_such(alias),
+        CustodyTold::CodeNeeded => CustodyError::CodeNeeded,
+        CustodyTold::Failed(why) => CustodyError::Refused { why },
+        _ => CustodyError::Away { why: "its answer is about something else".to_owned() },
     }
 }

@@ -7,8 +7,10 @@ use super::socket::{Packets, SocketError};
 use crate::codes::check_code;
 use crate::custody::CustodyError;
 use crate::desk::CustodyDesk;
+use crate::policy::{PolicyMove, PolicySet};
 use crate::record::KeyRecord;
 use crate::rotation::CutOver;
+use crate::sealing::{SealedKey, SealingPublic};
 use access::StepUpRefusal;
 use domain::VenueId;
 use messages::{KeyDuty, KeyInfo, KeyState};
@@ -27,8 +29,12 @@ pub(super) enum CustodyAsk {
     SetState { alias: String, to: KeyState, reason: String },
     Learn { alias: String, info: KeyInfo, verified: bool },
     Duty { seat: VenueId, duty: KeyDuty },
+    Reconciled,
     HasCodes,
     CheckCode { code: Zeroizing<String> },
+    SealingKey,
+    Link { key: SealedKey, environment: String, policy: Option<String> },
+    ChangePolicy { alias: String, wanted: PolicyMove, text: String, reason: String },
     LoadCandidate { seat: VenueId, alias: String },
     DropCandidate { seat: VenueId },
     CutOver { seat: VenueId, alias: String },
@@ -43,12 +49,16 @@ pub(super) enum CustodyTold {
     NoSuchKey,
     Codes(bool),
     Code(Result<(), StepUpRefusal>),
+    CodeNeeded,
+    Sealing(SealingPublic),
+    Policy(PolicySet),
     Changed(CutOver),
     Failed(String),
 }
 
 impl CustodyDesk {
     fn answer(&mut self, ask: CustodyAsk) -> CustodyTold {
+        self.settle_policies();
         let done = match ask {
             CustodyAsk::List => return CustodyTold::Records(self.custody.list().cloned().collect()),
             CustodyAsk::Show { alias } => match self.custody.show(&alias) {
@@ -59,6 +69,7 @@ impl CustodyDesk {
             CustodyAsk::Learn { alias, info, verified } => {
                 self.custody.learn(&alias, &info, verified, self.clock.unix())
             }
+            CustodyAsk::Reconciled => self.reconciled(),
             CustodyAsk::HasCodes => return CustodyTold::Codes(self.custody.step_up().is_some()),
             CustodyAsk::CheckCode { code } => {
                 return CustodyTold::Code(check_code(&mut self.custody, &code, self.clock.unix()));
@@ -66,6 +77,20 @@ impl CustodyDesk {
             CustodyAsk::Duty { seat, duty } => {
                 self.set_duty(seat, duty);
                 Ok(())
+            }
+            CustodyAsk::SealingKey => match self.sealing_key() {
+                Ok(key) => return CustodyTold::Sealing(key.public().clone()),
+                Err(error) => Err(error),
+            },
+            CustodyAsk::Link { key, environment, policy } => match self.link(&key, &environment, policy.as_deref()) {
+                Ok(record) => return CustodyTold::Records(vec![record]),
+                Err(error) => Err(error),
+            },
+            CustodyAsk::ChangePolicy { alias, wanted, text, reason } => {
+                match self.change_policy(&alias, wanted, &text, &reason) {
+                    Ok(set) => return CustodyTold::Policy(set),
+                    Err(error) => Err(error),
+                }
             }
             CustodyAsk::LoadCandidate { seat, alias } => self.load_candidate(seat, &alias),
             CustodyAsk::DropCandidate { seat } => {
@@ -84,6 +109,7 @@ impl CustodyDesk {
         match done {
             Ok(()) => CustodyTold::Done,
             Err(CustodyError::NoSuchKey { .. }) => CustodyTold::NoSuchKey,
+            Err(CustodyError::CodeNeeded) => CustodyTold::CodeNeeded,
             Err(error) => CustodyTold::Failed(error.to_string()),
         }
     }

@@ -76,6 +76,8 @@ section! {
         rotate_after: Duration = "90d", check between(Duration::from_secs(86_400), Duration::from_secs(180 * 86_400));
         /// How long before that the first warning is given; the next a week before, at the date, and weekly after it.
         warn_before: Duration = "14d", check between(Duration::from_secs(86_400), Duration::from_secs(179 * 86_400));
+        /// Time between two looks at a good key's rights and account.
+        reverify_every: Duration = "6h", check between(Duration::from_secs(60), Duration::from_secs(86_400));
     }
 }
 

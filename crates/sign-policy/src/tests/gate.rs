@@ -225,15 +225,15 @@ fn cancels_have_a_rate_of_their_own_and_pass_while_orders_are_refused() {
 #[test]
 fn store_that_fails_refuses_orders_until_it_heals_and_grants_nothing_meanwhile() {
     let mut bench = Bench::new(document());
-    assert_eq!(bench.place(buy("100", "4")), Ok(()));
+    assert_eq!(bench.place(buy("100", "1")), Ok(()));
     assert_eq!(bench.store.asked, 1);
-    assert_eq!(bench.place(buy("100", "1")), Ok(()), "five hundred were reserved");
+    assert_eq!(bench.place(buy("100", "1")), Ok(()), "a quarter of the minute's thousand was reserved");
     assert_eq!(bench.store.asked, 1);
     bench.store.broken = true;
-    assert_eq!(bench.place(buy("100", "0.5")), Err(PolicyRefusal::BudgetStore));
-    assert_eq!(bench.place(buy("100", "0.5")), Err(PolicyRefusal::BudgetStore));
+    assert_eq!(bench.place(buy("100", "1")), Err(PolicyRefusal::BudgetStore));
+    assert_eq!(bench.place(buy("100", "1")), Err(PolicyRefusal::BudgetStore));
     bench.store.broken = false;
-    assert_eq!(bench.place(buy("100", "0.5")), Ok(()));
+    assert_eq!(bench.place(buy("100", "1")), Ok(()));
 }
 
 #[test]
@@ -242,8 +242,8 @@ fn small_order_after_a_failed_reservation_needs_one_that_succeeds() {
     assert_eq!(bench.place(buy("100", "2")), Ok(()));
     bench.store.broken = true;
     assert_eq!(bench.place(buy("100", "4")), Err(PolicyRefusal::BudgetStore));
-    // Three hundred were left; the store may believe that they were given back.
-    assert_eq!(bench.place(buy("100", "1")), Err(PolicyRefusal::BudgetStore));
+    // Fifty were left; the store may believe that they were given back.
+    assert_eq!(bench.place(buy("100", "0.4")), Err(PolicyRefusal::BudgetStore));
 }
 
 #[test]
@@ -372,10 +372,11 @@ fn restart_finds_used_what_was_reserved_and_an_orderly_stop_gives_the_rest_back(
         bench.gate = PolicyGate::new(document(), epoch(2), saved, UnixNanos(START));
         bench
     };
-    // A slice is 500 and 5: after a crash it counts whole, after a stop only the 100 and 1 that were used.
+    // A slice is 250 and 2.5: after a crash it counts whole, after a stop only the 100 and 1 that were used.
     let mut crashed = reopened(false);
     assert_eq!(crashed.place(buy("1", "4")), Ok(()));
-    assert_eq!(crashed.place(buy("1", "1.1")), Err(PolicyRefusal::Minute));
+    assert_eq!(crashed.place(buy("1", "3.6")), Err(PolicyRefusal::Minute));
+    assert_eq!(crashed.place(buy("1", "3.5")), Ok(()));
     let mut stopped = reopened(true);
     assert_eq!(stopped.place(buy("1", "4")), Ok(()));
     assert_eq!(stopped.place(buy("1", "4")), Ok(()));

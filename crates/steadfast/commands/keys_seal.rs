@@ -1,0 +1,64 @@
+//! `steadfast keys add` beside a running daemon: the values are sealed here to the daemon's signer, and the daemon
+//! passes them on without being able to read them.
+
+use crate::cli::{Global, KeysAddArgs, Role};
+use crate::commands::client::{Client, plain};
+use crate::commands::{check, keys, keys_life, keys_policy};
+use crate::report::{Exit, Trouble};
+use crate::term::say;
+use clock::SystemClock;
+use control_plane::{NewExchangeKey, SealingKeyView};
+use domain::Clock;
+use messages::{KeyAlias, KeyRole, KeyState};
+use order_signer::{CustodyError, SealError, SealedKey, SealingPublic, seal};
+use std::sync::Arc;
+
+/// Links a key in a running daemon.
+///
+/// # Errors
+/// [`Trouble`]: what failed; whether the key is stored is said with it.
+pub(crate) fn add(global: &Global, args: &KeysAddArgs, client: &Client) -> Result<(), Trouble> {
+    let settings = check::load(global, &[]).map_err(|problems| check::trouble(&problems))?.settings;
+    let alias = KeyAlias::from(&args.alias).map_err(|_| {
+        Trouble::new(Exit::Failure, "the key's name is too long").fix("at most 32 characters, such as bitget-main")
+    })?;
+    let (account, venue) = keys::account_of(&settings, &args.alias, args)?;
+    let role = if args.role == Role::Trade { KeyRole::Trade } else { KeyRole::Stream };
+    // Nobody types a key only to hear that its name is taken.
+    if let Ok(key) = keys_life::find(keys_life::all(client)?, &alias)
+        && key.status != KeyState::Revoked.as_str()
+        && key.verified.is_some()
+    {
+        return Err(Trouble::new(Exit::Key, format!("there is a key `{alias}` already"))
+            .why(format!("it is {}", plain(&key.status)))
+            .fix(format!("steadfast keys test {alias}; or, to replace it now, steadfast keys revoke {alias} first")));
+    }
+    let SealingKeyView { key, boot } = client.get("/api/v1/keys/sealing-key")?;
+    let secrets = keys::read_secrets(global, args)?;
+    if let Some(fault) = secrets.fault() {
+        return Err(keys::custody_trouble(&CustodyError::BadValues { fault }));
+    }
+    let wallets = keys::choose_wallets(global, args)?;
+    let described =
+        SealedKey { alias, venue: args.venue.clone(), account: account.clone(), role, wallets, sealed: String::new() };
+    let sealed = seal(&SealingPublic { key, boot }, described, &secrets).map_err(|error| unsealed(&error))?;
+    drop(secrets);
+    let clock: Arc<dyn Clock> = Arc::new(SystemClock);
+    net::install_tls_provider();
+    let policy = actix_rt::System::new().block_on(keys_policy::proposed(&settings, &venue, &clock));
+    if let Some(policy) = &policy {
+        keys_policy::confirmed(global, &alias, args.yes, policy)?;
+    }
+    let SealedKey { alias, venue, account, role, wallets, sealed } = sealed;
+    let policy = policy.map(|policy| policy.to_text());
+    let new = NewExchangeKey { alias, venue, account, role, wallets, sealed, policy, totp: None };
+    let done = keys_life::wish(global, client, "", &serde_json::json!(new), args.totp.as_deref())?;
+    for line in &done.done {
+        say(global, &plain(line));
+    }
+    keys_life::follow(global, client, &alias)
+}
+
+fn unsealed(error: &SealError) -> Trouble {
+    Trouble::new(Exit::Key, "the key cannot be sealed").why(error).fix("nothing was sent; use the daemon's own version")
+}

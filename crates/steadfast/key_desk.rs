@@ -1,0 +1,383 @@
+//! The control plane's way to the exchange keys: wishes go to the key manager, what it knows nothing of goes to the
+//! keys' store, and nobody here ever sees more of a key's values than their ciphertext.
+
+use crate::key_book::{self, KeyOf};
+use crate::report::causes;
+use crate::shared::Shared;
+use control_plane::{
+    ActRefused, KeyAct, KeyDetail, KeyDone, KeyStepView, KeyWish, NewExchangeKey, ProbeView, SealingKeyView,
+    WaitingPolicyView,
+};
+use domain::UnixNanos;
+use jiff::Timestamp;
+use keeper::Mailbox;
+use key_manager::{KeyManager, KeyMessage, WishAct, WishRefused};
+use messages::{KeyAlias, KeyState};
+use order_signer::{CustodyError, KeyRecord, KeyStore, PolicyMove, PolicySet, SealedKey};
+use std::collections::BTreeMap;
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+/// Longest wait for the key manager: a move is saved with several syncs meanwhile. The control plane waits longer.
+const SETTLED_WITHIN: Duration = Duration::from_secs(8);
+
+/// Answers to wishes, for whoever waits for them.
+#[derive(Default)]
+pub struct Settled {
+    waiting: Mutex<(u64, BTreeMap<u64, Option<Result<(), WishRefused>>>)>,
+    came: Condvar,
+}
+
+impl Settled {
+    /// A number for a wish whose answer somebody will wait for.
+    fn expect(&self) -> u64 {
+        let mut waiting = self.lock();
+        waiting.0 += 1;
+        let id = waiting.0;
+        waiting.1.insert(id, None);
+        id
+    }
+
+    /// The answer to a wish has come.
+    pub fn settle(&self, id: u64, result: Result<(), WishRefused>) {
+        if let Some(place) = self.lock().1.get_mut(&id) {
+            *place = Some(result);
+            self.came.notify_all();
+        }
+    }
+
+    /// Waits for an answer; `None`: it did not come in time.
+    fn wait(&self, id: u64) -> Option<Result<(), WishRefused>> {
+        let there = |waiting: &mut (u64, BTreeMap<u64, Option<Result<(), WishRefused>>>)| {
+            waiting.1.get(&id).is_some_and(Option::is_none)
+        };
+        let (mut waiting, _) =
+            self.came.wait_timeout_while(self.lock(), SETTLED_WITHIN, there).unwrap_or_else(PoisonError::into_inner);
+        waiting.1.remove(&id).flatten()
+    }
+
+    fn lock(&self) -> MutexGuard<'_, (u64, BTreeMap<u64, Option<Result<(), WishRefused>>>)> {
+        self.waiting.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// One key that a venue account of this run uses.
+#[derive(Debug, Clone)]
+pub struct DeskKey {
+    /// Whose it is and what it must be.
+    pub key: KeyOf,
+    /// The account as the settings name it.
+    pub account: String,
+    /// The environment of the settings.
+    pub environment: &'static str,
+}
+
+/// What the desk is made of.
+pub struct KeyDesk {
+    /// The keys' store.
+    pub store: Mutex<Box<dyn KeyStore + Send>>,
+    /// The key manager.
+    pub mailbox: Mailbox<KeyManager>,
+    /// Its answers.
+    pub settled: Arc<Settled>,
+    /// The keys of this run.
+    pub keys: Vec<DeskKey>,
+    /// Whether a new key can be seated without a restart.
+    pub reseats: bool,
+    /// What is shown.
+    pub shared: Arc<Shared>,
+}
+
+impl KeyDesk {
+    /// All keys.
+    ///
+    /// # Errors
+    /// [`ActRefused`] when the signer does not answer.
+    pub fn keys(&self) -> Result<Vec<KeyDetail>, ActRefused> {
+        let records = self.store().list().map_err(|error| refused(&error))?;
+        let state = self.shared.state();
+        let detail = |record: &KeyRecord| {
+            let used = self.keys.iter().find(|desk| desk.key.alias == record.alias);
+            let due = used.map_or_else(|| rotation_due(record), |desk| desk.key.dates(record).rotation_due());
+            let mut detail = detail(record, due);
+            if record.state != KeyState::Revoked
+                && let Some((running, lines)) = used.and_then(|desk| state.probes.get(&desk.key.venue))
+            {
+                detail.verifying = *running;
+                detail.probes.clone_from(lines);
+            }
+            detail
+        };
+        Ok(records.iter().map(detail).collect())
+    }
+
+    /// The key to which values are sealed.
+    ///
+    /// # Errors
+    /// [`ActRefused`] when the signer does not answer.
+    pub fn sealing_key(&self) -> Result<SealingKeyView, ActRefused> {
+        let public = self.store().sealing_key().map_err(|error| refused(&error))?;
+        Ok(SealingKeyView { key: public.key, boot: public.boot })
+    }
+
+    /// Fulfils a wish.
+    ///
+    /// # Errors
+    /// [`ActRefused`]: not done.
+    pub fn act(&self, wish: &KeyWish) -> Result<KeyDone, ActRefused> {
+        let alias = wish.alias;
+        let why = match wish.reason.as_str() {
+            "" => format!("by an operator (from {})", wish.origin),
+            reason => format!("{reason} (from {})", wish.origin),
+        };
+        tracing::info!(%alias, reason = wish.reason, origin = wish.origin, "a wish about a key");
+        let done = match &wish.act {
+            KeyAct::Add(key) => self.add(key)?,
+            KeyAct::Test => {
+                self.wish(alias, WishAct::Test)?;
+                vec!["it is being verified".to_owned()]
+            }
+            KeyAct::Disable => {
+                self.step(alias, WishAct::Disable(why), KeyState::Quarantined)?;
+                vec![
+                    "nothing new is placed with it".to_owned(),
+                    "what it placed can be cancelled for another minute".to_owned(),
+                ]
+            }
+            KeyAct::Enable => {
+                self.wish(alias, WishAct::Enable(why))?;
+                vec!["it is being verified; if that succeeds it is Active again".to_owned()]
+            }
+            KeyAct::Revoke => self.revoke(alias, why)?,
+            KeyAct::Tighten(text) => self.change_policy(alias, PolicyMove::Tighten, text, &why)?,
+            KeyAct::Loosen(text) => self.change_policy(alias, PolicyMove::Loosen, text, &why)?,
+        };
+        let record = self.store().show(&alias).map_err(|error| refused(&error))?;
+        Ok(KeyDone { status: record.state.as_str().to_owned(), done })
+    }
+
+    fn store(&self) -> MutexGuard<'_, Box<dyn KeyStore + Send>> {
+        self.store.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn in_care(&self, alias: KeyAlias) -> bool {
+        self.keys.iter().any(|desk| desk.key.alias == alias)
+    }
+
+    /// Asks the key manager, and waits until what it did is on disk.
+    fn wish(&self, alias: KeyAlias, act: WishAct) -> Result<(), ActRefused> {
+        let busy = |why: &str| ActRefused {
+            code: "busy",
+            why: why.to_owned(),
+            fix: "look at `steadfast keys show`; what was asked for may still happen".to_owned(),
+        };
+        let id = self.settled.expect();
+        if self.mailbox.post(KeyMessage::Wish(key_manager::KeyWish { id, alias, act })).is_err() {
+            self.settled.wait_no_more(id);
+            return Err(busy("the key manager takes no message now"));
+        }
+        match self.settled.wait(id) {
+            None => Err(busy("the key manager did not answer in time")),
+            Some(Ok(())) => Ok(()),
+            Some(Err(refusal)) => {
+                let (code, fix) = match &refusal {
+                    WishRefused::NotInCare(_) => {
+                        ("no_such_key", format!("no venue account uses `{alias}` in this run"))
+                    }
+                    WishRefused::NoSuchStep(state) => ("no_such_step", next_step(alias, *state)),
+                    WishRefused::NotSaved(_) => ("not_saved", "make room on the disk, then ask again".to_owned()),
+                };
+                Err(ActRefused { code, why: format!("key `{alias}`: {refusal}"), fix })
+            }
+        }
+    }
+
+    /// A step that needs no look at the venue: also for keys that no account of this run uses.
+    fn step(&self, alias: KeyAlias, act: WishAct, to: KeyState) -> Result<(), ActRefused> {
+        if self.in_care(alias) {
+            return self.wish(alias, act);
+        }
+        let (WishAct::Disable(reason) | WishAct::Enable(reason) | WishAct::Revoke(reason)) = act else {
+            return Ok(());
+        };
+        let reason = if to == KeyState::Revoked { format!("revoked: {reason}") } else { format!("disabled: {reason}") };
+        self.store().set_state(&alias, to, &reason).map_err(|error| refused(&error))
+    }
+
+    fn revoke(&self, alias: KeyAlias, why: String) -> Result<Vec<String>, ActRefused> {
+        let desk = self.keys.iter().find(|desk| desk.key.alias == alias);
+        let venue = desk.map(|desk| desk.key.venue);
+        let resting = {
+            let state = self.shared.state();
+            let here = |order: &&domain::Order| {
+                let instrument = self.shared.names.instrument(order.instrument);
+                instrument.map(|instrument| instrument.venue) == venue
+            };
+            if venue.is_some() { state.portfolio.open_orders().filter(here).count() } else { 0 }
+        };
+        self.step(alias, WishAct::Revoke(why), KeyState::Revoked)?;
+        let mut done = vec![
+            "its values are wiped from the signer, the vault and the kept generations".to_owned(),
+            "delete it at the exchange too: here nobody can".to_owned(),
+        ];
+        if resting > 0 {
+            done.push(format!("{resting} orders rest that cannot be cancelled from here any more: cancel them there"));
+        }
+        Ok(done)
+    }
+
+    fn add(&self, key: &NewExchangeKey) -> Result<Vec<String>, ActRefused> {
+        let no = |code, why: String, fix: String| ActRefused { code, why, fix };
+        let desk = self.keys.iter().find(|desk| desk.account == key.account).ok_or_else(|| {
+            no(
+                "no_such_account",
+                format!("no venue account of this run is named `{}`", key.account),
+                "look at config/venues/".to_owned(),
+            )
+        })?;
+        let sealed = SealedKey {
+            alias: key.alias,
+            venue: key.venue.clone(),
+            account: key.account.clone(),
+            role: key.role,
+            wallets: key.wallets.clone(),
+            sealed: key.sealed.clone(),
+        };
+        let record = self
+            .store()
+            .link_sealed(&sealed, desk.environment, key.policy.as_deref())
+            .map_err(|error| refused(&error))?;
+        let mut done = vec![format!("key `{}` is stored; the daemon saw ciphertext alone", record.alias)];
+        if record.alias != desk.key.alias {
+            done.push(format!("the account uses `{}`; this one waits as Linked", desk.key.alias));
+        } else if self.reseats {
+            let spec = key_book::spec(&**self.store(), &desk.key).map_err(|error| refused(&error))?;
+            // What was found of the key before it says nothing about this one.
+            self.shared.state().probes.insert(desk.key.venue, (true, Vec::new()));
+            if self.mailbox.post(KeyMessage::Take(Box::new(spec))).is_ok() {
+                done.push("it is being verified".to_owned());
+            }
+        } else {
+            done.push("the signer is inline: it is verified and used from the next start on".to_owned());
+        }
+        Ok(done)
+    }
+
+    fn change_policy(
+        &self,
+        alias: KeyAlias,
+        wanted: PolicyMove,
+        text: &str,
+        why: &str,
+    ) -> Result<Vec<String>, ActRefused> {
+        let set = self.store().change_policy(&alias, wanted, text, why).map_err(|error| refused(&error))?;
+        Ok(vec![policy_words(set)])
+    }
+}
+
+impl Settled {
+    fn wait_no_more(&self, id: u64) {
+        self.lock().1.remove(&id);
+    }
+}
+
+/// What became of a policy, for people.
+#[must_use]
+pub fn policy_words(set: PolicySet) -> String {
+    match set {
+        PolicySet::InForce => "the policy is changed".to_owned(),
+        PolicySet::Waits(due) => format!("the policy is changed at {}", time(due).strftime("%F %T UTC")),
+    }
+}
+
+/// What a person can do with a key in a state that has no such step.
+#[must_use]
+pub fn next_step(alias: KeyAlias, state: KeyState) -> String {
+    match state {
+        KeyState::Quarantined => {
+            format!("steadfast keys enable {alias} --reason '...', or steadfast keys revoke {alias}")
+        }
+        KeyState::Revoked => "a revoked key is gone: link a new one with steadfast keys add".to_owned(),
+        KeyState::Verifying => format!("wait for its verification, or steadfast keys revoke {alias}"),
+        _ => format!("look at `steadfast keys show {alias}`"),
+    }
+}
+
+fn refused(error: &CustodyError) -> ActRefused {
+    let (code, fix) = match error {
+        CustodyError::NoSuchKey { .. } => ("no_such_key", "steadfast keys list"),
+        CustodyError::AliasTaken { .. } | CustodyError::KnownKey { .. } => {
+            ("key_known", "use another name or another key; steadfast keys list shows all")
+        }
+        CustodyError::CodeNeeded => ("code_needed", "send the code of your authenticator with the request"),
+        CustodyError::Away { .. } => ("away", "look at `steadfast status`: the signer may be starting again"),
+        CustodyError::Transition { .. } => ("no_such_step", "steadfast keys show says the key's state"),
+        _ => ("refused", "nothing was changed"),
+    };
+    ActRefused { code, why: causes(error), fix: fix.to_owned() }
+}
+
+/// A time as views carry it.
+#[must_use]
+pub fn time(at: UnixNanos) -> Timestamp {
+    i64::try_from(at.0 / 1_000_000)
+        .ok()
+        .and_then(|ms| Timestamp::from_millisecond(ms).ok())
+        .unwrap_or(Timestamp::UNIX_EPOCH)
+}
+
+fn rotation_due(record: &KeyRecord) -> UnixNanos {
+    let defaults = settings::KeyPolicy::default();
+    let (rotate_after, warn_before) = (defaults.rotate_after, defaults.warn_before);
+    key_manager::KeyDates { created: record.created, expires: record.expires, rotate_after, warn_before }.rotation_due()
+}
+
+/// A record as it may be shown.
+#[must_use]
+pub fn detail(record: &KeyRecord, rotation_due: UnixNanos) -> KeyDetail {
+    KeyDetail {
+        alias: record.alias.to_string(),
+        venue: record.venue.clone(),
+        environment: record.environment.clone(),
+        account: record.account.clone(),
+        role: key_book::role_word(record.role).to_owned(),
+        status: record.state.as_str().to_owned(),
+        since: time(record.state_since),
+        reason: record.reason.clone(),
+        created: time(record.created),
+        verified: record.verified.map(time),
+        rights: record.rights.iter().map(|right| right.as_str().to_owned()).collect(),
+        bound_addresses: record.bound_addresses,
+        expires: record.expires.map(time),
+        rotation_due: time(rotation_due),
+        fingerprint: record.fingerprint.clone(),
+        wallets: record.wallets.clone(),
+        policy: record.policy.clone(),
+        waiting_policy: record
+            .waiting_policy
+            .as_ref()
+            .map(|waiting| WaitingPolicyView { policy: waiting.policy.clone(), due: time(waiting.due) }),
+        verifying: false,
+        probes: Vec::new(),
+        history: record
+            .history
+            .iter()
+            .map(|step| KeyStepView {
+                time: time(step.at),
+                status: step.state.map(|state| state.as_str().to_owned()),
+                reason: step.reason.clone(),
+            })
+            .collect(),
+    }
+}
+
+/// A finding as views carry it.
+#[must_use]
+pub fn probe(line: &key_manager::ProbeLine) -> ProbeView {
+    ProbeView {
+        what: line.what.to_owned(),
+        ok: line.ok,
+        detail: line.detail.clone(),
+        fix: line.fix.as_deref().map(str::to_owned),
+    }
+}
