@@ -4,10 +4,11 @@ use crate::plan::VenuePlan;
 use audit::{AuditEntry, AuditSink, AuditVerb, Decision, Name, Permission, fail_closed};
 use domain::{Clock, UnixNanos, VenueId};
 use key_manager::{
-    DateWarning, KeyDates, KeyManager, KeyNews, KeyNewsBody, KeyOutlets, KeySpec, Policy, ProbeLine, WishRefused,
+    DateWarning, KeyDates, KeyManager, KeyNews, KeyNewsBody, KeyOutlets, KeySpec, Policy, ProbeLine, RotationDesk,
+    RotationNews, WishRefused,
 };
 use messages::{Control, KeyAlias, KeyDuty, KeyInfo, KeyRight, KeyRole, KeyState, SignQuery};
-use order_signer::{CustodyError, KeyRecord, KeyStore};
+use order_signer::{CustodyError, CutOver, KeyRecord, KeyStore};
 use std::cell::RefCell;
 use std::collections::{BTreeMap, BTreeSet};
 use std::rc::Rc;
@@ -21,6 +22,8 @@ pub type HearChange = Box<dyn FnMut(&KeyOf, &KeyRecord, &str)>;
 /// Hears a word about a key's dates.
 pub type HearDates = Box<dyn FnMut(&KeyRecord, &DateWarning)>;
 
+/// Hears how the change of a venue account's key goes on; the key is the one at work when it began.
+pub type HearRotation = Box<dyn FnMut(VenueId, KeyAlias, &RotationNews)>;
 /// Hears that a key's verification begins (true) or is over.
 pub type HearProbing = Box<dyn FnMut(VenueId, bool)>;
 /// Hears what became of a wish, by its number.
@@ -38,6 +41,10 @@ pub struct KeyWires {
     pub changed: HearChange,
     /// Its rotation or end is near or past.
     pub dates: HearDates,
+    /// A change of keys goes on.
+    pub rotation: HearRotation,
+    /// Lets the private stream of a venue account log in with the key at work.
+    pub new_login: Box<dyn Fn(VenueId)>,
     /// A verification begins (true) or is over.
     pub probing: HearProbing,
     /// What became of a person's wish.
@@ -59,9 +66,16 @@ pub struct KeyOf {
     pub rotate_after: Duration,
     /// How long before that a person is told.
     pub warn_before: Duration,
+    /// How long a key that was replaced can come back.
+    pub drain: Duration,
     /// Between two verifications of a good key.
     pub reverify_every: Duration,
 }
+
+/// A request signed with a key is taken by the venue for so long.
+const RECEIVE_WINDOW: Duration = Duration::from_secs(30);
+/// On top of the longest time for which a request of the former key can be under way.
+const DRAIN_MARGIN: Duration = Duration::from_secs(5);
 
 impl KeyOf {
     /// The key of this name for a venue account of the settings.
@@ -73,6 +87,7 @@ impl KeyOf {
             allow_unbound: plan.ip_binding != settings::IpBinding::Required,
             rotate_after: plan.rotate_after,
             warn_before: plan.warn_before,
+            drain: plan.rest_timeout.max(RECEIVE_WINDOW).saturating_add(DRAIN_MARGIN),
             reverify_every: plan.reverify_every,
         }
     }
@@ -96,6 +111,8 @@ pub struct KeyBook {
     line: ShowLine,
     changed: HearChange,
     dates: HearDates,
+    rotation: HearRotation,
+    new_login: Box<dyn Fn(VenueId)>,
     probing: HearProbing,
     settled: HearSettled,
     audit: Arc<dyn AuditSink>,
@@ -121,13 +138,16 @@ pub fn manager(
     for key in keys {
         publish(&store.show(&key.alias)?, key);
     }
-    let KeyWires { ask, control, line, changed, dates, probing, settled, audit } = wires;
+    let KeyWires { ask, control, line, changed, dates, rotation, new_login, probing, settled, audit } = wires;
+    let cut_off = keys.iter().map(|key| replaced(&*store, key)).collect::<Result<Vec<_>, _>>()?;
     let book = KeyBook {
         store,
         control,
         line,
         changed,
         dates,
+        rotation,
+        new_login,
         probing,
         settled,
         audit,
@@ -138,8 +158,117 @@ pub fn manager(
     };
     let book = Rc::new(RefCell::new(book));
     let writer = Rc::clone(&book);
-    let outlets = KeyOutlets { ask, news: Box::new(move |news| writer.borrow_mut().take(news)) };
-    Ok((KeyManager::new(specs, outlets, clock), book))
+    let outlets = KeyOutlets {
+        ask,
+        news: Box::new(move |news| writer.borrow_mut().take(news)),
+        rotation: Box::new(BookDesk(Rc::clone(&book))),
+    };
+    let manager = KeyManager::new(specs, outlets, clock);
+    let resumed = cut_off.into_iter().flatten();
+    Ok((resumed.fold(manager, |manager, (former, drain)| manager.resuming(former, drain)), book))
+}
+
+/// The key that was being replaced by this one when the program ended.
+fn replaced(store: &dyn KeyStore, key: &KeyOf) -> Result<Option<(KeySpec, Duration)>, CustodyError> {
+    let at_work = store.show(&key.alias)?;
+    let records = store.list()?;
+    let former = records.iter().find(|other| is_beside(other, &at_work) && other.state == KeyState::Rotating);
+    former.map(|former| Ok((spec(store, &KeyOf { alias: former.alias, ..*key })?, key.drain))).transpose()
+}
+
+/// Whether it is another key of the same account and role.
+fn is_beside(other: &KeyRecord, record: &KeyRecord) -> bool {
+    other.kid != record.kid && other.account == record.account && other.role == record.role
+}
+
+/// Changes keys in the vault and at the signers.
+struct BookDesk(Rc<RefCell<KeyBook>>);
+
+impl BookDesk {
+    fn alias(&self, venue: VenueId) -> Result<KeyAlias, String> {
+        let book = self.0.borrow();
+        let key = book.keys.iter().find(|key| key.venue == venue);
+        key.map(|key| key.alias).ok_or_else(|| "there is no such account".to_owned())
+    }
+
+    /// The name of the key at work has changed.
+    fn renamed(&self, venue: VenueId, change: &CutOver, why: &str) -> u64 {
+        let mut book = self.0.borrow_mut();
+        if let Some(key) = book.keys.iter_mut().find(|key| key.venue == venue) {
+            key.alias = change.to;
+        }
+        for alias in [change.from, change.to] {
+            book.changed(venue, alias, why);
+        }
+        change.after_sequence
+    }
+}
+
+fn words<T>(result: Result<T, CustodyError>) -> Result<T, String> {
+    result.map_err(|error| crate::report::causes(&error))
+}
+
+impl RotationDesk for BookDesk {
+    fn prepare(&mut self, venue: VenueId, next: Option<KeyAlias>) -> Result<KeySpec, String> {
+        let at_work = self.alias(venue)?;
+        let mut book = self.0.borrow_mut();
+        let record = words(book.store.show(&at_work))?;
+        let waits = |other: &KeyRecord| {
+            is_beside(other, &record)
+                && matches!(other.state, KeyState::Linked | KeyState::Verifying | KeyState::Standby)
+        };
+        let next = match next {
+            Some(next) => words(book.store.show(&next))?,
+            None => {
+                let waiting: Vec<KeyRecord> = words(book.store.list())?.into_iter().filter(waits).collect();
+                match <[KeyRecord; 1]>::try_from(waiting) {
+                    Ok([only]) => only,
+                    Err(none) if none.is_empty() => {
+                        return Err(format!("no key waits to take over from `{at_work}`: link the next one first"));
+                    }
+                    Err(_) => return Err("several keys wait: name the one that is to take over".to_owned()),
+                }
+            }
+        };
+        if !waits(&next) {
+            let (alias, state) = (next.alias, next.state.as_str());
+            return Err(format!("key `{alias}` is {state} and cannot take over from `{at_work}`"));
+        }
+        words(book.store.load_candidate(venue, &next.alias))?;
+        let of = book.keys.iter().find(|key| key.venue == venue).copied();
+        let of = of.ok_or_else(|| "there is no such account".to_owned())?;
+        let mut spec = words(spec(&*book.store, &KeyOf { alias: next.alias, ..of }))?;
+        spec.beside_active = true;
+        // Orders go on under the same account, or not at all.
+        spec.policy.account = record.venue_account.or(spec.policy.account);
+        Ok(spec)
+    }
+
+    fn cut_over(&mut self, venue: VenueId, next: KeyAlias) -> Result<u64, String> {
+        let change = words(self.0.borrow_mut().store.cut_over(venue, &next))?;
+        Ok(self.renamed(venue, &change, &format!("{} takes over from {}", change.to, change.from)))
+    }
+
+    fn take_back(&mut self, venue: VenueId, reason: &str) -> Result<u64, String> {
+        let change = words(self.0.borrow_mut().store.take_back(venue, reason))?;
+        Ok(self.renamed(venue, &change, reason))
+    }
+
+    fn revoke(&mut self, venue: VenueId, former: KeyAlias, reason: &str) -> Result<(), String> {
+        words(self.0.borrow_mut().store.set_state(&former, KeyState::Revoked, reason))?;
+        self.0.borrow_mut().changed(venue, former, reason);
+        Ok(())
+    }
+
+    fn give_up(&mut self, venue: VenueId) {
+        let mut book = self.0.borrow_mut();
+        let dropped = book.store.drop_candidate(venue);
+        book.note(dropped);
+    }
+
+    fn new_login(&mut self, venue: VenueId) {
+        (self.0.borrow().new_login)(venue);
+    }
 }
 
 /// What the key manager must know of a key in the store.
@@ -195,6 +324,7 @@ impl KeyBook {
                     (self.dates)(&record, &warning);
                 }
             }
+            KeyNewsBody::Rotation(news) => (self.rotation)(venue, alias, &news),
             KeyNewsBody::Failed => (self.probing)(venue, false),
             KeyNewsBody::Begun => (self.probing)(venue, true),
             KeyNewsBody::Settled(id, result) => {
@@ -385,6 +515,8 @@ mod tests {
             dates: Box::new(|_, _| {}),
             probing: Box::new(|_, _| {}),
             settled: Box::new(|_, _| {}),
+            rotation: Box::new(|_, _, _| {}),
+            new_login: Box::new(|_| {}),
             audit,
         };
         let key = KeyOf {
@@ -394,6 +526,7 @@ mod tests {
             rotate_after: Duration::from_secs(1),
             warn_before: Duration::ZERO,
             reverify_every: Duration::from_secs(3_600),
+            drain: Duration::from_secs(1),
         };
         let store = Box::new(LocalStore::new(custody, Arc::new(clock)));
         let (_, book) = manager(store, &[key], wires, Arc::new(clock)).unwrap();

@@ -3,8 +3,9 @@
 
 use domain::{Clock, Instrument, InstrumentId, MonoNanos, Order, StrategyTag, UnixNanos, VenueId};
 use hdrhistogram::Histogram;
+use key_manager::RotationNews;
 use market_feed::TopBoard;
-use messages::{BookStatus, EventBody, HaltReason, NotReadyReason, Note, OrderEvent, TradingState};
+use messages::{BookStatus, EventBody, HaltReason, KeyAlias, NotReadyReason, Note, OrderEvent, TradingState};
 use portfolio::Portfolio;
 use rust_decimal::Decimal;
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
@@ -197,6 +198,66 @@ pub struct KeyRow {
     pub rotation_due: UnixNanos,
 }
 
+/// The change of a venue account's key, as it may be shown.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RotationRow {
+    /// The venue account.
+    pub venue: VenueId,
+    /// The key at work when it began.
+    pub former: String,
+    /// The key that is to take over; empty until it is known.
+    pub next: String,
+    /// Where it is: `verifying`, `draining`, `done`, `taken_back` or `refused`.
+    pub stage: &'static str,
+    /// What has happened, a line each.
+    pub lines: Vec<String>,
+}
+
+impl RotationRow {
+    /// The row with one more piece of news.
+    #[must_use]
+    pub fn after(before: Option<Self>, venue: VenueId, former: KeyAlias, news: &RotationNews) -> Self {
+        let fresh =
+            || Self { venue, former: former.to_string(), next: String::new(), stage: "verifying", lines: Vec::new() };
+        let mut row = match news {
+            RotationNews::Began { .. } => fresh(),
+            // A second wish is refused beside one that goes on.
+            RotationNews::Refused { .. } => before.filter(|row| row.stage == "verifying").unwrap_or_else(fresh),
+            _ => before.unwrap_or_else(fresh),
+        };
+        let (stage, line) = match news {
+            RotationNews::Began { next } => ("verifying", format!("verifying key {next}; {former} goes on signing")),
+            RotationNews::CutOver { next, after_sequence, drain } => (
+                "draining",
+                format!(
+                    "{next} signs since order {after_sequence} of this run; {former} is kept for {} s",
+                    drain.as_secs()
+                ),
+            ),
+            RotationNews::TakenBack { failed, reason } => (
+                "taken_back",
+                format!("{failed} does not work ({reason}): {former} signs again, {failed} is Quarantined"),
+            ),
+            RotationNews::Done { .. } => {
+                ("done", format!("{former} is wiped here; delete it on the exchange, which still knows it"))
+            }
+            RotationNews::Refused { why } => ("refused", why.clone()),
+        };
+        if let RotationNews::Began { next } | RotationNews::CutOver { next, .. } | RotationNews::Done { next } = news {
+            row.next = next.to_string();
+        }
+        row.stage = stage;
+        row.lines.push(line);
+        row
+    }
+
+    /// Whether nothing more will happen.
+    #[must_use]
+    pub fn is_over(&self) -> bool {
+        matches!(self.stage, "done" | "taken_back" | "refused")
+    }
+}
+
 /// Everything that changes.
 pub struct State {
     /// The read model.
@@ -223,6 +284,8 @@ pub struct State {
     pub clocks: BTreeMap<VenueId, (i64, u64, MonoNanos)>,
     /// Keys.
     pub keys: Vec<KeyRow>,
+    /// The latest change of key of each venue account.
+    pub rotations: BTreeMap<VenueId, RotationRow>,
     /// What each account's key showed when it was last verified, and whether it is being verified now.
     pub probes: BTreeMap<VenueId, (bool, Vec<control_plane::ProbeView>)>,
     /// Whether the journal takes records.
@@ -290,6 +353,7 @@ impl Shared {
             feeds: BTreeMap::new(),
             clocks: BTreeMap::new(),
             keys: Vec::new(),
+            rotations: BTreeMap::new(),
             probes: BTreeMap::new(),
             journal_ok: true,
             stopping: false,

@@ -5,10 +5,12 @@ use crate::report::{Exit, Trouble, causes};
 use actix_rt::Arbiter;
 use domain::{Clock, VenueId};
 use hot_actor::{Death, HotConfig, HotHandle, Lanes, OutboxMeter, OutboxReceiver, Wake, mailbox, outbox};
-use messages::{Control, KeyDuty, QueryAnswer, QueryId, SignIntent, SignRefusal, VenueError, VenueReport};
-use order_gateway::{Doorbell, Gateway, GatewayHandle, LinkConfig, Outlets, Recorder};
+use messages::{
+    Control, KeyDuty, QueryAnswer, QueryId, QueryPurpose, ReportBody, SignIntent, SignRefusal, VenueError, VenueReport,
+};
+use order_gateway::{Doorbell, Gateway, GatewayHandle, LinkConfig, Outlets, Recorder, Renewals};
 use order_path::{Core, EventRing, OrderPath, SignerSeat, Tally, Urgent, Wires};
-use order_signer::InlineSigner;
+use order_signer::{CancelOnlySigner, CustodyDesk, InlineSigner, Seats};
 use signing::{Outbound, SignedRequest, SignerHello, SignerPort};
 use std::sync::Arc;
 use std::time::Duration;
@@ -41,6 +43,82 @@ impl SignerSeat for InlineSeat {
     }
 }
 
+/// A signer in the order path's seat that custody may give another key, between two signatures.
+pub struct SharedSeat {
+    seats: Seats<InlineSigner>,
+    candidates: Seats<InlineSigner>,
+    seat: VenueId,
+    hello: SignerHello,
+}
+
+impl SharedSeat {
+    /// The seat of a venue account at a desk; `hello` until there is a signer.
+    #[must_use]
+    pub fn new(desk: &CustodyDesk, seat: VenueId, hello: SignerHello) -> Self {
+        Self { seats: desk.seats.clone(), candidates: desk.candidates.clone(), seat, hello }
+    }
+}
+
+/// Asks the signer of a seat something.
+fn asked<S, T>(
+    seats: &Seats<S>,
+    seat: VenueId,
+    ask: impl FnOnce(&mut S) -> Result<T, SignRefusal>,
+) -> Result<T, SignRefusal> {
+    let answer = seats.with(seat, |signer| signer.as_mut().map(ask));
+    answer.flatten().unwrap_or(Err(SignRefusal::NoKey))
+}
+
+impl SignerPort for SharedSeat {
+    fn hello(&self) -> SignerHello {
+        self.seats.with(self.seat, |signer| signer.as_ref().map(InlineSigner::hello)).flatten().unwrap_or(self.hello)
+    }
+
+    fn set_clock_offset(&mut self, offset_ns: i64) -> Result<(), SignRefusal> {
+        asked(&self.seats, self.seat, |signer| signer.set_clock_offset(offset_ns))
+    }
+
+    fn sign(&mut self, intent: &SignIntent) -> Result<SignedRequest, SignRefusal> {
+        asked(&self.seats, self.seat, |signer| signer.sign(intent))
+    }
+
+    fn sign_candidate(&mut self, intent: &SignIntent) -> Result<SignedRequest, SignRefusal> {
+        if !intent.verb().only_asks() {
+            return Err(SignRefusal::KeyState);
+        }
+        asked(&self.candidates, self.seat, |signer| signer.sign(intent))
+    }
+}
+
+impl SignerSeat for SharedSeat {
+    /// The key manager has told custody, which knows the key's state.
+    fn set_duty(&mut self, _duty: KeyDuty) {}
+}
+
+/// The emergency thread's signer, likewise.
+pub struct SharedCancels {
+    /// The signers.
+    pub cancels: Seats<CancelOnlySigner>,
+    /// Of this venue account.
+    pub seat: VenueId,
+    /// What it says of itself.
+    pub hello: SignerHello,
+}
+
+impl SignerPort for SharedCancels {
+    fn hello(&self) -> SignerHello {
+        self.hello
+    }
+
+    fn set_clock_offset(&mut self, offset_ns: i64) -> Result<(), SignRefusal> {
+        asked(&self.cancels, self.seat, |signer| signer.set_clock_offset(offset_ns))
+    }
+
+    fn sign(&mut self, intent: &SignIntent) -> Result<SignedRequest, SignRefusal> {
+        asked(&self.cancels, self.seat, |signer| signer.sign(intent))
+    }
+}
+
 /// The seat of a venue account that the settings no longer name: it signs nothing.
 pub struct EmptySeat(pub SignerHello);
 
@@ -66,8 +144,8 @@ impl SignerSeat for EmptySeat {
 #[derive(Clone)]
 pub struct Ears {
     /// Answers to the key manager's questions.
-    pub verify: Arc<dyn Fn(VenueId, QueryId, QueryAnswer) + Send + Sync>,
-    /// The venue refused a log-in to the private stream.
+    pub verify: Arc<dyn Fn(VenueId, QueryPurpose, QueryId, QueryAnswer) + Send + Sync>,
+    /// The venue refused the key: a log-in to the private stream, or an order.
     pub login_failed: Arc<dyn Fn(VenueId, VenueError) + Send + Sync>,
     /// Everything told to the order path, overheard (clock, private stream); must not wait.
     pub control: Arc<dyn Fn(&Control) + Send + Sync>,
@@ -169,6 +247,12 @@ impl Station {
         [("order-path", (depth, room)), ("order-gateway", self.outbox.reading())]
     }
 
+    /// Makes private streams log in again.
+    #[must_use]
+    pub fn renewals(&self) -> Renewals {
+        self.gateway.renewals()
+    }
+
     /// Tells the order path something, waiting while its lane is full. `false`: it has ended.
     pub fn control(&self, control: Control) -> bool {
         self.lanes.urgent.post_wait(Urgent::Control(control)).is_ok()
@@ -199,9 +283,18 @@ fn outlets(lanes: &Lanes<OrderPath>, ears: &Ears) -> Outlets {
     let (reports, controls, questions) = (lanes.urgent.clone(), lanes.urgent.clone(), lanes.queries.clone());
     let overheard = Arc::clone(&ears.control);
     let died = Arc::clone(&ears.died);
+    let rejected = Arc::clone(&ears.login_failed);
     Outlets {
         // An error means that the order path is gone; its death has been told already.
-        report: Arc::new(move |report: VenueReport| drop(reports.post_wait(Urgent::Report(report)))),
+        report: Arc::new(move |report: VenueReport| {
+            // Only the key manager knows what is to be thought of it.
+            if let ReportBody::Failed { error, .. } = &report.body
+                && key_manager::is_about_the_key(error)
+            {
+                rejected(report.venue, *error);
+            }
+            drop(reports.post_wait(Urgent::Report(report)));
+        }),
         control: Arc::new(move |control: Control| {
             overheard(&control);
             drop(controls.post_wait(Urgent::Control(control)));

@@ -15,7 +15,7 @@ use crate::observer::{Observer, ObserverHandle};
 use crate::plan::{Plan, StrategyPlan, VenuePlan};
 use crate::registry::{KnownInstrument, Registry};
 use crate::report::{Exit, Trouble, causes};
-use crate::shared::{KeyRow, Names, OrderList, Shared};
+use crate::shared::{KeyRow, Names, OrderList, RotationRow, Shared};
 use crate::signers::{KeeperWires, SharedStore, SignerKeeper, Signers};
 use crate::station::{Ears, Parts, Station};
 use crate::step_up::VaultCodes;
@@ -30,10 +30,10 @@ use domain::{Clock, Instrument, InstrumentId, StrategyTag, Symbol, VenueId};
 use hot_actor::{HotConfig, Lane};
 use journal::{Health, Journal, JournalHandle};
 use keeper::{Keeper, KeeperObserver, Mailbox, MailboxBound, Phase, Rebuild};
-use key_manager::{KeyManager, KeyMessage};
+use key_manager::{KeyManager, KeyMessage, RotationNews};
 use market::Market;
 use market_feed::{TopBoard, tops};
-use messages::{Control, KeyAlias, RefuseReason, SignQuery};
+use messages::{Control, KeyAlias, QueryPurpose, RefuseReason, SignQuery};
 use metrics_exporter_prometheus::PrometheusHandle;
 use net::{HttpClient, HttpConfig};
 use order_gateway::{LinkConfig, WireLog, WireLogBounds, fetch_instruments};
@@ -210,7 +210,7 @@ pub async fn start(start: Start) -> Result<Running, Trouble> {
     let audit = AuditQueue::start(Arc::clone(&recorded), Arc::clone(&clock))?;
     let station = Station::start(Parts {
         core,
-        signers: start.signers.seats(registry.venues().len(), &venues, &clock)?,
+        signers: start.signers.seats(registry.venues().len(), &venues)?,
         board: Box::new(BoardReader(board.clone())),
         rings: vec![journal_ring, observer_ring],
         wake_consumers: Arc::new(move || {
@@ -268,7 +268,7 @@ pub async fn start(start: Start) -> Result<Running, Trouble> {
     .map_err(|error| Trouble::new(Exit::Failure, "no thread for the observer").why(error))?;
     let _ = wakers.set([journal.waker(), observer.waker()]);
 
-    let emergency = Emergency::start(emergency_venues(&start.signers, &venues, &listed, &clock)?, Arc::clone(&clock))?;
+    let emergency = Emergency::start(emergency_venues(&start.signers, &venues, &listed), Arc::clone(&clock))?;
     start.signers.isolation().publish();
     let (store, signer_keeper) = start.signers.into_store(keeper_wires(&urgent, &died_sender, &shared), &clock)?;
     let step_up = VaultCodes::new(store.boxed()).map_err(|error| commands::keys::custody_trouble(&error))?;
@@ -532,7 +532,12 @@ fn ears(keys: &Mailbox<KeyManager>, died: &std::sync::mpsc::SyncSender<&'static 
     let (overheard, died, seen) = (Arc::clone(shared), died.clone(), Arc::clone(shared));
     // A message for which there is no room is counted by the mailbox; an answer is asked for again.
     Ears {
-        verify: Arc::new(move |venue, query, answer| drop(answers.post(KeyMessage::Answer(venue, query, answer)))),
+        verify: Arc::new(move |venue, purpose, query, answer| {
+            drop(answers.post(match purpose {
+                QueryPurpose::VerifyCandidate => KeyMessage::CandidateAnswer(venue, query, answer),
+                _ => KeyMessage::Answer(venue, query, answer),
+            }));
+        }),
         login_failed: Arc::new(move |venue, error| drop(rejected.post(KeyMessage::Rejected(venue, error)))),
         control: Arc::new(move |control| match control {
             Control::ClockMeasured { venue, offset_ns, uncertainty_ns, at } => {
@@ -605,19 +610,14 @@ fn start_journal(
         .map_err(|error| Trouble::new(Exit::Failure, "the journal cannot start").why(causes(&error)))
 }
 
-fn emergency_venues(
-    signers: &Signers,
-    venues: &[(VenueId, VenuePlan)],
-    listed: &Listed,
-    clock: &Arc<dyn Clock>,
-) -> Result<Vec<EmergencyVenue>, Trouble> {
+fn emergency_venues(signers: &Signers, venues: &[(VenueId, VenuePlan)], listed: &Listed) -> Vec<EmergencyVenue> {
     venues
         .iter()
         .map(|(id, venue)| {
-            let signer = signers.emergency(*id, venue, clock)?;
+            let signer = signers.emergency(*id);
             let symbols: Vec<Symbol> =
                 listed.by_venue.get(id).into_iter().flatten().map(|instrument| instrument.symbol).collect();
-            Ok(EmergencyVenue {
+            EmergencyVenue {
                 id: *id,
                 name: venue.name.clone(),
                 rest: venue.rest.clone(),
@@ -625,7 +625,7 @@ fn emergency_venues(
                 symbols,
                 signer,
                 codec: Arc::clone(&venue.codecs.rest),
-            })
+            }
         })
         .collect()
 }
@@ -703,9 +703,13 @@ fn key_manager(
     audit: Arc<dyn AuditSink>,
 ) -> Result<KeyManager, Trouble> {
     let KeysTold { alerts, show, settled } = told;
-    let keys: Vec<KeyOf> = keys_of(venues)?.into_iter().map(|desk| desk.key).collect();
+    let mut keys: Vec<KeyOf> = keys_of(venues)?.into_iter().map(|desk| desk.key).collect();
     let store: Box<dyn KeyStore> = store.boxed();
     let records = store.list().map_err(|error| commands::keys::custody_trouble(&error))?;
+    for key in &mut keys {
+        // A key may have taken over from the one of the settings.
+        key.alias = order_signer::signing_key(records.iter(), &key.alias).map_or(key.alias, |record| record.alias);
+    }
     let rows = records.iter().filter_map(|record| {
         let key = keys.iter().find(|key| key.alias == record.alias)?;
         Some(row(key, record))
@@ -714,7 +718,21 @@ fn key_manager(
     shared.state().keys = rows;
     let (asks, urgent, seen) = (station.lanes().queries.clone(), station.lanes().urgent.clone(), Arc::clone(shared));
     let (dated, probed, probing) = (alerts.clone(), Arc::clone(shared), Arc::clone(shared));
+    let (told, turned, renewals) = (Arc::clone(shared), alerts.clone(), station.renewals());
     let wires = KeyWires {
+        new_login: Box::new(move |venue| renewals.renew(venue)),
+        rotation: Box::new(move |venue, alias, news| {
+            let row = RotationRow::after(told.state().rotations.remove(&venue), venue, alias, news);
+            if let (Some(alerts), RotationNews::TakenBack { failed, reason }) = (&turned, news) {
+                let text = format!("key {failed} does not work, {alias} signs again: {reason}");
+                alerts.tell(&Alert::new(
+                    Event::KeyRejected,
+                    text,
+                    "look at the key on the exchange, then link another",
+                ));
+            }
+            told.state().rotations.insert(venue, row);
+        }),
         ask: Box::new(move |query: SignQuery| asks.try_post(query).is_ok()),
         control: Box::new(move |control| drop(urgent.post_wait(Urgent::Control(control)))),
         line: Box::new(move |venue, line| {

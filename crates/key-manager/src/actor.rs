@@ -5,6 +5,7 @@
 use crate::care::{CareAct, KeyCare, KeySpec};
 use crate::dates::DateWarning;
 use crate::probe::ProbeLine;
+use crate::rotation::{NoRotation, Rotation, RotationDesk, RotationNews};
 use crate::wish::{KeyWish, WishRefused};
 use actix::AsyncContext;
 use domain::{Clock, VenueId};
@@ -15,6 +16,7 @@ use messages::{
 };
 use std::collections::BTreeSet;
 use std::sync::Arc;
+use std::time::Duration;
 
 /// What the key manager is told.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -32,6 +34,18 @@ pub enum KeyMessage {
     ClockLost(VenueId),
     /// The answer to a question with purpose [`QueryPurpose::Verify`].
     Answer(VenueId, QueryId, QueryAnswer),
+    /// The answer to a question with purpose [`QueryPurpose::VerifyCandidate`].
+    CandidateAnswer(VenueId, QueryId, QueryAnswer),
+    /// A person wants the account's key replaced: by the one named, else by the only one that waits. The former key
+    /// is kept, signing nothing, for `drain`.
+    Rotate {
+        /// The venue account.
+        venue: VenueId,
+        /// The next key.
+        next: Option<KeyAlias>,
+        /// How long the former key can come back.
+        drain: Duration,
+    },
     /// The venue refused the key on some other request, or on a log-in.
     Rejected(VenueId, VenueError),
     /// The venue took a log-in with the key.
@@ -86,6 +100,8 @@ pub enum KeyNewsBody {
     Dates(DateWarning),
     /// A verification ended without success; the lines before say why.
     Failed,
+    /// How a change of keys goes on.
+    Rotation(RotationNews),
     /// A verification begins: lines follow.
     Begun,
     /// What became of a wish.
@@ -98,15 +114,18 @@ pub struct KeyOutlets {
     pub ask: Box<dyn Fn(SignQuery) -> bool>,
     /// Everything else, in order; a move is saved when this returns.
     pub news: Box<dyn FnMut(KeyNews)>,
+    /// Changes keys.
+    pub rotation: Box<dyn RotationDesk>,
 }
 
 /// Runs the life of all linked keys, without ever seeing a secret.
 pub struct KeyManager {
-    keys: Vec<KeyCare>,
+    pub(crate) keys: Vec<KeyCare>,
     /// Keys whose last verification ended without success.
     failed: BTreeSet<VenueId>,
-    outlets: KeyOutlets,
-    clock: Arc<dyn Clock>,
+    pub(crate) outlets: KeyOutlets,
+    pub(crate) clock: Arc<dyn Clock>,
+    pub(crate) rotations: Vec<Rotation>,
     /// Acts of the start, carried out once the actor runs.
     first: Vec<(usize, Vec<CareAct>)>,
 }
@@ -127,13 +146,26 @@ impl KeyManager {
             keys.push(care);
             first.push((place, acts));
         }
-        Self { keys, failed: BTreeSet::new(), outlets, clock, first }
+        Self { keys, failed: BTreeSet::new(), outlets, clock, rotations: Vec::new(), first }
     }
 
     /// One that has no keys in care and does nothing.
     #[must_use]
     pub fn without_keys(clock: Arc<dyn Clock>) -> Self {
-        Self::new(Vec::new(), KeyOutlets { ask: Box::new(|_| false), news: Box::new(drop) }, clock)
+        let outlets = KeyOutlets { ask: Box::new(|_| false), news: Box::new(drop), rotation: Box::new(NoRotation) };
+        Self::new(Vec::new(), outlets, clock)
+    }
+
+    /// Goes on with a change of keys that was cut off after its cut-over: the account's key has taken over from
+    /// `former`, which waits.
+    #[must_use]
+    pub fn resuming(mut self, former: KeySpec, drain: Duration) -> Self {
+        let venue = former.venue;
+        if let Some(next) = self.key(venue).map(|care| care.spec().alias) {
+            let now = self.clock.mono();
+            self.rotations.push(Rotation::resumed(venue, next, former, drain, now));
+        }
+        self
     }
 
     /// Takes one message in; what [`Handle`] does, for callers that have no Arbiter.
@@ -143,6 +175,7 @@ impl KeyManager {
         match message {
             KeyMessage::ClockMeasured { venue, offset_ns, uncertainty_ns } => {
                 self.with(venue, |care| care.clock(offset_ns, uncertainty_ns, now, unix));
+                self.candidate_clock(venue, offset_ns, uncertainty_ns);
             }
             KeyMessage::ClockLost(venue) => self.with(venue, |care| {
                 care.clock_lost();
@@ -151,6 +184,9 @@ impl KeyManager {
             KeyMessage::Answer(venue, query, answer) => {
                 self.with(venue, |care| care.answer(query, answer, now, unix));
             }
+            KeyMessage::CandidateAnswer(venue, query, answer) => self.candidate_answer(venue, query, answer),
+            KeyMessage::Rotate { venue, next, drain } => self.rotate(venue, next, drain),
+            KeyMessage::Rejected(venue, error) if self.judge(venue, &error) => {}
             KeyMessage::Rejected(venue, error) => self.with(venue, |care| care.rejected(&error, now)),
             KeyMessage::Worked(venue) => self.with(venue, |care| {
                 care.worked();
@@ -219,8 +255,9 @@ impl KeyManager {
         let (now, unix) = (self.clock.mono(), self.clock.unix());
         for place in 0..self.keys.len() {
             let acts = self.keys.get_mut(place).map(|care| care.tick(now, unix)).unwrap_or_default();
-            self.carry_out(place, acts);
+            self.carry_out_or_judge(place, acts);
         }
+        self.tick_rotations();
     }
 
     fn begin(&mut self) {
@@ -247,17 +284,29 @@ impl KeyManager {
         self.failed.contains(&venue)
     }
 
-    fn key(&self, venue: VenueId) -> Option<&KeyCare> {
+    pub(crate) fn place(&self, venue: VenueId) -> Option<usize> {
+        self.keys.iter().position(|care| care.spec().venue == venue)
+    }
+
+    pub(crate) fn key(&self, venue: VenueId) -> Option<&KeyCare> {
         self.keys.iter().find(|care| care.spec().venue == venue)
     }
 
     fn with(&mut self, venue: VenueId, step: impl FnOnce(&mut KeyCare) -> Vec<CareAct>) {
-        let Some(place) = self.keys.iter().position(|care| care.spec().venue == venue) else { return };
+        let Some(place) = self.place(venue) else { return };
         let acts = self.keys.get_mut(place).map(step).unwrap_or_default();
-        self.carry_out(place, acts);
+        self.carry_out_or_judge(place, acts);
     }
 
-    fn carry_out(&mut self, place: usize, acts: Vec<CareAct>) {
+    /// A key that has just taken over and loses its trust gives way to the former one.
+    fn carry_out_or_judge(&mut self, place: usize, acts: Vec<CareAct>) {
+        let venue = self.keys.get(place).map(|care| care.spec().venue);
+        if venue.is_none_or(|venue| !self.judge_acts(venue, &acts)) {
+            self.carry_out(place, acts);
+        }
+    }
+
+    pub(crate) fn carry_out(&mut self, place: usize, acts: Vec<CareAct>) {
         let Some(care) = self.keys.get_mut(place) else { return };
         let (venue, alias, account) = (care.spec().venue, care.spec().alias, care.spec().account.clone());
         if care.take_begun() {
@@ -343,6 +392,7 @@ mod tests {
         let (asked, told) = (Arc::new(Mutex::new(Vec::new())), Arc::new(Mutex::new(Vec::new())));
         let (ask, news) = (Arc::clone(&asked), Arc::clone(&told));
         let outlets = KeyOutlets {
+            rotation: Box::new(NoRotation),
             ask: Box::new(move |query| {
                 ask.lock().unwrap().push(query);
                 true

@@ -88,6 +88,7 @@ pub struct KeyCare {
     /// Verifications in a row that the venue left unanswered.
     silences: u32,
     clock: Option<(i64, u64)>,
+    last_trigger: Option<Trigger>,
     dates: DateWatch,
     /// A verification has begun that nobody was told of.
     begun: bool,
@@ -132,6 +133,7 @@ impl KeyCare {
             auth_failures: 0,
             silences: 0,
             clock: None,
+            last_trigger: None,
             dates: DateWatch::default(),
             begun: false,
             refusals: VecDeque::new(),
@@ -420,6 +422,7 @@ impl KeyCare {
         let Some(to) = next(from, trigger) else { return Vec::new() };
         self.state = to;
         self.since = now;
+        self.last_trigger = Some(trigger);
         self.was_active |= to == KeyState::Active;
         if matches!(to, KeyState::Quarantined | KeyState::Expired | KeyState::Revoked) {
             // Only a person, or the venue, brings it back.
@@ -429,6 +432,33 @@ impl KeyCare {
         let mut acts = vec![CareAct::Moved { from, to, reason: reason.to_owned(), info }];
         acts.extend(self.tell_duty(now));
         acts
+    }
+
+    /// What moved it last.
+    pub(crate) const fn last_trigger(&self) -> Option<Trigger> {
+        self.last_trigger
+    }
+
+    /// It takes over from another key. Custody has saved that already, so no move is told.
+    pub(crate) fn take_over(&mut self, now: MonoNanos) -> Vec<CareAct> {
+        let acts = self.move_on(Trigger::CutOver, "took over", None, now);
+        self.due = Some(now.after(self.spec.verify_every));
+        acts.into_iter().filter(|act| !matches!(act, CareAct::Moved { .. })).collect()
+    }
+
+    /// Another key has taken over.
+    pub(crate) fn give_way(&mut self) {
+        if let Some(to) = next(self.state, Trigger::Rotate) {
+            self.state = to;
+            self.verification = None;
+            self.due = None;
+        }
+    }
+
+    /// The key that took over does not work. Custody has saved that already, so no move is told.
+    pub(crate) fn come_back(&mut self, now: MonoNanos) -> Vec<CareAct> {
+        self.told_duty = None;
+        self.take_over(now)
     }
 
     fn tell_duty(&mut self, now: MonoNanos) -> Vec<CareAct> {

@@ -16,6 +16,7 @@ mod core;
 mod dates;
 pub mod lifecycle;
 mod probe;
+mod rotation;
 mod wish;
 
 pub use crate::core::{Act, Policy, Verdict, Verification};
@@ -23,4 +24,5 @@ pub use actor::{KeyManager, KeyMessage, KeyNews, KeyNewsBody, KeyOutlets};
 pub use care::{CareAct, KeyCare, KeySpec};
 pub use dates::{DateWarning, KeyDates};
 pub use probe::{ProbeLine, fault_of, fault_of_silence, fix, venue_words, what};
+pub use rotation::{NoRotation, RotationDesk, RotationNews, is_about_the_key};
 pub use wish::{KeyWish, WishAct, WishRefused};

@@ -22,6 +22,8 @@ pub enum QueryPurpose {
     Reconcile,
     /// The key manager: verification.
     Verify,
+    /// The key manager: verification of a key that is to take over, with that key's own signature.
+    VerifyCandidate,
     /// The gateway: log-in to the private stream.
     Stream,
 }

@@ -36,8 +36,8 @@ pub struct Outlets {
     pub report: Arc<dyn Fn(VenueReport) + Send + Sync>,
     /// Venue time, private stream and wire log, to the order path's urgent lane.
     pub control: Arc<dyn Fn(Control) + Send + Sync>,
-    /// Answers to the key manager's questions.
-    pub verify: Arc<dyn Fn(VenueId, QueryId, QueryAnswer) + Send + Sync>,
+    /// Answers to the key manager's questions, with what each was for.
+    pub verify: Arc<dyn Fn(VenueId, QueryPurpose, QueryId, QueryAnswer) + Send + Sync>,
     /// Asks the order path for a signature; false: no room now, it is asked for again.
     pub ask: Arc<dyn Fn(SignQuery) -> bool + Send + Sync>,
     /// The venue refused a log-in to the private stream.
@@ -147,9 +147,30 @@ impl Doorbell {
 pub struct GatewayHandle {
     stop: Arc<watch::Sender<bool>>,
     ended: watch::Receiver<bool>,
+    renewals: Renewals,
+}
+
+/// Makes private streams log in again. Does not keep the gateway alive.
+#[derive(Clone, Default)]
+pub struct Renewals(Arc<BTreeMap<VenueId, Arc<Notify>>>);
+
+impl Renewals {
+    /// Lets a venue account's private stream log in with the key that is at work now, on a second connection; the
+    /// first one stays up until the second is live.
+    pub fn renew(&self, venue: VenueId) {
+        if let Some(bell) = self.0.get(&venue) {
+            bell.notify_one();
+        }
+    }
 }
 
 impl GatewayHandle {
+    /// Makes private streams log in again.
+    #[must_use]
+    pub fn renewals(&self) -> Renewals {
+        self.renewals.clone()
+    }
+
     /// Asks it to end: what is in the outbox is still sent, what is under way is waited for.
     pub fn stop(&self) {
         self.stop.send_replace(true);
@@ -169,6 +190,7 @@ struct Link<D> {
     waits: Waits,
     /// Brings signed log-in frames to the private stream.
     logins: Option<mpsc::Sender<D>>,
+    renew: Arc<Notify>,
 }
 
 /// A request that has come back.
@@ -258,10 +280,12 @@ impl<D: Departure> Engine<D> {
         for config in links {
             gateway.add_link(config)?;
         }
+        let bells = gateway.links.iter().map(|(venue, link)| (*venue, Arc::clone(&link.renew)));
+        let renewals = Renewals(Arc::new(bells.collect()));
         let (stop, stopped) = watch::channel(false);
         let (ended_sender, ended) = watch::channel(false);
         tokio::task::spawn_local(gateway.run(stopped, ended_sender));
-        Ok(GatewayHandle { stop: Arc::new(stop), ended })
+        Ok(GatewayHandle { stop: Arc::new(stop), ended, renewals })
     }
 
     fn add_link(&mut self, config: LinkConfig) -> Result<(), GatewayError> {
@@ -282,7 +306,7 @@ impl<D: Departure> Engine<D> {
             codec: Arc::clone(&config.codecs.public),
             clock: Arc::clone(&self.clock),
         };
-        let mut logins = None;
+        let (mut logins, renew) = (None, Arc::new(Notify::new()));
         if let Some(url) = &config.ws_private {
             let parts = StreamParts {
                 venue: config.venue,
@@ -295,12 +319,13 @@ impl<D: Departure> Engine<D> {
                 outlets: self.outlets.clone(),
             };
             let (sender, receiver) = mpsc::channel(Self::LOGINS_MAX);
-            self.helpers.push(tokio::task::spawn_local(PrivateStream::start(parts, receiver)?.run()));
+            self.helpers
+                .push(tokio::task::spawn_local(PrivateStream::start(parts, receiver, Arc::clone(&renew))?.run()));
             logins = Some(sender);
         }
         self.helpers.push(tokio::task::spawn_local(keep_venue_time(time, Arc::clone(&self.outlets.control))));
         let dispatch = Dispatch::new(config.limits);
-        self.links.insert(config.venue, Link { config, http, dispatch, waits: Waits::default(), logins });
+        self.links.insert(config.venue, Link { config, http, dispatch, waits: Waits::default(), logins, renew });
         Ok(())
     }
 
@@ -488,7 +513,7 @@ impl<D: Departure> Engine<D> {
         for one in told {
             match one {
                 Told::Report(body) => (self.outlets.report)(VenueReport { venue, received: self.clock.unix(), body }),
-                Told::Verify(query, answer) => (self.outlets.verify)(venue, query, answer),
+                Told::Verify(purpose, query, answer) => (self.outlets.verify)(venue, purpose, query, answer),
                 // The stream asks again when no signature comes.
                 Told::StreamLoginLost => {}
             }

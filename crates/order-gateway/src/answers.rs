@@ -14,7 +14,7 @@ pub(crate) enum Told {
     /// To the order path.
     Report(ReportBody),
     /// To whoever verifies keys.
-    Verify(QueryId, QueryAnswer),
+    Verify(QueryPurpose, QueryId, QueryAnswer),
     /// The signature for a log-in did not come to a frame: ask again.
     StreamLoginLost,
 }
@@ -119,7 +119,7 @@ fn cancel_all(ticket: &Ticket, accepted: bool) -> Vec<Told> {
 fn query_told(query: QueryId, purpose: QueryPurpose, answer: QueryAnswer) -> Told {
     match purpose {
         QueryPurpose::Reconcile => Told::Report(ReportBody::Answer { query, answer }),
-        QueryPurpose::Verify => Told::Verify(query, answer),
+        QueryPurpose::Verify | QueryPurpose::VerifyCandidate => Told::Verify(purpose, query, answer),
         QueryPurpose::Stream => Told::StreamLoginLost,
     }
 }
@@ -245,7 +245,7 @@ mod tests {
 
     #[test]
     fn question_without_an_answer_is_never_not_found() {
-        for purpose in [QueryPurpose::Reconcile, QueryPurpose::Verify] {
+        for purpose in [QueryPurpose::Reconcile, QueryPurpose::Verify, QueryPurpose::VerifyCandidate] {
             for (failure, cause) in [
                 (HttpFailure::NotSent(Cause::SendByPassed), CouldNotAsk::NotSent),
                 (HttpFailure::OutcomeUnknown(Cause::NoAnswerInTime), CouldNotAsk::Network),
@@ -255,8 +255,10 @@ mod tests {
                 assert_eq!(told, [expected]);
             }
         }
-        let verified = answered(&Scripted, &query_ticket(QueryPurpose::Verify), &answer(b""));
-        assert_eq!(verified, [Told::Verify(QueryId(9), QueryAnswer::Order(None))]);
+        for purpose in [QueryPurpose::Verify, QueryPurpose::VerifyCandidate] {
+            let verified = answered(&Scripted, &query_ticket(purpose), &answer(b""));
+            assert_eq!(verified, [Told::Verify(purpose, QueryId(9), QueryAnswer::Order(None))]);
+        }
     }
 
     #[test]

@@ -25,7 +25,7 @@ pub mod wire_file;
 pub mod wire_log;
 
 pub use crate::core::Limits;
-pub use actor::{Doorbell, Gateway, GatewayError, GatewayHandle, LinkCodecs, LinkConfig, Outlets};
+pub use actor::{Doorbell, Gateway, GatewayError, GatewayHandle, LinkCodecs, LinkConfig, Outlets, Renewals};
 pub use venue_time::{InstrumentsError, fetch_instruments, fetch_offset, fetch_prices};
 pub use wire_file::{Recorder, WireLog, WireLogBounds};
 pub use wire_log::{WireHistory, WireLogError, WireOrder, WireRecord};

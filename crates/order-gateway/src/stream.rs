@@ -3,12 +3,12 @@
 use crate::Outlets;
 use crate::departure::Departure;
 use crate::stream_core::{StreamAct, StreamCore};
-use domain::{Clock, Symbol, UnixNanos, VenueId};
+use domain::{Clock, MonoNanos, Symbol, UnixNanos, VenueId};
 use messages::{Control, QueryId, QueryPurpose, SignIntent, SignQuery, VenueReport};
 use net::{AddressError, Ping, Plaintext, WsConfig, WsEnd, WsEvent, WsHandle, WsSession};
 use std::sync::Arc;
 use std::time::Duration;
-use tokio::sync::mpsc;
+use tokio::sync::{Notify, mpsc};
 use venue_api::PrivateCodec;
 
 /// What one private stream needs.
@@ -39,20 +39,43 @@ pub(crate) struct PrivateStream<D> {
     handle: WsHandle,
     events: mpsc::Receiver<WsEvent>,
     signed: mpsc::Receiver<D>,
+    /// Rung when a log-in with the present key is wanted.
+    renew: Arc<Notify>,
+    /// A second connection that logs in while the first one stays up.
+    next: Option<Next>,
 }
+
+/// A connection that is to take the place of the one in use.
+struct Next {
+    core: StreamCore,
+    handle: WsHandle,
+    events: mpsc::Receiver<WsEvent>,
+    give_up: MonoNanos,
+}
+
+/// Longest time in which a second connection must be as good as the first.
+const RENEW_PATIENCE: Duration = Duration::from_secs(30);
 
 impl<D: Departure> PrivateStream<D> {
     /// Starts connecting. `signed` brings the log-in frames that were asked for.
-    pub(crate) fn start(parts: StreamParts, signed: mpsc::Receiver<D>) -> Result<Self, AddressError> {
+    pub(crate) fn start(
+        parts: StreamParts,
+        signed: mpsc::Receiver<D>,
+        renew: Arc<Notify>,
+    ) -> Result<Self, AddressError> {
+        let (handle, events) = Self::connect(&parts)?;
+        let core = StreamCore::new(parts.codec.channels());
+        Ok(Self { parts, core, handle, events, signed, renew, next: None })
+    }
+
+    fn connect(parts: &StreamParts) -> Result<(WsHandle, mpsc::Receiver<WsEvent>), AddressError> {
         let (ping, every) = parts.codec.ping();
         let mut config = WsConfig::new(&parts.url, Ping::Text { ping: ping.to_owned(), pong: PONG.to_owned() });
         config.plaintext = parts.plaintext;
         config.ping_every = every;
         // Two unanswered pings; a quiet account sends nothing else.
         config.silence_max = every * 2 + Duration::from_secs(5);
-        let (handle, events) = WsSession::channel(config, Arc::clone(&parts.clock), EVENTS_MAX)?;
-        let core = StreamCore::new(parts.codec.channels());
-        Ok(Self { parts, core, handle, events, signed })
+        WsSession::channel(config, Arc::clone(&parts.clock), EVENTS_MAX)
     }
 
     /// Runs until the gateway drops its end of the log-in frames.
@@ -66,6 +89,8 @@ impl<D: Departure> PrivateStream<D> {
                     Some(event) => self.event(event),
                     None => break,
                 },
+                event = next_event(&mut self.next) => self.event_of_next(event),
+                () = self.renew.notified() => self.renew(),
                 departure = self.signed.recv() => match departure {
                     Some(departure) => self.login(&departure),
                     None => break,
@@ -73,9 +98,11 @@ impl<D: Departure> PrivateStream<D> {
                 _ = ticks.tick() => {
                     let acts = self.core.tick(self.parts.clock.mono());
                     self.act(acts);
+                    self.tick_next();
                 }
             }
         }
+        self.drop_next();
         let acts = self.core.disconnected();
         self.act(acts);
         self.handle.close();
@@ -114,12 +141,101 @@ impl<D: Departure> PrivateStream<D> {
 
     fn login(&mut self, departure: &D) {
         let signing::Route::Query(query, QueryPurpose::Stream) = departure.route() else { return };
-        if !self.core.signed(query, self.parts.clock.mono()) {
-            return;
-        }
-        let sent = std::str::from_utf8(departure.body()).map(|frame| self.handle.send(frame.to_owned()));
+        let now = self.parts.clock.mono();
+        let handle = if self.core.signed(query, now) {
+            &self.handle
+        } else {
+            let Some(next) = &mut self.next else { return };
+            if !next.core.signed(query, now) {
+                return;
+            }
+            &next.handle
+        };
+        let sent = std::str::from_utf8(departure.body()).map(|frame| handle.send(frame.to_owned()));
         if !matches!(sent, Ok(Ok(()))) {
-            self.handle.reconnect("log-in not sent");
+            handle.reconnect("log-in not sent");
+        }
+    }
+
+    /// Begins a second connection, which logs in with the present key. The first one stays until it is as good.
+    fn renew(&mut self) {
+        self.drop_next();
+        match Self::connect(&self.parts) {
+            Ok((handle, events)) => {
+                let give_up = self.parts.clock.mono().after(RENEW_PATIENCE);
+                self.next = Some(Next { core: self.core.successor(), handle, events, give_up });
+            }
+            Err(error) => tracing::error!(venue = %self.parts.name, %error, "no second private stream"),
+        }
+    }
+
+    fn drop_next(&mut self) {
+        if let Some(next) = self.next.take() {
+            next.handle.close();
+        }
+    }
+
+    fn tick_next(&mut self) {
+        let now = self.parts.clock.mono();
+        let Some(next) = &mut self.next else { return };
+        if now >= next.give_up {
+            tracing::warn!(venue = %self.parts.name, "the private stream keeps its former log-in: no new one in time");
+            return self.drop_next();
+        }
+        let acts = next.core.tick(now);
+        self.act_of_next(acts, self.parts.clock.unix());
+    }
+
+    fn event_of_next(&mut self, event: Option<WsEvent>) {
+        let Some(next) = &mut self.next else { return };
+        let (acts, at) = match event {
+            Some(WsEvent::Connected { at, .. }) => (next.core.connected(at.mono), at.unix),
+            Some(WsEvent::Text { text, at }) => {
+                (next.core.frame(self.parts.codec.decode(text.as_bytes()), at.mono), at.unix)
+            }
+            Some(WsEvent::Binary { bytes, at }) => (next.core.frame(self.parts.codec.decode(&bytes), at.mono), at.unix),
+            Some(WsEvent::Pong { .. }) => return,
+            Some(WsEvent::Disconnected { .. }) => (next.core.disconnected(), self.parts.clock.unix()),
+            None => return self.drop_next(),
+        };
+        self.act_of_next(acts, at);
+    }
+
+    /// What both connections push is told twice, which the order path takes for once.
+    fn act_of_next(&mut self, acts: Vec<StreamAct>, received: UnixNanos) {
+        for act in acts {
+            match act {
+                StreamAct::Live(true) => self.promote(),
+                StreamAct::Live(false) => {}
+                StreamAct::Subscribe => {
+                    if let Some(next) = &self.next {
+                        self.subscribe_on(&next.handle);
+                    }
+                }
+                StreamAct::Reconnect(why) => {
+                    if let Some(next) = &self.next {
+                        next.handle.reconnect(why);
+                    }
+                }
+                StreamAct::LoginFailed(_) => {
+                    self.act_at(vec![act], received);
+                    self.drop_next();
+                }
+                StreamAct::AskLogin(_) | StreamAct::Report(_) => self.act_at(vec![act], received),
+            }
+        }
+    }
+
+    /// The second connection takes the place of the first, without a moment in which there is none.
+    fn promote(&mut self) {
+        let Some(next) = self.next.take() else { return };
+        let was_live = self.core.told_live();
+        self.core = next.core;
+        self.events = next.events;
+        std::mem::replace(&mut self.handle, next.handle).close();
+        tracing::info!(venue = %self.parts.name, "private stream: logged in anew");
+        if !was_live {
+            self.act(vec![StreamAct::Live(true)]);
         }
     }
 
@@ -162,12 +278,24 @@ impl<D: Departure> PrivateStream<D> {
     }
 
     fn subscribe(&self) {
+        self.subscribe_on(&self.handle);
+    }
+
+    fn subscribe_on(&self, handle: &WsHandle) {
         for frame in self.parts.codec.subscribe(&self.parts.symbols) {
-            if self.handle.send(frame).is_err() {
-                self.handle.reconnect("subscription not sent");
+            if handle.send(frame).is_err() {
+                handle.reconnect("subscription not sent");
                 return;
             }
         }
+    }
+}
+
+/// What the second connection tells; never anything while there is none.
+async fn next_event(next: &mut Option<Next>) -> Option<WsEvent> {
+    match next {
+        Some(next) => next.events.recv().await,
+        None => std::future::pending().await,
     }
 }
 

@@ -55,6 +55,22 @@ impl StreamCore {
         Self { channels, phase: Phase::Down, next_query: 1, told_live: false }
     }
 
+    /// A stream on a connection of its own that is to take this one's place; its questions have other numbers.
+    #[must_use]
+    pub(crate) fn successor(&self) -> Self {
+        let next_query = self.next_query.saturating_add(Self::NUMBERS_APART);
+        Self { channels: self.channels, phase: Phase::Down, next_query, told_live: false }
+    }
+
+    /// Questions that a stream may ask before its numbers could meet those of its successor.
+    const NUMBERS_APART: u64 = 1_000_000;
+
+    /// Whether the order path has been told that pushes arrive.
+    #[must_use]
+    pub(crate) const fn told_live(&self) -> bool {
+        self.told_live
+    }
+
     /// Whether pushes arrive.
     #[cfg(test)]
     fn live(&self) -> bool {

@@ -6,10 +6,10 @@ use crossbeam_channel::{Receiver, Sender, TrySendError, bounded};
 use domain::{Clock, InstrumentId, MonoNanos, StrategyTag};
 use hot_actor::{HotActor, OutboxSender, Wake};
 use messages::{
-    Control, HaltReason, KeyDuty, Note, OrderEvent, OrderIntent, RefuseReason, Restored, SignQuery, SignRefusal,
-    TopUsed, VenueReport,
+    Control, HaltReason, KeyDuty, Note, OrderEvent, OrderIntent, QueryPurpose, RefuseReason, Restored, SignQuery,
+    SignRefusal, TopUsed, VenueReport,
 };
-use signing::{Outbound, SignerPort};
+use signing::{Outbound, Route, SignedRequest, SignerPort};
 use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::Duration;
@@ -197,7 +197,7 @@ impl OrderPath {
     /// Signs one job, puts it into the outbox, and tells the core what became of it.
     fn sign(&mut self, job: &SignJob, now: Now) {
         let outcome = match self.signers.get_mut(job.venue.index()) {
-            Some(signer) => match signer.sign(&job.intent) {
+            Some(signer) => match signature(&mut **signer, job) {
                 Ok(request) => {
                     let signed = self.clock.mono();
                     let outbound = Outbound {
@@ -270,6 +270,14 @@ impl OrderPath {
     #[must_use]
     pub const fn core(&self) -> &Core {
         &self.core
+    }
+}
+
+/// Asks the signer that a job is for: the key at work, or the one that is to take over and is being verified.
+fn signature(signer: &mut dyn SignerSeat, job: &SignJob) -> Result<SignedRequest, SignRefusal> {
+    match job.route {
+        Route::Query(_, QueryPurpose::VerifyCandidate) => signer.sign_candidate(&job.intent),
+        _ => signer.sign(&job.intent),
     }
 }
 

@@ -189,6 +189,12 @@ impl Bounds {
         }
     }
 
+    /// Bounds another key of the same account from now on; what was used of the budgets stays used.
+    pub(crate) fn rebind(&mut self, kid: [u8; 16], policy: PolicyDocument) {
+        self.kid = kid;
+        self.gate.replace(policy);
+    }
+
     /// The policy in force.
     #[must_use]
     pub const fn policy(&self) -> &PolicyDocument {

@@ -5,6 +5,7 @@
 //! are gone from the vault and its kept generations before the revocation is confirmed.
 
 use crate::bounds::{BoundKey, Bounds, SignatureRecords};
+use crate::fail_point::{FailPoint, pass};
 use crate::guard::Identity;
 use crate::inline::{CancelOnlySigner, InlineSigner, LoadedKey};
 use crate::record::{KeyRecord, KeySecrets, KeyStep, RecordError, is_step_up, read_info, read_secrets, write_record};
@@ -89,6 +90,15 @@ pub enum CustodyError {
     OtherActive {
         /// The Active key.
         active: KeyAlias,
+    },
+    /// There is no key that could be replaced, or come back.
+    #[error("the account has no key in the state that this needs")]
+    NothingToReplace,
+    /// The key cannot take over there.
+    #[error("key `{alias}` is not waiting for this account and role")]
+    NotOfSeat {
+        /// The key.
+        alias: KeyAlias,
     },
     /// The key has no secrets any more, or they cannot be used.
     #[error("key `{alias}` cannot sign: {refusal}")]
@@ -294,7 +304,7 @@ impl Custody {
     }
 
     /// All keys, revoked ones included, oldest first. No secret is among it.
-    pub fn list(&self) -> impl Iterator<Item = &KeyRecord> {
+    pub fn list(&self) -> impl Iterator<Item = &KeyRecord> + Clone {
         self.keys.iter().map(|(_, record)| record)
     }
 
@@ -357,6 +367,9 @@ impl Custody {
             wallets: new.wallets,
             stream_login_confirmed: new.stream_login_confirmed,
             policy: String::new(),
+            activation: 0,
+            from_sequence: 0,
+            predecessor: None,
             waiting_policy: None,
             history: vec![KeyStep { at: now, state: Some(KeyState::Linked), reason: "linked".to_owned() }],
         };
@@ -418,9 +431,13 @@ impl Custody {
         next.note(now, Some(to), reason);
         if to == KeyState::Active {
             next.verified = Some(now);
+            if next.activation == 0 {
+                next.activation = self.next_activation(&next);
+            }
         }
         self.replace(alias, next)?;
         if to == KeyState::Revoked {
+            pass(FailPoint::AfterRevokeSave);
             // Kept generations still hold the secret; the revocation is confirmed only without them.
             self.vault.remove_old_generations()?;
         }
@@ -558,6 +575,10 @@ impl Custody {
         self.keys.iter().position(living).or_else(|| self.keys.iter().rposition(named))
     }
 
+    pub(crate) fn place_of_kid(&self, kid: &str) -> Option<usize> {
+        self.keys.iter().position(|(_, record)| record.kid == kid)
+    }
+
     pub(crate) fn replace(&mut self, alias: &str, next: KeyRecord) -> Result<(), CustodyError> {
         let place = self.place(alias).ok_or_else(|| no_such(alias))?;
         let (id, _) = *self.keys.get(place).ok_or_else(|| no_such(alias))?;
@@ -583,6 +604,32 @@ impl Custody {
         Ok(())
     }
 
+    /// Stores several records by one save: after a cut either all of them have changed or none.
+    pub(crate) fn store_together(&mut self, changes: Vec<(usize, KeyRecord)>) -> Result<(), CustodyError> {
+        let mut undo = Vec::with_capacity(changes.len());
+        for (place, next) in &changes {
+            let (id, _) = *self.keys.get(*place).ok_or_else(|| no_such(&next.alias))?;
+            let before = self.vault.get(id).ok_or_else(|| no_such(&next.alias))?;
+            let bytes = write_record(next, read_secrets(before)?.as_ref())?;
+            undo.push((id, before.duplicate().map_err(RecordError::from)?, bytes));
+        }
+        let mut kept = Vec::with_capacity(undo.len());
+        for (id, before, bytes) in undo {
+            self.vault.put(id, bytes)?;
+            kept.push((id, before));
+        }
+        if let Err(error) = self.save() {
+            kept.into_iter().try_for_each(|(id, before)| self.vault.put(id, before))?;
+            return Err(error);
+        }
+        for (place, next) in changes {
+            if let Some(entry) = self.keys.get_mut(place) {
+                entry.1 = next;
+            }
+        }
+        Ok(())
+    }
+
     #[cfg(test)]
     pub(crate) fn secrets_of(&self, alias: &str) -> KeySecrets {
         let (id, _) = self.keys[self.place(alias).unwrap()];
@@ -591,6 +638,7 @@ impl Custody {
 
     fn save(&mut self) -> Result<(), CustodyError> {
         self.vault.save()?;
+        pass(FailPoint::AfterVaultSave);
         self.remember_generation()
     }
 

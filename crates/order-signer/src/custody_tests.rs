@@ -40,7 +40,7 @@ pub(crate) fn values(number: u32) -> KeySecrets {
 
 pub(crate) const NOW: UnixNanos = UnixNanos(1_700_000_000_000_000_000);
 
-fn walk(custody: &mut Custody, alias: &str, states: &[KeyState]) {
+pub(crate) fn walk(custody: &mut Custody, alias: &str, states: &[KeyState]) {
     for state in states {
         custody.set_state(alias, *state, "test", NOW).unwrap();
     }

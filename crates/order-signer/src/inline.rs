@@ -3,7 +3,7 @@
 //! Invariants: no signature outside the key's duty; no order signed on a venue time that is not accepted, or
 //! under an id that is not this run's; no allocation, lock or system call but the clock for a signature.
 
-use crate::bounds::Bounds;
+use crate::bounds::{BoundKey, Bounds, SignatureRecords};
 use crate::guard::{IdGuard, Identity};
 use crate::offset::AcceptedOffset;
 use crate::paths::ClearedPaths;
@@ -123,7 +123,8 @@ pub struct InlineSigner {
     codec: Arc<dyn SigningCodec>,
     clock: Arc<dyn Clock>,
     offset: AcceptedOffset,
-    guard: IdGuard,
+    /// Boxed: with all that it remembers a signer would be too large to be moved.
+    guard: Box<IdGuard>,
     /// Policy, self-check and records; none for keys that no exchange knows, in tests and benches.
     bounds: Option<Box<Bounds>>,
     /// A key linked for streams: it asks, whatever its duty.
@@ -191,7 +192,7 @@ impl InlineSigner {
             codec,
             clock,
             offset: AcceptedOffset::default(),
-            guard: IdGuard::new(identity),
+            guard: Box::new(IdGuard::new(identity)),
             bounds: None,
             reads_only: false,
             may_log_in: true,
@@ -215,11 +216,42 @@ impl InlineSigner {
         self
     }
 
+    /// Exchanges the keys of two signers of one account, and what follows from the keys alone. Duty, venue time, the
+    /// memory of signed orders and their limits stay where they are: an order signed before is the same order after.
+    pub fn exchange_keys(&mut self, other: &mut Self) {
+        std::mem::swap(&mut self.key, &mut other.key);
+        std::mem::swap(&mut self.standing, &mut other.standing);
+        std::mem::swap(&mut self.reads_only, &mut other.reads_only);
+        std::mem::swap(&mut self.may_log_in, &mut other.may_log_in);
+    }
+
+    /// Believes the venue time that another signer of the account believes.
+    pub const fn take_time_of(&mut self, other: &Self) {
+        self.offset = other.offset;
+    }
+
+    /// The highest sequence of this run that a new order was signed under; zero: none yet.
+    #[must_use]
+    pub fn last_sequence(&self) -> u64 {
+        match self.guard.watermark() {
+            Some(sequence) => sequence.get(),
+            None => 0,
+        }
+    }
+
     /// Puts the key under its policy: nothing is signed beyond it from now on.
     #[must_use]
     pub fn bounded(mut self, bounds: Bounds) -> Self {
         self.bounds = Some(Box::new(bounds));
         self
+    }
+
+    /// Puts the key that it has got under its policy. The budgets are the account's, whichever key uses them.
+    pub(crate) fn bound_to(&mut self, key: BoundKey<'_>, records: &SignatureRecords, clock: Arc<dyn Clock>) {
+        match &mut self.bounds {
+            Some(bounds) => bounds.rebind(key.kid, key.policy),
+            None => self.bounds = Some(Box::new(Bounds::new(key, records, clock))),
+        }
     }
 
     /// What bounds the key.
@@ -352,6 +384,11 @@ impl SignerPort for InlineSigner {
 pub struct CancelOnlySigner(InlineSigner);
 
 impl CancelOnlySigner {
+    /// Exchanges the keys of two signers of one account.
+    pub fn exchange_keys(&mut self, other: &mut Self) {
+        self.0.exchange_keys(&mut other.0);
+    }
+
     /// Narrows a signer for good.
     #[must_use]
     pub fn new(mut signer: InlineSigner) -> Self {

@@ -1,14 +1,15 @@
 //! The keys as the key manager sees them, wherever their secrets are: beside it, or in a process of their own.
 
-use crate::bounds::{SignatureRecords, enforce_saved};
 use crate::codes::check_code;
 use crate::custody::{Custody, CustodyError};
+use crate::desk::CustodyDesk;
 use crate::policy::{PolicyMove, PolicySet};
 use crate::record::KeyRecord;
+use crate::rotation::CutOver;
 use crate::sealing::{SealedKey, SealingKey, SealingPublic};
 use access::StepUpRefusal;
 use domain::{Clock, VenueId};
-use messages::{KeyAlias, KeyDuty, KeyInfo, KeyState};
+use messages::{KeyDuty, KeyInfo, KeyState};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 /// Shows keys and moves them through their life. No method takes or gives a secret.
@@ -43,7 +44,31 @@ pub trait KeyStore {
     /// [`CustodyError::Away`].
     fn set_duty(&mut self, seat: VenueId, duty: KeyDuty) -> Result<(), CustodyError>;
 
-    /// Open orders and fills of the last run have been asked for; see [`SignatureRecords::reconciled`].
+    /// Loads a signer for a key that is to be verified beside the one at work.
+    ///
+    /// # Errors
+    /// [`CustodyError`]: there is none.
+    fn load_candidate(&mut self, seat: VenueId, alias: &str) -> Result<(), CustodyError>;
+
+    /// Takes that signer away.
+    ///
+    /// # Errors
+    /// [`CustodyError::Away`].
+    fn drop_candidate(&mut self, seat: VenueId) -> Result<(), CustodyError>;
+
+    /// Puts the verified candidate in the place of the key at work: on disk first, then between two signatures.
+    ///
+    /// # Errors
+    /// [`CustodyError`]: the former key signs as before.
+    fn cut_over(&mut self, seat: VenueId, alias: &str) -> Result<CutOver, CustodyError>;
+
+    /// Puts the former key back, and the one at work into quarantine.
+    ///
+    /// # Errors
+    /// [`CustodyError`]: nothing has changed.
+    fn take_back(&mut self, seat: VenueId, reason: &str) -> Result<CutOver, CustodyError>;
+
+    /// Open orders and fills of the last run have been asked for; see [`crate::SignatureRecords::reconciled`].
     ///
     /// # Errors
     /// [`CustodyError`]: after a machine that went down, orders stay refused.
@@ -120,78 +145,83 @@ pub(crate) fn link_sealed(
 
 /// The open vault in this very process. Copies share it.
 #[derive(Clone)]
-pub struct LocalStore {
-    custody: Arc<Mutex<Custody>>,
-    records: Option<SignatureRecords>,
-    /// Made when it is first asked for.
-    sealing: Arc<Mutex<Option<SealingKey>>>,
-    clock: Arc<dyn Clock>,
-}
+pub struct LocalStore(Arc<Mutex<CustodyDesk>>);
 
 impl LocalStore {
-    /// Takes an open vault over.
+    /// Takes an open vault over whose keys have no signers here.
     #[must_use]
     pub fn new(custody: Custody, clock: Arc<dyn Clock>) -> Self {
-        Self { custody: Arc::new(Mutex::new(custody)), records: None, sealing: Arc::default(), clock }
+        Self::seated(CustodyDesk::without_seats(custody, clock))
     }
 
-    /// Where the signers that were loaded from the vault record what they sign.
+    /// Takes an open vault over together with the signers made from it.
     #[must_use]
-    pub fn with_records(mut self, records: SignatureRecords) -> Self {
-        self.records = Some(records);
-        self
+    pub fn seated(desk: CustodyDesk) -> Self {
+        Self(Arc::new(Mutex::new(desk)))
     }
 
-    fn with_sealing<T>(&self, act: impl FnOnce(&SealingKey) -> Result<T, CustodyError>) -> Result<T, CustodyError> {
-        let mut sealing = self.sealing.lock().unwrap_or_else(PoisonError::into_inner);
-        match &mut *sealing {
-            Some(key) => act(key),
-            none => act(none.insert(SealingKey::generate()?)),
-        }
-    }
-
-    fn custody(&self) -> MutexGuard<'_, Custody> {
-        self.custody.lock().unwrap_or_else(PoisonError::into_inner)
+    fn desk(&self) -> MutexGuard<'_, CustodyDesk> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
 impl KeyStore for LocalStore {
     fn list(&self) -> Result<Vec<KeyRecord>, CustodyError> {
-        Ok(self.custody().list().cloned().collect())
+        Ok(self.desk().custody.list().cloned().collect())
     }
 
     fn show(&self, alias: &str) -> Result<KeyRecord, CustodyError> {
-        self.custody().show(alias).cloned()
+        self.desk().custody.show(alias).cloned()
     }
 
     fn set_state(&mut self, alias: &str, to: KeyState, reason: &str) -> Result<(), CustodyError> {
-        self.custody().set_state(alias, to, reason, self.clock.unix())
+        self.desk().set_state(alias, to, reason)
     }
 
     fn learn(&mut self, alias: &str, info: &KeyInfo, verified: bool) -> Result<(), CustodyError> {
-        self.custody().learn(alias, info, verified, self.clock.unix())
+        let mut desk = self.desk();
+        let now = desk.clock.unix();
+        desk.custody.learn(alias, info, verified, now)
     }
 
-    /// The inline signer is told by the order path, on whose thread it sits.
-    fn set_duty(&mut self, _seat: VenueId, _duty: KeyDuty) -> Result<(), CustodyError> {
+    fn set_duty(&mut self, seat: VenueId, duty: KeyDuty) -> Result<(), CustodyError> {
+        self.desk().set_duty(seat, duty);
         Ok(())
     }
 
-    fn reconciled(&mut self) -> Result<(), CustodyError> {
-        let done = self.records.as_ref().map_or(Ok(()), SignatureRecords::reconciled);
-        done.map_err(|error| CustodyError::Refused { why: error.to_string() })
+    fn load_candidate(&mut self, seat: VenueId, alias: &str) -> Result<(), CustodyError> {
+        self.desk().load_candidate(seat, alias)
+    }
+
+    fn drop_candidate(&mut self, seat: VenueId) -> Result<(), CustodyError> {
+        self.desk().drop_candidate(seat);
+        Ok(())
+    }
+
+    fn cut_over(&mut self, seat: VenueId, alias: &str) -> Result<CutOver, CustodyError> {
+        self.desk().cut_over(seat, alias)
+    }
+
+    fn take_back(&mut self, seat: VenueId, reason: &str) -> Result<CutOver, CustodyError> {
+        self.desk().take_back(seat, reason)
     }
 
     fn has_codes(&self) -> Result<bool, CustodyError> {
-        Ok(self.custody().step_up().is_some())
+        Ok(self.desk().custody.step_up().is_some())
     }
 
     fn check_code(&mut self, code: &str) -> Result<(), StepUpRefusal> {
-        check_code(&mut self.custody(), code, self.clock.unix())
+        let mut desk = self.desk();
+        let now = desk.clock.unix();
+        check_code(&mut desk.custody, code, now)
+    }
+
+    fn reconciled(&mut self) -> Result<(), CustodyError> {
+        self.desk().reconciled()
     }
 
     fn sealing_key(&self) -> Result<SealingPublic, CustodyError> {
-        self.with_sealing(|key| Ok(key.public().clone()))
+        self.desk().sealing_key().map(|key| key.public().clone())
     }
 
     fn link_sealed(
@@ -200,8 +230,7 @@ impl KeyStore for LocalStore {
         environment: &str,
         policy: Option<&str>,
     ) -> Result<KeyRecord, CustodyError> {
-        let now = self.clock.unix();
-        self.with_sealing(|sealing| link_sealed(&mut self.custody(), sealing, key, environment, policy, now))
+        self.desk().link(key, environment, policy)
     }
 
     fn change_policy(
@@ -211,11 +240,6 @@ impl KeyStore for LocalStore {
         text: &str,
         reason: &str,
     ) -> Result<PolicySet, CustodyError> {
-        let mut custody = self.custody();
-        let set = custody.change_policy(alias, wanted, text, reason, self.clock.unix())?;
-        if let (Some(records), Ok(alias)) = (&self.records, KeyAlias::from(alias)) {
-            enforce_saved(records, &custody, &[alias]);
-        }
-        Ok(set)
+        self.desk().change_policy(alias, wanted, text, reason)
     }
 }

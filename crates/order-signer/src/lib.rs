@@ -14,7 +14,9 @@
 mod bounds;
 mod codes;
 mod custody;
+mod desk;
 mod epoch;
+mod fail_point;
 mod guard;
 mod inline;
 mod key_store;
@@ -24,12 +26,15 @@ mod policy;
 #[cfg(target_os = "linux")]
 pub mod process;
 mod record;
+mod rotation;
 mod sealing;
+mod seats;
 mod self_check;
 
 pub use bounds::{BoundKey, Bounds, SignatureRecords};
 pub use codes::{check_code, code_record, save_codes};
 pub use custody::{Custody, CustodyError, NewKey, allowed_transition, duty_at_start};
+pub use desk::{CustodyDesk, DeskPlace};
 pub use epoch::{EpochError, EpochStore};
 pub use guard::{IdDoubt, IdGuard, Identity};
 pub use inline::{CancelOnlySigner, InlineSigner, LoadedKey, SignerHandle, SignerTally, duty_allows};
@@ -37,7 +42,9 @@ pub use key_store::{KeyStore, LocalStore};
 pub use offset::{AcceptedOffset, OffsetDoubt};
 pub use policy::{PolicyMove, PolicySet};
 pub use record::{KeyRecord, KeySecrets, KeyStep, RecordError, WaitingPolicy};
+pub use rotation::{CutOver, signing_key};
 pub use sealing::{SealError, SealedKey, SealingKey, SealingPublic, seal};
+pub use seats::Seats;
 pub use self_check::VenueRules;
 
 #[cfg(test)]
@@ -46,3 +53,5 @@ mod bounds_tests;
 mod custody_tests;
 #[cfg(test)]
 mod inline_tests;
+#[cfg(test)]
+mod rotation_tests;

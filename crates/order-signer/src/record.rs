@@ -55,6 +55,16 @@ pub struct KeyRecord {
     pub stream_login_confirmed: bool,
     /// What may be signed with it, as text that only the signer's policy reads; empty: the default.
     pub policy: String,
+    /// Which activation of the account's keys brought it to work, counted from 1; zero: none yet. Of the keys of an
+    /// account and role, the one activated last signs.
+    #[serde(default)]
+    pub activation: u64,
+    /// Every new order up to this sequence of its run was signed with the key before it.
+    #[serde(default)]
+    pub from_sequence: u64,
+    /// The id of the key that it replaced.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub predecessor: Option<String>,
     /// A confirmed loosening of that policy that waits.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub waiting_policy: Option<WaitingPolicy>,
@@ -305,6 +315,9 @@ pub(crate) mod tests {
             wallets: vec!["spot".to_owned()],
             stream_login_confirmed: true,
             policy: String::new(),
+            activation: 0,
+            from_sequence: 0,
+            predecessor: None,
             waiting_policy: None,
             history: Vec::new(),
         }

@@ -85,7 +85,7 @@ fn process_and_inline_sign_the_same_bytes() {
     for (wait, spin) in [(LinkWait::Block, false), (LinkWait::Spin, true)] {
         let (ours, theirs) = pair().unwrap();
         let seats = Seats::new(vec![None, Some(signer())]);
-        let server = std::thread::spawn(move || serve_orders(&theirs, &seats, spin));
+        let server = std::thread::spawn(move || serve_orders(&theirs, &seats, &Seats::new(Vec::new()), spin));
         let Rig { mut seat, lost } = rig(ours, wait);
         let mut inline = signer();
         assert_eq!(seat.sign(&place(1)).err(), Some(SignRefusal::Clock), "no order before venue time is known");
@@ -107,7 +107,7 @@ fn process_and_inline_sign_the_same_bytes() {
 fn seat_without_a_key_signs_nothing_and_garbage_is_refused_while_signing_goes_on() {
     let (ours, theirs) = pair().unwrap();
     let seats = Seats::new(vec![None, Some(signer())]);
-    let server = std::thread::spawn(move || serve_orders(&theirs, &seats, false));
+    let server = std::thread::spawn(move || serve_orders(&theirs, &seats, &Seats::new(Vec::new()), false));
     let mut inward = vec![0_u8; 10_000];
     for garbage in [&b"x"[..], &[1; 20], &[0; 8_192], &[9; 9_000]] {
         ours.send(garbage).unwrap();
@@ -143,7 +143,7 @@ fn answer_to_another_question_is_dropped() {
         let mut stale = 77_u64.to_le_bytes().to_vec();
         stale.push(1);
         theirs.send(&stale).unwrap();
-        serve_orders(&theirs, &seats, false);
+        serve_orders(&theirs, &seats, &Seats::new(Vec::new()), false);
     });
     let Rig { mut seat, .. } = rig(ours, LinkWait::Block);
     assert_eq!(seat.sign(&SignIntent::Balances).unwrap().verb(), messages::Verb::Balances);

@@ -80,6 +80,12 @@ impl IdGuard {
         self.identity
     }
 
+    /// The highest sequence that was let through; none yet.
+    #[must_use]
+    pub const fn watermark(&self) -> Option<Sequence> {
+        self.watermark
+    }
+
     /// How `order` stands, without recording anything: for the policy, which comes first.
     ///
     /// # Errors

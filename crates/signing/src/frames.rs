@@ -33,6 +33,15 @@ pub enum Question {
         /// What to sign.
         intent: SignIntent,
     },
+    /// Sign this for the key that is to take over at a venue account; only what asks.
+    SignCandidate {
+        /// The venue account.
+        seat: VenueId,
+        /// Comes back with the answer.
+        nonce: u64,
+        /// What to sign.
+        intent: SignIntent,
+    },
     /// Venue time minus own time of a venue account, as measured.
     Offset {
         /// The venue account.
@@ -51,6 +60,7 @@ pub struct FrameError;
 
 const KIND_SIGN: u8 = 1;
 const KIND_OFFSET: u8 = 2;
+const KIND_SIGN_CANDIDATE: u8 = 3;
 
 const STATUS_SIGNED: u8 = 0;
 const STATUS_DONE: u8 = 1;
@@ -183,12 +193,13 @@ pub fn write_question(question: &Question, frame: &mut Frame) -> Result<(), Fram
     let mut writer = Writer(frame);
     let (kind, seat, nonce) = match question {
         Question::Sign { seat, nonce, .. } => (KIND_SIGN, *seat, *nonce),
+        Question::SignCandidate { seat, nonce, .. } => (KIND_SIGN_CANDIDATE, *seat, *nonce),
         Question::Offset { seat, nonce, .. } => (KIND_OFFSET, *seat, *nonce),
     };
     writer.bytes(&[FRAME_VERSION, kind, seat.0])?;
     writer.number(nonce)?;
     match question {
-        Question::Sign { intent, .. } => write_intent(intent, &mut writer),
+        Question::Sign { intent, .. } | Question::SignCandidate { intent, .. } => write_intent(intent, &mut writer),
         Question::Offset { offset_ns, .. } => writer.bytes(&offset_ns.to_le_bytes()),
     }
 }
@@ -240,6 +251,7 @@ pub fn read_question(bytes: &[u8]) -> Result<Question, FrameError> {
     let nonce = reader.number()?;
     let question = match kind {
         KIND_SIGN => Question::Sign { seat, nonce, intent: read_intent(&mut reader)? },
+        KIND_SIGN_CANDIDATE => Question::SignCandidate { seat, nonce, intent: read_intent(&mut reader)? },
         KIND_OFFSET => Question::Offset { seat, nonce, offset_ns: reader.array().map(i64::from_le_bytes)? },
         _ => return Err(FrameError),
     };

@@ -228,6 +228,14 @@ pub trait SignerPort: Send {
     /// # Errors
     /// [`SignRefusal`]: why there is no signature. After [`SignRefusal::Silent`] the id is burned.
     fn sign(&mut self, intent: &SignIntent) -> Result<SignedRequest, SignRefusal>;
+
+    /// Signs one question with the key that is to take over, if one is being verified here.
+    ///
+    /// # Errors
+    /// [`SignRefusal::NoKey`] when none is; else as [`Self::sign`].
+    fn sign_candidate(&mut self, _intent: &SignIntent) -> Result<SignedRequest, SignRefusal> {
+        Err(SignRefusal::NoKey)
+    }
 }
 
 #[cfg(test)]

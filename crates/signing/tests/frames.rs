@@ -68,6 +68,11 @@ fn question() -> impl Strategy<Value = Question> {
             nonce,
             intent
         }),
+        (any::<u8>(), any::<u64>(), intent()).prop_map(|(seat, nonce, intent)| Question::SignCandidate {
+            seat: VenueId(seat),
+            nonce,
+            intent
+        }),
         (any::<u8>(), any::<u64>(), any::<i64>()).prop_map(|(seat, nonce, offset_ns)| Question::Offset {
             seat: VenueId(seat),
             nonce,

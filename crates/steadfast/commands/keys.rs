@@ -519,6 +519,8 @@ async fn verify_on(
             }
             seen.borrow_mut().push(line.clone());
         }),
+        rotation: Box::new(|_, _, _| {}),
+        new_login: Box::new(|_| {}),
         changed: Box::new(|_, _, _| {}),
         dates: Box::new(move |_, warning| {
             if shows {
@@ -632,7 +634,7 @@ fn station(
         send_by: place.settings.order_path.send_by,
         on_tally: Box::new(|_| {}),
         ears: Ears {
-            verify: Arc::new(move |venue, query, answer| {
+            verify: Arc::new(move |venue, _, query, answer| {
                 drop(answers.try_send(KeyMessage::Answer(venue, query, answer)))
             }),
             login_failed: Arc::new(|_, _| {}),

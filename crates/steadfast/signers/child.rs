@@ -10,10 +10,8 @@ use crate::report::{Exit, Trouble, causes};
 use crate::{commands, unlock};
 use clock::SystemClock;
 use domain::Clock;
-use order_signer::process::{
-    CustodyDesk, Failure, Greeting, LoadSeat, Packets, ReadySigner, Seats, serve_cancels, serve_custody, serve_orders,
-};
-use order_signer::{Custody, CustodyError, Identity, SealingKey, SignatureRecords};
+use order_signer::process::{Failure, Greeting, Packets, ReadySigner, serve_cancels, serve_custody, serve_orders};
+use order_signer::{Custody, CustodyDesk, DeskPlace};
 use std::os::fd::AsFd as _;
 use std::process::ExitCode;
 use std::sync::Arc;
@@ -97,46 +95,22 @@ fn serve(
     trail.unlocked(failed)?;
     let identity = commands::keys::epoch(&boot.custody)?;
     let records = super::records(&boot.custody, &custody, identity, &*clock)?;
-    let count = boot.places.iter().map(|place| place.seat.index() + 1).max().unwrap_or(0);
-    let (mut signers, mut cancellers) = (Vec::new(), Vec::new());
-    signers.resize_with(count, || None);
-    cancellers.resize_with(count, || None);
-    let load = loader(&boot, identity, &records, &clock);
-    for place in &boot.places {
-        let (signer, canceller) = match load(&custody, place.seat, &place.alias) {
-            Ok(pair) => pair,
-            // The key manager names it, with what is to be done, once the venue has answered.
-            Err(CustodyError::NoSuchKey { .. }) => continue,
-            Err(error) => return Err(commands::keys::custody_trouble(&error)),
-        };
-        if let Some(seat) = signers.get_mut(place.seat.index()) {
-            *seat = Some(signer);
-        }
-        if let Some(seat) = cancellers.get_mut(place.seat.index()) {
-            *seat = Some(canceller);
-        }
-    }
-    let (seats, cancels) = (Seats::new(signers), Seats::new(cancellers));
-    let sealing = SealingKey::generate()
-        .map_err(|error| Trouble::new(Exit::Key, "no key to seal others to").why(causes(&error)))?;
+    let places = boot.places.iter().map(|place| DeskPlace {
+        seat: place.seat,
+        alias: place.alias,
+        codec: venue_bitget::codecs(environment(&place.environment)).signing,
+    });
+    let mut desk = CustodyDesk::open(custody, places.collect(), Some(records.clone()), identity, clock)
+        .map_err(|error| commands::keys::custody_trouble(&error))?;
+    desk.sealing_key().map_err(|error| commands::keys::custody_trouble(&error))?;
+    let (seats, candidates, cancels) = (desk.seats.clone(), desk.candidates.clone(), desk.cancels.clone());
     let memory = secrets::reserve(SECRET_ROOM)
         .map_err(|error| Trouble::new(Exit::Key, "no memory for secrets").why(causes(&error)))?;
     secrets::close_arena();
 
     // Landlock binds the thread that asks and those it starts; seccomp binds all, and threads cannot start behind it.
     let files = sandbox::close_files(&boot.custody).map_err(|error| cannot(&error))?;
-    let places = boot.places.iter().map(|place| (place.seat, place.alias)).collect();
-    let desk = CustodyDesk {
-        custody,
-        records: records.clone(),
-        audit: trail.log(),
-        places,
-        seats: seats.clone(),
-        cancels: cancels.clone(),
-        sealing,
-        load,
-        clock,
-    };
+    desk.audit = Some(trail.log());
     thread("custody", move || serve_custody(&custody_socket, desk))?;
     thread("cancels", move || serve_cancels(&cancel_socket, &cancels))?;
     let hidden = sandbox::is_hidden();
@@ -151,7 +125,7 @@ fn serve(
         pid: std::process::id(),
     };
     if tell(&Greeting::Ready(ready)).unwrap_or(false) {
-        serve_orders(orders, &seats, boot.spin);
+        serve_orders(orders, &seats, &candidates, boot.spin);
     }
     // The daemon is gone: budgets that were not used are given back, and the records end in order.
     for place in &boot.places {
@@ -160,18 +134,6 @@ fn serve(
     let _ = records.close();
     trail.seal();
     Ok(())
-}
-
-/// Makes the signers of a seat, at the start and after a key was linked.
-fn loader(boot: &Boot, identity: Identity, records: &SignatureRecords, clock: &Arc<dyn Clock>) -> LoadSeat {
-    let (places, records, clock) = (boot.places.clone(), records.clone(), Arc::clone(clock));
-    Box::new(move |custody, seat, alias| {
-        let word = places.iter().find(|place| place.seat == seat).map_or("production", |place| &place.environment);
-        let codec = venue_bitget::codecs(environment(word)).signing;
-        let signer = custody.load_bounded(alias, Arc::clone(&codec), Arc::clone(&clock), identity, &records)?;
-        let canceller = custody.load_cancel_only(alias, codec, Arc::clone(&clock), identity)?;
-        Ok((signer, canceller))
-    })
 }
 
 /// Starts a thread and waits until it runs: what the system does to begin one is not allowed behind the walls.

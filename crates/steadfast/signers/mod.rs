@@ -14,19 +14,19 @@ use crate::data_dir::DataDir;
 use crate::plan::{Plan, VenuePlan};
 use crate::registry::Registry;
 use crate::report::{Exit, Trouble, causes};
-use crate::station::{EmptySeat, InlineSeat};
+use crate::station::{EmptySeat, SharedCancels, SharedSeat};
 use audit::{AuditSink, SharedAudit};
 use domain::{Clock, VenueId};
 use messages::KeyAlias;
 use order_path::SignerSeat;
 #[cfg(target_os = "linux")]
 use order_signer::process::RemoteStore;
-use order_signer::{Custody, Identity, KeyStore, LocalStore, SignatureRecords};
+use order_signer::{Custody, CustodyDesk, DeskPlace, Identity, KeyStore, LocalStore, SignatureRecords};
 use serde::{Deserialize, Serialize};
 use sign_policy::SyncMode;
 use signing::{Isolation, MemoryKind, SignerHello, SignerPort};
 use std::path::PathBuf;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 
 /// Which key signs for a venue account.
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -78,12 +78,10 @@ impl IsolationReached {
 pub enum Signers {
     /// On the order path's thread.
     Inline {
-        /// The open vault.
-        custody: Custody,
+        /// The open vault and the signers made from it.
+        desk: Mutex<CustodyDesk>,
         /// Tag and epoch of this run.
         identity: Identity,
-        /// The records of signatures.
-        records: SignatureRecords,
         /// The audit log, open for writing.
         audit: Arc<SharedAudit>,
     },
@@ -98,12 +96,19 @@ impl Signers {
     ///
     /// # Errors
     /// [`Trouble`] when there is no epoch to sign under, or when nothing can be recorded.
-    pub fn inline(mut custody: Custody, dir: &std::path::Path, failed_before: u32) -> Result<Self, Trouble> {
-        let trail = Trail::open(&mut custody, dir, Arc::new(clock::SystemClock))?;
+    pub fn inline(
+        mut custody: Custody,
+        dir: &std::path::Path,
+        failed_before: u32,
+        clock: &Arc<dyn Clock>,
+    ) -> Result<Self, Trouble> {
+        let trail = Trail::open(&mut custody, dir, Arc::clone(clock))?;
         trail.unlocked(failed_before)?;
         let identity = commands::keys::epoch(dir)?;
-        let records = records(dir, &custody, identity, &clock::SystemClock)?;
-        Ok(Self::Inline { custody, identity, records, audit: trail.log() })
+        let records = records(dir, &custody, identity, &**clock)?;
+        let mut desk = CustodyDesk::without_seats(custody, Arc::clone(clock));
+        desk.records = Some(records);
+        Ok(Self::Inline { desk: Mutex::new(desk), identity, audit: trail.log() })
     }
 
     /// Where the run records: beside the open vault.
@@ -145,35 +150,27 @@ impl Signers {
     ///
     /// # Errors
     /// [`Trouble`] when a key is not there or cannot be loaded.
-    pub fn seats(
-        &self,
-        count: usize,
-        venues: &[(VenueId, VenuePlan)],
-        clock: &Arc<dyn Clock>,
-    ) -> Result<Vec<Box<dyn SignerSeat>>, Trouble> {
+    pub fn seats(&self, count: usize, venues: &[(VenueId, VenuePlan)]) -> Result<Vec<Box<dyn SignerSeat>>, Trouble> {
+        if let Self::Inline { desk, identity, .. } = self {
+            let mut desk = desk.lock().unwrap_or_else(PoisonError::into_inner);
+            let places = venues.iter().map(|(id, venue)| desk_place(*id, venue)).collect::<Result<Vec<_>, _>>()?;
+            desk.seat_all(places, *identity).map_err(|error| commands::keys::custody_trouble(&error))?;
+            for (_, venue) in venues {
+                desk.custody.show(&venue.key).map_err(|error| commands::keys::custody_trouble(&error))?;
+            }
+        }
         let identity = self.identity();
-        let empty = SignerHello {
-            tag: identity.tag,
-            epoch: identity.epoch,
-            isolation: Isolation::Inline,
-            memory: MemoryKind::Plain,
-        };
+        let empty = inline_hello(identity);
         (0..count)
             .map(|index| {
-                let Some((id, venue)) = venues.iter().find(|(id, _)| id.index() == index) else {
+                let Some((id, _)) = venues.iter().find(|(id, _)| id.index() == index) else {
                     return Ok(Box::new(EmptySeat(empty)) as Box<dyn SignerSeat>);
                 };
                 match self {
-                    Self::Inline { custody, identity, records, .. } => custody
-                        .load_bounded(
-                            &venue.key,
-                            Arc::clone(&venue.codecs.signing),
-                            Arc::clone(clock),
-                            *identity,
-                            records,
-                        )
-                        .map(|signer| Box::new(InlineSeat(signer)) as Box<dyn SignerSeat>)
-                        .map_err(|error| commands::keys::custody_trouble(&error)),
+                    Self::Inline { desk, .. } => {
+                        let desk = desk.lock().unwrap_or_else(PoisonError::into_inner);
+                        Ok(Box::new(SharedSeat::new(&desk, *id, empty)) as Box<dyn SignerSeat>)
+                    }
                     #[cfg(target_os = "linux")]
                     Self::Process(process) => Ok(process.seat(*id)),
                 }
@@ -185,19 +182,14 @@ impl Signers {
     ///
     /// # Errors
     /// [`Trouble`] when the key is not there or cannot be loaded.
-    pub fn emergency(
-        &self,
-        id: VenueId,
-        venue: &VenuePlan,
-        clock: &Arc<dyn Clock>,
-    ) -> Result<Box<dyn SignerPort>, Trouble> {
+    pub fn emergency(&self, id: VenueId) -> Box<dyn SignerPort> {
         match self {
-            Self::Inline { custody, identity, .. } => custody
-                .load_cancel_only(&venue.key, Arc::clone(&venue.codecs.signing), Arc::clone(clock), *identity)
-                .map(|signer| Box::new(signer) as Box<dyn SignerPort>)
-                .map_err(|error| commands::keys::custody_trouble(&error)),
+            Self::Inline { desk, identity, .. } => {
+                let desk = desk.lock().unwrap_or_else(PoisonError::into_inner);
+                Box::new(SharedCancels { cancels: desk.cancels.clone(), seat: id, hello: inline_hello(*identity) })
+            }
             #[cfg(target_os = "linux")]
-            Self::Process(process) => Ok(process.emergency(id)),
+            Self::Process(process) => process.emergency(id),
         }
     }
 
@@ -211,13 +203,26 @@ impl Signers {
         clock: &Arc<dyn Clock>,
     ) -> Result<(SharedStore, Option<SignerKeeper>), Trouble> {
         match self {
-            Self::Inline { custody, records, .. } => {
-                Ok((SharedStore::Local(LocalStore::new(custody, Arc::clone(clock)).with_records(records)), None))
+            Self::Inline { desk, .. } => {
+                let desk = desk.into_inner().unwrap_or_else(PoisonError::into_inner);
+                Ok((SharedStore::Local(LocalStore::seated(desk)), None))
             }
             #[cfg(target_os = "linux")]
             Self::Process(process) => Ok((SharedStore::Remote(process.store()), Some(process.keep(wires, clock)?))),
         }
     }
+}
+
+/// What an inline seat says of itself; where its secrets lie, [`IsolationReached`] says.
+const fn inline_hello(identity: Identity) -> SignerHello {
+    let Identity { tag, epoch } = identity;
+    SignerHello { tag, epoch, isolation: Isolation::Inline, memory: MemoryKind::Plain }
+}
+
+fn desk_place(seat: VenueId, venue: &VenuePlan) -> Result<DeskPlace, Trouble> {
+    let alias = KeyAlias::from(&venue.key)
+        .map_err(|_| Trouble::new(Exit::Settings, format!("the key name `{}` is too long", venue.key)))?;
+    Ok(DeskPlace { seat, alias, codec: Arc::clone(&venue.codecs.signing) })
 }
 
 /// The keys, for several who need them.
@@ -380,7 +385,7 @@ pub fn start(
             let failed = crate::unlock::failures(&dir);
             let mut custody = crate::unlock::open(global, &dir, &settings.vault)?;
             custody.settle_policies(clock.unix()).map_err(|error| commands::keys::custody_trouble(&error))?;
-            Signers::inline(custody, &dir, failed)?
+            Signers::inline(custody, &dir, failed, clock)?
         }
     };
     let _ = plan;

@@ -76,6 +76,58 @@ fn stream_logs_in_with_a_signed_frame_subscribes_and_passes_pushes_on() {
 }
 
 #[test]
+fn second_log_in_takes_the_place_of_the_first_without_a_moment_in_which_there_is_none() {
+    run(async {
+        let home = tempfile::tempdir().unwrap();
+        let rest = FakeVenue::start(|_| Action::Answer(200, "ok")).await;
+        let venue = StreamVenue::start().await;
+        let mut rig =
+            Rig::start(&rest.base_url, wire_log(home.path()), |link| link.ws_private = Some(venue.url.clone()));
+        let mut first = venue.accept().await;
+        log_in(&mut rig, &mut first).await;
+        subscribe(&mut first).await;
+        assert_eq!(rig.control().await, Control::PrivateStream { venue: VENUE, live: true });
+
+        rig.handle.renewals().renew(VENUE);
+        let mut second = venue.accept().await;
+        log_in(&mut rig, &mut second).await;
+        say(&mut first, "push").await;
+        assert!(matches!(rig.report().await, ReportBody::CancelAllDone { .. }), "the first is still listened to");
+        subscribe(&mut second).await;
+        let end = tokio::time::timeout(DEADLINE, first.next()).await.unwrap();
+        assert!(!matches!(end, Some(Ok(Message::Text(_)))), "the first is given up: {end:?}");
+        say(&mut second, "push").await;
+        assert!(matches!(rig.report().await, ReportBody::CancelAllDone { .. }));
+
+        // Nobody heard that there was a change: the next word is about the loss of the second.
+        drop(second);
+        assert_eq!(rig.control().await, Control::PrivateStream { venue: VENUE, live: false });
+    });
+}
+
+#[test]
+fn log_in_that_is_refused_leaves_the_first_connection_where_it_is() {
+    run(async {
+        let home = tempfile::tempdir().unwrap();
+        let rest = FakeVenue::start(|_| Action::Answer(200, "ok")).await;
+        let venue = StreamVenue::start().await;
+        let mut rig =
+            Rig::start(&rest.base_url, wire_log(home.path()), |link| link.ws_private = Some(venue.url.clone()));
+        let mut first = venue.accept().await;
+        log_in(&mut rig, &mut first).await;
+        subscribe(&mut first).await;
+        assert_eq!(rig.control().await, Control::PrivateStream { venue: VENUE, live: true });
+        rig.handle.renewals().renew(VENUE);
+        let mut second = venue.accept().await;
+        log_in(&mut rig, &mut second).await;
+        say(&mut second, "go away").await;
+        next(&mut rig.refused_logins).await;
+        say(&mut first, "push").await;
+        assert!(matches!(rig.report().await, ReportBody::CancelAllDone { .. }), "it goes on");
+    });
+}
+
+#[test]
 fn unreadable_push_brings_a_new_connection_so_that_fills_are_asked_for() {
     run(async {
         let home = tempfile::tempdir().unwrap();

@@ -364,7 +364,7 @@ impl Rig {
         let outlets = Outlets {
             report: Arc::new(move |message| report.try_send(message.body).expect("room for every report")),
             control: Arc::new(move |message| control.try_send(message).expect("room")),
-            verify: Arc::new(move |_, query, answer| verify.try_send((query, answer)).expect("room")),
+            verify: Arc::new(move |_, _, query, answer| verify.try_send((query, answer)).expect("room")),
             ask: Arc::new(move |query| ask.try_send(query).is_ok()),
             login_failed: Arc::new(move |_, error| login_failed.try_send(error).expect("room")),
             died: Arc::new(move || death.notify_one()),

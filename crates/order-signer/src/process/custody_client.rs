@@ -6,6 +6,7 @@ use crate::custody::{CustodyError, no_such};
 use crate::key_store::KeyStore;
 use crate::policy::{PolicyMove, PolicySet};
 use crate::record::KeyRecord;
+use crate::rotation::CutOver;
 use crate::sealing::{SealedKey, SealingPublic};
 use access::StepUpRefusal;
 use audit::{AuditEntry, AuditError, AuditSink};
@@ -61,12 +62,16 @@ impl RemoteStore {
             CustodyTold::NoSuchKey => Err(no_such(alias)),
             CustodyTold::Failed(why) => Err(CustodyError::Refused { why }),
             CustodyTold::CodeNeeded => Err(CustodyError::CodeNeeded),
-            CustodyTold::Done
-            | CustodyTold::Codes(_)
-            | CustodyTold::Code(_)
-            | CustodyTold::Sealing(_)
-            | CustodyTold::Policy(_)
-            | CustodyTold::Recorded(_) => Ok(Vec::new()),
+            _ => Ok(Vec::new()),
+        }
+    }
+
+    fn change(&self, alias: &str, ask: &CustodyAsk) -> Result<CutOver, CustodyError> {
+        match self.ask_anything(ask)? {
+            CustodyTold::Changed(change) => Ok(change),
+            CustodyTold::NoSuchKey => Err(no_such(alias)),
+            CustodyTold::Failed(why) => Err(CustodyError::Refused { why }),
+            _ => Err(CustodyError::Away { why: "its answer cannot be read".to_owned() }),
         }
     }
 
@@ -145,6 +150,22 @@ impl KeyStore for RemoteStore {
             end.duties.push((seat, duty));
         }
         self.ask("", &CustodyAsk::Duty { seat, duty }).map(drop)
+    }
+
+    fn load_candidate(&mut self, seat: VenueId, alias: &str) -> Result<(), CustodyError> {
+        self.ask(alias, &CustodyAsk::LoadCandidate { seat, alias: alias.to_owned() }).map(drop)
+    }
+
+    fn drop_candidate(&mut self, seat: VenueId) -> Result<(), CustodyError> {
+        self.ask("", &CustodyAsk::DropCandidate { seat }).map(drop)
+    }
+
+    fn cut_over(&mut self, seat: VenueId, alias: &str) -> Result<CutOver, CustodyError> {
+        self.change(alias, &CustodyAsk::CutOver { seat, alias: alias.to_owned() })
+    }
+
+    fn take_back(&mut self, seat: VenueId, reason: &str) -> Result<CutOver, CustodyError> {
+        self.change("", &CustodyAsk::TakeBack { seat, reason: reason.to_owned() })
     }
 
     fn reconciled(&mut self) -> Result<(), CustodyError> {

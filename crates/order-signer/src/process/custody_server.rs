@@ -3,22 +3,19 @@
 //! Invariants: a state's change is on disk before it is confirmed, and so is a record of what raises risk; a key that may not sign any more has lost its
 //! signer before that; the daemon can never widen what a key's state allows; no answer holds a secret.
 
-use super::server::Seats;
 use super::socket::{Packets, SocketError};
-use crate::bounds::{SignatureRecords, enforce_saved};
 use crate::codes::check_code;
-use crate::custody::{Custody, CustodyError};
-use crate::inline::{CancelOnlySigner, InlineSigner};
-use crate::key_store::link_sealed;
+use crate::custody::CustodyError;
+use crate::desk::CustodyDesk;
 use crate::policy::{PolicyMove, PolicySet};
 use crate::record::KeyRecord;
-use crate::sealing::{SealedKey, SealingKey, SealingPublic};
+use crate::rotation::CutOver;
+use crate::sealing::{SealedKey, SealingPublic};
 use access::StepUpRefusal;
-use audit::{AuditEntry, AuditError, AuditSink};
-use domain::{Clock, VenueId};
-use messages::{KeyAlias, KeyDuty, KeyInfo, KeyState};
+use audit::{AuditEntry, AuditError};
+use domain::VenueId;
+use messages::{KeyDuty, KeyInfo, KeyState};
 use serde::{Deserialize, Serialize};
-use std::sync::Arc;
 use zeroize::{Zeroize as _, Zeroizing};
 
 /// Largest frame on the custody socket, in bytes.
@@ -42,6 +39,10 @@ pub(super) enum CustodyAsk {
     Record { entry: AuditEntry },
     RecordsTick,
     RecordsSeal,
+    LoadCandidate { seat: VenueId, alias: String },
+    DropCandidate { seat: VenueId },
+    CutOver { seat: VenueId, alias: String },
+    TakeBack { seat: VenueId, reason: String },
 }
 
 /// What custody answers.
@@ -56,40 +57,13 @@ pub(super) enum CustodyTold {
     Sealing(SealingPublic),
     Policy(PolicySet),
     Recorded(Result<u64, String>),
+    Changed(CutOver),
     Failed(String),
-}
-
-/// Makes the signer of a venue account and the emergency thread's beside it.
-pub type LoadSeat =
-    Box<dyn Fn(&Custody, VenueId, &KeyAlias) -> Result<(InlineSigner, CancelOnlySigner), CustodyError> + Send>;
-
-/// The open vault and the signers that were made from it.
-pub struct CustodyDesk {
-    /// The vault.
-    pub custody: Custody,
-    /// The records of signatures.
-    pub records: SignatureRecords,
-    /// The audit log, open for writing.
-    pub audit: Arc<dyn AuditSink>,
-    /// Which key sits where.
-    pub places: Vec<(VenueId, KeyAlias)>,
-    /// The order path's signers.
-    pub seats: Seats<InlineSigner>,
-    /// The emergency thread's signers.
-    pub cancels: Seats<CancelOnlySigner>,
-    /// The key to which values of new keys are sealed.
-    pub sealing: SealingKey,
-    /// Makes the signers of a seat anew, after a key was linked.
-    pub load: LoadSeat,
-    /// The signer's own time; nobody tells it another.
-    pub clock: Arc<dyn Clock>,
 }
 
 impl CustodyDesk {
     fn answer(&mut self, ask: CustodyAsk) -> CustodyTold {
-        if let Ok(settled) = self.custody.settle_policies(self.clock.unix()) {
-            enforce_saved(&self.records, &self.custody, &settled);
-        }
+        self.settle_policies();
         let done = match ask {
             CustodyAsk::List => return CustodyTold::Records(self.custody.list().cloned().collect()),
             CustodyAsk::Show { alias } => match self.custody.show(&alias) {
@@ -100,35 +74,47 @@ impl CustodyDesk {
             CustodyAsk::Learn { alias, info, verified } => {
                 self.custody.learn(&alias, &info, verified, self.clock.unix())
             }
-            CustodyAsk::Reconciled => {
-                self.records.reconciled().map_err(|error| CustodyError::Refused { why: error.to_string() })
-            }
+            CustodyAsk::Reconciled => self.reconciled(),
             CustodyAsk::HasCodes => return CustodyTold::Codes(self.custody.step_up().is_some()),
             CustodyAsk::CheckCode { code } => {
                 return CustodyTold::Code(check_code(&mut self.custody, &code, self.clock.unix()));
             }
-            CustodyAsk::SealingKey => return CustodyTold::Sealing(self.sealing.public().clone()),
+            CustodyAsk::Record { entry } => {
+                return recorded(self.audit.as_ref().map_or(Ok(0), |audit| audit.append(entry)));
+            }
+            CustodyAsk::RecordsTick => return recorded(self.audit.as_ref().map_or(Ok(0), |audit| audit.tick())),
+            CustodyAsk::RecordsSeal => return recorded(self.audit.as_ref().map_or(Ok(0), |audit| audit.seal())),
+            CustodyAsk::Duty { seat, duty } => {
+                self.set_duty(seat, duty);
+                Ok(())
+            }
+            CustodyAsk::SealingKey => match self.sealing_key() {
+                Ok(key) => return CustodyTold::Sealing(key.public().clone()),
+                Err(error) => Err(error),
+            },
             CustodyAsk::Link { key, environment, policy } => match self.link(&key, &environment, policy.as_deref()) {
                 Ok(record) => return CustodyTold::Records(vec![record]),
                 Err(error) => Err(error),
             },
             CustodyAsk::ChangePolicy { alias, wanted, text, reason } => {
-                match self.custody.change_policy(&alias, wanted, &text, &reason, self.clock.unix()) {
-                    Ok(set) => {
-                        let alias = KeyAlias::from(&alias).unwrap_or_default();
-                        enforce_saved(&self.records, &self.custody, &[alias]);
-                        return CustodyTold::Policy(set);
-                    }
+                match self.change_policy(&alias, wanted, &text, &reason) {
+                    Ok(set) => return CustodyTold::Policy(set),
                     Err(error) => Err(error),
                 }
             }
-            CustodyAsk::Record { entry } => return recorded(self.audit.append(entry)),
-            CustodyAsk::RecordsTick => return recorded(self.audit.tick()),
-            CustodyAsk::RecordsSeal => return recorded(self.audit.seal()),
-            CustodyAsk::Duty { seat, duty } => {
-                self.set_duty(seat, duty);
+            CustodyAsk::LoadCandidate { seat, alias } => self.load_candidate(seat, &alias),
+            CustodyAsk::DropCandidate { seat } => {
+                self.drop_candidate(seat);
                 Ok(())
             }
+            CustodyAsk::CutOver { seat, alias } => match self.cut_over(seat, &alias) {
+                Ok(change) => return CustodyTold::Changed(change),
+                Err(error) => Err(error),
+            },
+            CustodyAsk::TakeBack { seat, reason } => match self.take_back(seat, &reason) {
+                Ok(change) => return CustodyTold::Changed(change),
+                Err(error) => Err(error),
+            },
         };
         match done {
             Ok(()) => CustodyTold::Done,
@@ -136,61 +122,6 @@ impl CustodyDesk {
             Err(CustodyError::CodeNeeded) => CustodyTold::CodeNeeded,
             Err(error) => CustodyTold::Failed(error.to_string()),
         }
-    }
-
-    fn set_state(&mut self, alias: &str, to: KeyState, reason: &str) -> Result<(), CustodyError> {
-        let record = self.custody.show(alias)?;
-        if !crate::custody::allowed_transition(record.state, to) {
-            return Err(CustodyError::Transition { alias: record.alias, from: record.state, to });
-        }
-        if to == KeyState::Revoked {
-            // Before the tombstone is written: nothing can be signed with it while that lasts.
-            for seat in self.seats_of(alias) {
-                self.seats.with(seat, |signer| *signer = None);
-                self.cancels.with(seat, |signer| *signer = None);
-            }
-        }
-        self.custody.set_state(alias, to, reason, self.clock.unix())?;
-        for seat in self.seats_of(alias) {
-            let most = self.most(seat);
-            self.seats.with(seat, |signer| {
-                if let Some(signer) = signer {
-                    let duty = signer.handle().duty().min(most);
-                    signer.set_duty(duty);
-                }
-            });
-        }
-        Ok(())
-    }
-
-    /// Links a key from sealed values, and seats it where a venue account waits for a key of its name.
-    fn link(&mut self, key: &SealedKey, environment: &str, policy: Option<&str>) -> Result<KeyRecord, CustodyError> {
-        let record = link_sealed(&mut self.custody, &self.sealing, key, environment, policy, self.clock.unix())?;
-        for seat in self.seats_of(&key.alias) {
-            let (signer, canceller) = (self.load)(&self.custody, seat, &key.alias)?;
-            self.seats.with(seat, |held| *held = Some(signer));
-            self.cancels.with(seat, |held| *held = Some(canceller));
-        }
-        Ok(record)
-    }
-
-    fn set_duty(&self, seat: VenueId, duty: KeyDuty) {
-        let most = self.most(seat);
-        self.seats.with(seat, |signer| {
-            if let Some(signer) = signer {
-                signer.set_duty(duty.min(most));
-            }
-        });
-    }
-
-    fn seats_of(&self, alias: &str) -> Vec<VenueId> {
-        self.places.iter().filter(|(_, name)| name.as_str() == alias).map(|(seat, _)| *seat).collect()
-    }
-
-    /// The most that the key of a seat may be used for, by its state.
-    fn most(&self, seat: VenueId) -> KeyDuty {
-        let place = self.places.iter().find(|(known, _)| *known == seat);
-        place.and_then(|(_, alias)| self.custody.show(alias).ok()).map_or(KeyDuty::None, duty_most)
     }
 }
 
@@ -206,18 +137,6 @@ fn recorded(result: Result<u64, AuditError>) -> CustodyTold {
         }
         words
     }))
-}
-
-/// The most that a key in its state may be used for. Cancels stay possible while a key is looked at again, and for a
-/// while after it was quarantined; how long is for the key manager to say.
-pub(crate) const fn duty_most(record: &KeyRecord) -> KeyDuty {
-    match record.state {
-        KeyState::Active | KeyState::Rotating => KeyDuty::Full,
-        KeyState::Verifying if record.verified.is_some() => KeyDuty::CancelOnly,
-        KeyState::Linked | KeyState::Verifying | KeyState::Standby => KeyDuty::VerifyOnly,
-        KeyState::Quarantined | KeyState::Expired => KeyDuty::CancelOnly,
-        KeyState::Revoked => KeyDuty::None,
-    }
 }
 
 /// Serves the key manager until the daemon is gone.

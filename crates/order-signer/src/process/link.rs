@@ -147,6 +147,18 @@ impl ProcessSeat {
         Self { link, seat }
     }
 
+    fn request(
+        &self,
+        intent: &SignIntent,
+        question: impl FnOnce(u64) -> Question,
+    ) -> Result<SignedRequest, SignRefusal> {
+        match self.link().ask(question)? {
+            Answer::Signed(request) if request.verb() == intent.verb() => Ok(request),
+            Answer::Refused(refusal) => Err(refusal),
+            Answer::Signed(_) | Answer::Done => Err(SignRefusal::Malformed),
+        }
+    }
+
     fn link(&self) -> MutexGuard<'_, SignerLink> {
         self.link.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -168,10 +180,11 @@ impl SignerPort for ProcessSeat {
 
     fn sign(&mut self, intent: &SignIntent) -> Result<SignedRequest, SignRefusal> {
         let (seat, intent) = (self.seat, *intent);
-        match self.link().ask(|nonce| Question::Sign { seat, nonce, intent })? {
-            Answer::Signed(request) if request.verb() == intent.verb() => Ok(request),
-            Answer::Refused(refusal) => Err(refusal),
-            Answer::Signed(_) | Answer::Done => Err(SignRefusal::Malformed),
-        }
+        self.request(&intent, |nonce| Question::Sign { seat, nonce, intent })
+    }
+
+    fn sign_candidate(&mut self, intent: &SignIntent) -> Result<SignedRequest, SignRefusal> {
+        let (seat, intent) = (self.seat, *intent);
+        self.request(&intent, |nonce| Question::SignCandidate { seat, nonce, intent })
     }
 }

@@ -9,10 +9,11 @@ mod link;
 mod server;
 mod socket;
 
+pub use crate::seats::Seats;
 pub use custody_client::RemoteStore;
-pub use custody_server::{CustodyDesk, LoadSeat, serve_custody};
+pub use custody_server::serve_custody;
 pub use link::{LinkWait, ProcessSeat, SignerLink};
-pub use server::{Seats, serve_cancels, serve_orders};
+pub use server::{serve_cancels, serve_orders};
 pub use socket::{Packets, SocketError, pair};
 
 use serde::{Deserialize, Serialize};

@@ -5,37 +5,14 @@
 
 use super::socket::{Packets, SocketError};
 use crate::inline::{CancelOnlySigner, InlineSigner};
+use crate::seats::Seats;
 use domain::VenueId;
 use messages::SignRefusal;
 use signing::SignerPort;
 use signing::frames::{Frame, Question, read_question, wipe, write_answer};
-use std::sync::{Arc, Mutex, PoisonError};
 
 /// Largest frame that is looked at, in bytes.
 const FRAME_BYTES_MAX: usize = 8 * 1024;
-
-/// The signers of all venue accounts, by their ids; shared with the custody thread, which takes them away.
-pub struct Seats<S>(Arc<Vec<Mutex<Option<S>>>>);
-
-impl<S> Clone for Seats<S> {
-    fn clone(&self) -> Self {
-        Self(Arc::clone(&self.0))
-    }
-}
-
-impl<S> Seats<S> {
-    /// Seats for the venue accounts from 0 on; `None` signs nothing.
-    #[must_use]
-    pub fn new(signers: Vec<Option<S>>) -> Self {
-        Self(Arc::new(signers.into_iter().map(Mutex::new).collect()))
-    }
-
-    /// Does something with the signer of a venue account, between two signatures; `None`: there is no such seat.
-    pub fn with<T>(&self, seat: VenueId, act: impl FnOnce(&mut Option<S>) -> T) -> Option<T> {
-        let mut signer = self.0.get(seat.index())?.lock().unwrap_or_else(PoisonError::into_inner);
-        Some(act(&mut signer))
-    }
-}
 
 impl<S: SignerPort> Seats<S> {
     fn on(&self, seat: VenueId, act: Act<'_>) -> Done {
@@ -45,19 +22,34 @@ impl<S: SignerPort> Seats<S> {
 }
 
 /// Serves the order path until the daemon is gone.
-pub fn serve_orders(socket: &Packets, seats: &Seats<InlineSigner>, spin: bool) {
-    serve(socket, spin, |seat, act| seats.on(seat, act));
+///
+/// `candidates`: the signers of keys that are to take over; their keys are verified with their own signatures.
+pub fn serve_orders(socket: &Packets, seats: &Seats<InlineSigner>, candidates: &Seats<InlineSigner>, spin: bool) {
+    serve(socket, spin, |seat, of, act| match of {
+        Of::AtWork => seats.on(seat, act),
+        Of::Candidate => candidates.on(seat, act),
+    });
 }
 
 /// Serves the emergency thread until the daemon is gone.
 pub fn serve_cancels(socket: &Packets, seats: &Seats<CancelOnlySigner>) {
-    serve(socket, false, |seat, act| seats.on(seat, act));
+    serve(socket, false, |seat, of, act| match of {
+        Of::AtWork => seats.on(seat, act),
+        Of::Candidate => Err(SignRefusal::NoKey),
+    });
+}
+
+/// Which of a venue account's signers is asked.
+#[derive(Clone, Copy)]
+enum Of {
+    AtWork,
+    Candidate,
 }
 
 type Done = Result<Option<signing::SignedRequest>, SignRefusal>;
 type Act<'a> = &'a mut dyn FnMut(&mut dyn SignerPort) -> Done;
 
-fn serve(socket: &Packets, spin: bool, on_seat: impl Fn(VenueId, Act<'_>) -> Done) {
+fn serve(socket: &Packets, spin: bool, on_seat: impl Fn(VenueId, Of, Act<'_>) -> Done) {
     let mut inward = vec![0_u8; FRAME_BYTES_MAX];
     let mut out = Frame::new();
     loop {
@@ -71,10 +63,17 @@ fn serve(socket: &Packets, spin: bool, on_seat: impl Fn(VenueId, Act<'_>) -> Don
         let (nonce, done) = match question {
             None => (0, Err(SignRefusal::Malformed)),
             Some(Question::Sign { seat, nonce, intent }) => {
-                (nonce, on_seat(seat, &mut |signer| signer.sign(&intent).map(Some)))
+                (nonce, on_seat(seat, Of::AtWork, &mut |signer| signer.sign(&intent).map(Some)))
+            }
+            Some(Question::SignCandidate { seat, nonce, intent }) => {
+                let sign = &mut |signer: &mut dyn SignerPort| match intent.verb().only_asks() {
+                    true => signer.sign(&intent).map(Some),
+                    false => Err(SignRefusal::KeyState),
+                };
+                (nonce, on_seat(seat, Of::Candidate, sign))
             }
             Some(Question::Offset { seat, nonce, offset_ns }) => {
-                (nonce, on_seat(seat, &mut |signer| signer.set_clock_offset(offset_ns).map(|()| None)))
+                (nonce, on_seat(seat, Of::AtWork, &mut |signer| signer.set_clock_offset(offset_ns).map(|()| None)))
             }
         };
         let answer = match &done {
