@@ -2,9 +2,14 @@
 
 use super::client::{Client, Intent};
 use super::rig::Rig;
-use super::scan::{Needles, may_read_others, nothing, secrets_of};
+use super::scan::{Hit, Needles, may_read_others, nothing};
 use rustix::process::Signal;
 use std::process::Command;
+
+/// The secrets of hits, each once.
+fn secrets_of(hits: &[Hit]) -> std::collections::BTreeSet<&'static str> {
+    hits.iter().map(|hit| hit.secret).collect()
+}
 
 /// Signatures before the memory is looked at.
 const SIGNATURES: u64 = 10_000;

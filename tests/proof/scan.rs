@@ -239,11 +239,6 @@ fn percent(character: char) -> String {
     }
 }
 
-/// The secrets of hits, each once.
-pub(crate) fn secrets_of(hits: &[Hit]) -> BTreeSet<&'static str> {
-    hits.iter().map(|hit| hit.secret).collect()
-}
-
 /// Fails with all hits.
 pub(crate) fn nothing(what: &str, hits: &[Hit]) {
     let shown: Vec<String> = hits

@@ -164,8 +164,9 @@ mod records {
     use super::*;
     use audit::{AuditBounds, AuditEntry, AuditError, AuditLog, AuditSink, AuditVerb, Decision, SharedAudit};
     use domain::Clock;
-    use order_signer::process::{CustodyDesk, RemoteStore, serve_custody};
-    use order_signer::{Custody, CustodyError, SealingKey, SignatureRecords};
+    use order_signer::CustodyDesk;
+    use order_signer::process::{RemoteStore, serve_custody};
+    use order_signer::{Custody, SignatureRecords};
     use sign_policy::SyncMode;
 
     /// Refuses, with a cause.
@@ -190,18 +191,8 @@ mod records {
         let custody = Custody::create(dir, &passphrase, vault::KdfParams::FLOOR, clock.unix()).unwrap();
         let records = SignatureRecords::open(dir, identity(), &[], SyncMode::Group, "this boot", clock.unix()).unwrap();
         let (near, far) = pair().unwrap();
-        let (seats, cancels) = (Seats::new(Vec::new()), Seats::new(Vec::new()));
-        let desk = CustodyDesk {
-            custody,
-            records,
-            audit,
-            places: Vec::new(),
-            seats,
-            cancels,
-            sealing: SealingKey::generate().unwrap(),
-            load: Box::new(|_, _, _| Err(CustodyError::Refused { why: "no seats here".to_owned() })),
-            clock,
-        };
+        let mut desk = CustodyDesk::without_seats(custody, clock);
+        (desk.records, desk.audit) = (Some(records), Some(audit));
         std::thread::spawn(move || serve_custody(&far, desk));
         RemoteStore::new(near).unwrap()
     }
