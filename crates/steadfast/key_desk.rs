@@ -278,7 +278,11 @@ impl KeyDesk {
         why: &str,
     ) -> Result<Vec<String>, ActRefused> {
         let set = self.store().change_policy(&alias, wanted, text, why).map_err(|error| refused(&error))?;
-        Ok(vec![policy_words(set)])
+        let mut done = vec![policy_words(set)];
+        if !self.reseats && set == PolicySet::InForce {
+            done.push("the signer is inline: it goes by it from the next start on".to_owned());
+        }
+        Ok(done)
     }
 }
 
