@@ -324,3 +324,16 @@ pub(crate) fn family(process: u32) -> Vec<u32> {
     }
     all
 }
+
+impl Drop for Stage {
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            // What the daemons said last tells what went wrong.
+            for life in 1..=self.lives {
+                let said = fs::read_to_string(self.path(&format!("daemon-{life}.out"))).unwrap_or_default();
+                let lines: Vec<&str> = said.lines().filter(|line| !line.contains("TRACE")).collect();
+                println!("life {life}:\n{}", lines[lines.len().saturating_sub(25)..].join("\n"));
+            }
+        }
+    }
+}
