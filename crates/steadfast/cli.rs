@@ -185,6 +185,8 @@ pub enum KeysCommand {
     Disable(KeyDisableArgs),
     /// Trust a disabled or quarantined key again, once it is verified
     Enable(KeyEnableArgs),
+    /// Let a new key take the place of one, without a missed order
+    Rotate(KeyRotateArgs),
     /// Wipe a key for good
     Revoke(KeyRevokeArgs),
     /// What happened to each key, and why
@@ -243,6 +245,25 @@ pub struct KeyEnableArgs {
     /// Why it deserves trust again; it is kept with the key.
     #[arg(long, value_name = "TEXT")]
     pub reason: String,
+    /// One-time or recovery code, once codes are set up; asked for when absent.
+    #[arg(long, value_name = "CODE")]
+    pub totp: Option<String>,
+}
+
+/// `steadfast keys rotate`
+#[derive(Debug, Args)]
+pub struct KeyRotateArgs {
+    /// The key at work.
+    pub alias: String,
+    /// The key that takes over: with the daemon running one that is linked, else the name for a new one.
+    #[arg(long, value_name = "ALIAS")]
+    pub to: Option<String>,
+    /// Read key, secret and passphrase of the new key from standard input, a line each (daemon stopped).
+    #[arg(long, conflicts_with = "from_file")]
+    pub stdin: bool,
+    /// Read key, secret and passphrase of the new key from a file (mode 0600), a line each (daemon stopped).
+    #[arg(long, value_name = "FILE")]
+    pub from_file: Option<PathBuf>,
     /// One-time or recovery code, once codes are set up; asked for when absent.
     #[arg(long, value_name = "CODE")]
     pub totp: Option<String>,

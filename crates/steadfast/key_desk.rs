@@ -3,10 +3,10 @@
 
 use crate::key_book::{self, KeyOf};
 use crate::report::causes;
-use crate::shared::Shared;
+use crate::shared::{RotationRow, Shared};
 use control_plane::{
-    ActRefused, KeyAct, KeyDetail, KeyDone, KeyStepView, KeyWish, NewExchangeKey, ProbeView, SealingKeyView,
-    WaitingPolicyView,
+    ActRefused, KeyAct, KeyDetail, KeyDone, KeyStepView, KeyWish, NewExchangeKey, ProbeView, RotationView,
+    SealingKeyView, WaitingPolicyView,
 };
 use domain::UnixNanos;
 use jiff::Timestamp;
@@ -68,6 +68,12 @@ impl Settled {
     }
 }
 
+/// The key that signs where the settings name a desk's key.
+fn at_work(records: &[KeyRecord], desk: &DeskKey) -> KeyAlias {
+    let named = desk.key.alias;
+    order_signer::signing_key(records.iter(), &named).map_or(named, |record| record.alias)
+}
+
 /// One key that a venue account of this run uses.
 #[derive(Debug, Clone)]
 pub struct DeskKey {
@@ -113,6 +119,10 @@ impl KeyDesk {
                 detail.verifying = *running;
                 detail.probes.clone_from(lines);
             }
+            if let Some(row) = state.rotations.values().find(|row| row.former == detail.alias) {
+                let RotationRow { next, stage, lines, .. } = row.clone();
+                detail.rotation = Some(RotationView { next, stage: stage.to_owned(), lines });
+            }
             detail
         };
         Ok(records.iter().map(detail).collect())
@@ -155,6 +165,7 @@ impl KeyDesk {
                 self.wish(alias, WishAct::Enable(why))?;
                 vec!["it is being verified; if that succeeds it is Active again".to_owned()]
             }
+            KeyAct::Rotate(next) => self.rotate(alias, *next)?,
             KeyAct::Revoke => self.revoke(alias, why)?,
             KeyAct::Tighten(text) => self.change_policy(alias, PolicyMove::Tighten, text, &why)?,
             KeyAct::Loosen(text) => self.change_policy(alias, PolicyMove::Loosen, text, &why)?,
@@ -168,7 +179,30 @@ impl KeyDesk {
     }
 
     fn in_care(&self, alias: KeyAlias) -> bool {
-        self.keys.iter().any(|desk| desk.key.alias == alias)
+        let records = self.store().list().unwrap_or_default();
+        self.keys.iter().any(|desk| at_work(&records, desk) == alias)
+    }
+
+    /// Lets another key take the place of the one at work. How it goes on, the keys' details say.
+    fn rotate(&self, alias: KeyAlias, next: Option<KeyAlias>) -> Result<Vec<String>, ActRefused> {
+        let refuse = |code, why: String, fix: String| Err(ActRefused { code, why, fix });
+        let records = self.store().list().map_err(|error| refused(&error))?;
+        let Some(desk) = self.keys.iter().find(|desk| at_work(&records, desk) == alias) else {
+            let why = format!("key `{alias}` is at work for no venue account of this run");
+            return refuse("no_such_key", why, "steadfast keys list".to_owned());
+        };
+        let venue = desk.key.venue;
+        if self.shared.state().rotations.get(&venue).is_some_and(|row| !row.is_over()) {
+            let why = format!("key `{alias}` is being replaced already");
+            return refuse("no_such_step", why, format!("steadfast keys show {alias}"));
+        }
+        self.shared.state().rotations.remove(&venue);
+        let wish = KeyMessage::Rotate { venue, next, drain: desk.key.drain };
+        if self.mailbox.post(wish).is_err() {
+            let why = "the key manager takes no message now".to_owned();
+            return refuse("busy", why, "ask again".to_owned());
+        }
+        Ok(vec![format!("the next key is verified while {alias} goes on signing")])
     }
 
     /// Asks the key manager, and waits until what it did is on disk.
@@ -370,6 +404,7 @@ pub fn detail(record: &KeyRecord, rotation_due: UnixNanos) -> KeyDetail {
             .map(|waiting| WaitingPolicyView { policy: waiting.policy.clone(), due: time(waiting.due) }),
         verifying: false,
         probes: Vec::new(),
+        rotation: None,
         history: record
             .history
             .iter()

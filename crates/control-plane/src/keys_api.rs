@@ -54,6 +54,20 @@ pub struct KeyDetail {
     pub probes: Vec<ProbeView>,
     /// Its way through its life, oldest first.
     pub history: Vec<KeyStepView>,
+    /// The latest change in this run of the key at work to another.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub rotation: Option<RotationView>,
+}
+
+/// One key on its way to take the place of another.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RotationView {
+    /// The key that is to take over.
+    pub next: String,
+    /// `verifying`, `draining`, `done`, `taken_back` or `refused`.
+    pub stage: String,
+    /// What has happened, a line each.
+    pub lines: Vec<String>,
 }
 
 /// A loosened policy that waits.
@@ -146,6 +160,8 @@ pub enum KeyAct {
     Disable,
     /// Trust it again once it is verified.
     Enable,
+    /// Let another key take its place: the one named, else the only one that waits.
+    Rotate(Option<KeyAlias>),
     /// Wipe it; final.
     Revoke,
     /// Let it sign less.
@@ -182,6 +198,8 @@ struct Body {
     alias: KeyAlias,
     #[serde(default)]
     reason: String,
+    #[serde(default)]
+    to: Option<KeyAlias>,
     #[serde(default)]
     policy: Option<String>,
     #[serde(default)]
@@ -221,10 +239,14 @@ pub(crate) fn read(action: Action, bytes: &[u8]) -> Result<Sent, Problem> {
         let detail = format!("a reason is one line of at most {REASON_CHARS_MAX} characters");
         return Err(Problem::new(400, "bad_reason", "bad request", detail));
     }
+    if body.to.is_some() && action != Action::KeyRotate {
+        return Err(bad(takes));
+    }
     let act = match (action, body.policy) {
         (Action::KeyTest, None) => KeyAct::Test,
         (Action::KeyDisable, None) => KeyAct::Disable,
         (Action::KeyEnable, None) => KeyAct::Enable,
+        (Action::KeyRotate, None) => KeyAct::Rotate(body.to),
         (Action::KeyRevoke, None) => KeyAct::Revoke,
         (Action::PolicyTighten, Some(policy)) => KeyAct::Tighten(policy),
         (Action::PolicyLoosen, Some(policy)) => KeyAct::Loosen(policy),

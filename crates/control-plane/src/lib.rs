@@ -35,8 +35,8 @@ mod view;
 pub use access_api::{AccessView, KeyMade, NewKey};
 pub use backend::{Act, ActDone, ActRefused, ActVerb, Backend};
 pub use keys_api::{
-    KeyAct, KeyDetail, KeyDone, KeyHistory, KeyStepView, KeyWish, NewExchangeKey, ProbeView, SealingKeyView,
-    WaitingPolicyView,
+    KeyAct, KeyDetail, KeyDone, KeyHistory, KeyStepView, KeyWish, NewExchangeKey, ProbeView, RotationView,
+    SealingKeyView, WaitingPolicyView,
 };
 pub use problem::Problem;
 pub use routes::{Action, Method, ROUTES, Risk, Route};

@@ -160,6 +160,7 @@ async fn show_route(action: Action, request: &HttpRequest, shared: &Shared) -> R
         | Action::KeyTest
         | Action::KeyDisable
         | Action::KeyEnable
+        | Action::KeyRotate
         | Action::KeyRevoke
         | Action::PolicyTighten
         | Action::PolicyLoosen => {

@@ -85,6 +85,8 @@ pub enum Action {
     KeyDisable,
     /// Gives it back.
     KeyEnable,
+    /// Puts another exchange key in the place of one.
+    KeyRotate,
     /// Wipes an exchange key.
     KeyRevoke,
     /// Lets an exchange key sign less.
@@ -103,6 +105,7 @@ impl Action {
                 | Self::KeyTest
                 | Self::KeyDisable
                 | Self::KeyEnable
+                | Self::KeyRotate
                 | Self::KeyRevoke
                 | Self::PolicyTighten
                 | Self::PolicyLoosen
@@ -197,6 +200,7 @@ pub static ROUTES: &[Route] = &[
     change("/api/v1/keys/test", KeysRevoke, Risk::Lowers, Action::KeyTest),
     change("/api/v1/keys/disable", KeysRevoke, Risk::Lowers, Action::KeyDisable),
     change("/api/v1/keys/enable", KeysRotate, Risk::Raises, Action::KeyEnable),
+    change("/api/v1/keys/rotate", KeysRotate, Risk::Raises, Action::KeyRotate),
     change("/api/v1/keys/revoke", KeysRevoke, Risk::Lowers, Action::KeyRevoke),
     change("/api/v1/keys/policy/tighten", LimitsTighten, Risk::Lowers, Action::PolicyTighten),
     change("/api/v1/keys/policy/loosen", PolicyWrite, Risk::Raises, Action::PolicyLoosen),
@@ -270,6 +274,7 @@ mod tests {
             ("/api/v1/keys/test", Some("keys.revoke")),
             ("/api/v1/keys/disable", Some("keys.revoke")),
             ("/api/v1/keys/enable", Some("keys.rotate")),
+            ("/api/v1/keys/rotate", Some("keys.rotate")),
             ("/api/v1/keys/revoke", Some("keys.revoke")),
             ("/api/v1/keys/policy/tighten", Some("limits.tighten")),
             ("/api/v1/keys/policy/loosen", Some("policy.write")),
@@ -301,6 +306,7 @@ mod tests {
             "/api/v1/access/add",
             "/api/v1/keys",
             "/api/v1/keys/enable",
+            "/api/v1/keys/rotate",
             "/api/v1/keys/policy/loosen",
         ];
         assert_eq!(needing, expected);

@@ -4,6 +4,7 @@ use crate::audit_trail::Trail;
 use crate::cli::{Global, KeysAddArgs, KeysCommand, Role};
 use crate::commands::client::Target;
 use crate::commands::keys_life::{self, Keeper};
+use crate::commands::keys_rotate;
 use crate::commands::{keys_policy, keys_seal};
 use crate::data_dir::DataDir;
 use crate::key_book::{self, KeyOf, KeyWires, role_word};
@@ -52,6 +53,7 @@ pub fn run(global: &Global, command: &KeysCommand, target: &Target) -> Result<()
         (KeysCommand::Show(args), keeper) => keys_life::show(global, &args.alias, keeper),
         (KeysCommand::Disable(args), keeper) => keys_life::disable(global, args, keeper),
         (KeysCommand::Enable(args), keeper) => keys_life::enable(global, args, keeper),
+        (KeysCommand::Rotate(args), keeper) => keys_rotate::run(global, args, keeper),
         (KeysCommand::Revoke(args), keeper) => keys_life::revoke(global, args, keeper),
         (KeysCommand::Audit(args), keeper) => keys_life::audit(global, args, keeper),
     }
@@ -163,6 +165,23 @@ fn may_be_added(custody: &Custody, alias: &str, account: &str, role: KeyRole) ->
                 rival.alias
             ))),
         None => Ok(()),
+    }
+}
+
+/// Verifies a key that is to take over, as [`try_out`]; what the exchange says of it.
+pub(crate) fn try_next(
+    global: &Global,
+    place: &Place,
+    venue: VenuePlan,
+    new: &NewKey,
+    secrets: &KeySecrets,
+) -> Result<messages::KeyInfo, Trouble> {
+    let verified = try_out(global, place, venue, new, secrets)?;
+    match &verified.info {
+        Some(info) if verified.state == KeyState::Active => Ok(info.clone()),
+        _ => Err(finish(global, &verified).err().unwrap_or_else(|| {
+            Trouble::new(Exit::Key, format!("key `{}` was not verified", new.alias)).fix("nothing was stored")
+        })),
     }
 }
 

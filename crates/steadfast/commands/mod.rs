@@ -11,6 +11,7 @@ pub mod journal;
 pub mod keys;
 mod keys_life;
 mod keys_policy;
+mod keys_rotate;
 mod keys_seal;
 pub mod run;
 pub mod sim;
