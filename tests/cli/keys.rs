@@ -122,6 +122,21 @@ fn silent_exchange_is_no_fault_of_the_key() {
 }
 
 #[test]
+fn key_that_was_linked_while_the_exchange_was_silent_gets_its_policy_when_it_is_tried_again() {
+    let sim = Sim::start(&[]);
+    let home = Home::new(Some(&sim));
+    let rest = format!("rest = \"{}\"", sim.addresses.rest);
+    home.edit("config/conf.d/local.toml", &rest, "rest = \"http://127.0.0.1:9\"");
+    add(&home, KEY, SECRET, PASSPHRASE);
+    let held = || home.run(&["keys", "policy", "show", "bitget-main"]).out;
+    assert!(held().contains("nothing is placed with it"), "{}", held());
+    home.edit("config/conf.d/local.toml", "rest = \"http://127.0.0.1:9\"", &rest);
+    assert_eq!(home.run(&["keys", "test", "bitget-main"]).code, Some(0));
+    assert_eq!(states(&home), ["Active"]);
+    assert!(held().contains("BTCUSDT: no sell below"), "{}", held());
+}
+
+#[test]
 fn mistyped_secret_that_nobody_could_try_is_replaced_by_linking_again() {
     let sim = Sim::start(&[]);
     let home = Home::new(Some(&sim));

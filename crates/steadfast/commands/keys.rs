@@ -284,9 +284,15 @@ pub(crate) fn verify_and_finish(
 ) -> Result<(), Trouble> {
     let record = custody.show(alias).map_err(|error| keys_life::not_found(&error))?;
     let name = record.account.clone();
+    let unbound = record.policy.is_empty() && record.state == KeyState::Linked && record.verified.is_none();
     let account = place.settings.venue.get(&name).ok_or_else(|| unknown_account(&name))?;
     let venue = plan::venue(&name, account);
     let alias = record.alias;
+    // One that was linked while the exchange was silent has no policy yet, and would place nothing.
+    if unbound && let Some(policy) = keys_policy::proposed_now(&plan::limits(&place.settings), &venue, &place.clock) {
+        keys_policy::confirmed(global, &alias, false, &policy)?;
+        custody.begin_policy(&alias, &policy.to_text(), place.clock.unix()).map_err(|error| custody_trouble(&error))?;
+    }
     let trail = Trail::open(&mut custody, &place.settings.vault_dir(), Arc::clone(&place.clock))?;
     let verified = verify(global, place, &place.settings.vault_dir(), custody, venue, alias, trail.sink())?;
     trail.seal();

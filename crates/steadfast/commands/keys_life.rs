@@ -83,7 +83,7 @@ fn describe(key: &KeyDetail) -> String {
     let minute = |at: jiff::Timestamp| at.strftime("%F %H:%M UTC").to_string();
     let or = |text: String, otherwise: &str| if text.is_empty() { otherwise.to_owned() } else { text };
     let policy = match PolicyDocument::parse(&key.policy) {
-        _ if key.policy.is_empty() => "none of its own".to_owned(),
+        _ if key.policy.is_empty() => "none: nothing is placed with it".to_owned(),
         Ok(document) => format!("{} instruments; steadfast keys policy show {}", document.instruments.len(), key.alias),
         Err(error) => error.to_string(),
     };

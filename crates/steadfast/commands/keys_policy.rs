@@ -75,7 +75,7 @@ fn show(global: &Global, alias: &str, keeper: Keeper) -> Result<(), Trouble> {
         return Ok(());
     }
     if policy.is_empty() {
-        data(&format!("key `{}` has no policy of its own", plain(alias)));
+        data(&format!("key `{}` has no policy: nothing is placed with it", plain(alias)));
         say(global, "give it one with: steadfast keys policy loosen NAME --from-file FILE --reason '...'");
         return Ok(());
     }
@@ -241,6 +241,12 @@ pub(crate) async fn proposed(limits: &Limits, venue: &VenuePlan, clock: &Arc<dyn
         })
         .collect();
     (facts.len() == venue.symbols.len()).then(|| PolicyDocument::derive(&facts, clock.unix()))
+}
+
+/// As [`proposed`], for callers that wait.
+pub(crate) fn proposed_now(limits: &Limits, venue: &VenuePlan, clock: &Arc<dyn Clock>) -> Option<PolicyDocument> {
+    net::install_tls_provider();
+    actix_rt::System::new().block_on(proposed(limits, venue, clock))
 }
 
 /// Shows a proposed policy to whoever is at the terminal and asks; without a terminal it is taken and named.

@@ -46,8 +46,7 @@ pub(crate) fn add(global: &Global, args: &KeysAddArgs, client: &Client) -> Resul
     let sealed = seal(&SealingPublic { key, boot }, described, &secrets).map_err(|error| unsealed(&error))?;
     drop(secrets);
     let clock: Arc<dyn Clock> = Arc::new(SystemClock);
-    net::install_tls_provider();
-    let policy = actix_rt::System::new().block_on(keys_policy::proposed(&plan::limits(&settings), &venue, &clock));
+    let policy = keys_policy::proposed_now(&plan::limits(&settings), &venue, &clock);
     if let Some(policy) = &policy {
         keys_policy::confirmed(global, &alias, args.yes, policy)?;
     }
