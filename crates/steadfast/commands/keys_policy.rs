@@ -225,7 +225,7 @@ pub(crate) async fn proposed(limits: &Limits, venue: &VenuePlan, clock: &Arc<dyn
         }
     };
     let max_order_notional = Scaled::try_from(limits.max_order_notional.0).ok()?;
-    let max_open_orders = u32::try_from(limits.max_open_orders).unwrap_or(u32::MAX);
+    let max_open_orders = limits.max_open_orders;
     let facts: Vec<DeriveFacts> = prices
         .into_iter()
         .filter(|(symbol, _)| venue.symbols.iter().any(|wanted| wanted == symbol.as_str()))
