@@ -255,13 +255,13 @@ pub struct KeyEnableArgs {
 pub struct KeyRotateArgs {
     /// The key at work.
     pub alias: String,
-    /// The key that takes over: with the daemon running one that is linked, else the name for a new one.
+    /// The key that takes over: one that waits, or the name for a new one.
     #[arg(long, value_name = "ALIAS")]
     pub to: Option<String>,
-    /// Read key, secret and passphrase of the new key from standard input, a line each (daemon stopped).
+    /// Read key, secret and passphrase of the new key from standard input, a line each.
     #[arg(long, conflicts_with = "from_file")]
     pub stdin: bool,
-    /// Read key, secret and passphrase of the new key from a file (mode 0600), a line each (daemon stopped).
+    /// Read key, secret and passphrase of the new key from a file (mode 0600), a line each.
     #[arg(long, value_name = "FILE")]
     pub from_file: Option<PathBuf>,
     /// One-time or recovery code, once codes are set up; asked for when absent.
@@ -454,6 +454,9 @@ pub struct SimArgs {
     /// Its passphrase.
     #[arg(long, requires = "key")]
     pub passphrase: Option<String>,
+    /// A second API key of the same account, with the same secret and passphrase.
+    #[arg(long, requires_all = ["secret", "passphrase"])]
+    pub second_key: Option<String>,
     /// Its permissions, comma-separated: read, trade, transfer, withdraw.
     #[arg(long, value_delimiter = ',', default_value = "read,trade")]
     pub permissions: Vec<String>,

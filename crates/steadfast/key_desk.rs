@@ -289,8 +289,9 @@ impl KeyDesk {
             .link_sealed(&sealed, desk.environment, key.policy.as_deref())
             .map_err(|error| refused(&error))?;
         let mut done = vec![format!("key `{}` is stored; the daemon saw ciphertext alone", record.alias)];
-        if record.alias != desk.key.alias {
-            done.push(format!("the account uses `{}`; this one waits as Linked", desk.key.alias));
+        let at_work = at_work(&self.store().list().map_err(|error| refused(&error))?, desk);
+        if record.alias != at_work {
+            done.push(format!("the account uses `{at_work}`; this one waits as Linked"));
         } else if self.reseats {
             let spec = key_book::spec(&**self.store(), &desk.key).map_err(|error| refused(&error))?;
             // What was found of the key before it says nothing about this one.

@@ -174,3 +174,31 @@ fn demo_whose_reader_has_gone_ends_in_order_and_leaves_nothing() {
     let left: Vec<_> = home.files("data").into_keys().filter(|path| path.to_string_lossy().contains("demo")).collect();
     assert_eq!(left, Vec::<std::path::PathBuf>::new());
 }
+
+#[test]
+fn another_key_takes_over_with_the_daemon_stopped_and_signs_from_the_next_start_on() {
+    let sim = Sim::start(&["--second-key", "bg_invented_second_0123456789"]);
+    let home = Home::new(Some(&sim));
+    assert_eq!(home.run(&ADD).code, Some(0));
+    let values = std::fs::read_to_string(home.path("key.txt")).expect("the key's values");
+    let (_, rest) = values.split_once('\n').expect("three lines");
+    home.write("key.txt", &format!("bg_invented_second_0123456789\n{rest}"), 0o600);
+    let rotate = ["keys", "rotate", "bitget-main", "--to", "bitget-next", "--from-file", "key.txt"];
+    let said = home.run(&rotate);
+    assert_eq!(said.code, Some(0), "{}", said.err);
+    assert!(said.err.contains("delete the former key on the exchange"), "{}", said.err);
+    let keys: serde_json::Value =
+        serde_json::from_str(&home.run(&["keys", "list", "--json"]).out).expect("keys as JSON");
+    let of = |alias: &str| {
+        let rows = keys.as_array().expect("rows");
+        rows.iter().find(|row| row["alias"] == alias).map(|row| row["status"].clone()).expect("a key")
+    };
+    assert_eq!((of("bitget-main"), of("bitget-next")), ("Revoked".into(), "Active".into()));
+    let said = home.run(&rotate);
+    assert_eq!(said.code, Some(6), "a revoked key is nobody's to replace: {}", said.err);
+
+    let daemon = home.daemon();
+    home.wait_for("it trades with the next key", |status| status["open_orders"].as_u64() > Some(0));
+    daemon.signal(Signal::INT);
+    assert_eq!(daemon.end().0, Some(0));
+}

@@ -220,13 +220,14 @@ fn duty_is_set_and_work_is_counted_from_another_thread() {
 }
 
 #[test]
-fn clock_beyond_the_limit_stops_orders_alone_and_cancels_carry_the_venues_time() {
+fn clock_beyond_the_limit_stops_orders_and_log_ins_and_cancels_carry_the_venues_time() {
     let (mut signer, clock) = signer_at(PlainCodec::default(), KeyDuty::Full);
     clock.advance(Duration::from_secs(3_600));
     assert_eq!(signer.set_clock_offset(40_000_000_000), Err(SignRefusal::Clock));
     for intent in one_of_each() {
         let signed = signer.sign(&intent);
-        if intent.verb() == Verb::Place {
+        // A log-in is a bearer right: none for a later time.
+        if matches!(intent.verb(), Verb::Place | Verb::StreamLogin) {
             assert_eq!(signed.err(), Some(SignRefusal::Clock));
         } else {
             let stamp = header(&signed.unwrap(), "ACCESS-TIMESTAMP");

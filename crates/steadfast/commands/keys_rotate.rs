@@ -5,6 +5,7 @@ use crate::cli::{Global, KeyRotateArgs, KeysAddArgs, Role};
 use crate::commands::client::{Client, plain};
 use crate::commands::keys::{self, Place};
 use crate::commands::keys_life::{self, Keeper};
+use crate::commands::keys_seal;
 use crate::plan;
 use crate::report::{Exit, Trouble};
 use crate::term::{data, say};
@@ -33,9 +34,13 @@ pub(crate) fn run(global: &Global, args: &KeyRotateArgs, keeper: Keeper) -> Resu
 }
 
 fn by_daemon(global: &Global, args: &KeyRotateArgs, client: &Client) -> Result<(), Trouble> {
-    if args.stdin || args.from_file.is_some() {
-        return Err(Trouble::new(Exit::Usage, "a running daemon takes no values here")
-            .fix("link the next key first: steadfast keys add NAME --venue bitget; then rotate --to NAME"));
+    let keys = keys_life::all(client)?;
+    if let Some(to) = &args.to
+        && !keys.iter().any(|key| key.alias == *to && key.status != KeyState::Revoked.as_str())
+    {
+        let beside = keys_life::find(keys, &args.alias)?;
+        let role = if beside.role == "trade" { KeyRole::Trade } else { KeyRole::Stream };
+        keys_seal::add_beside(global, &values(args, to, &beside.venue, role, &beside.wallets), &beside, client)?;
     }
     let body = serde_json::json!({ "alias": args.alias, "to": args.to });
     keys_life::wish(global, client, "rotate", &body, args.totp.as_deref())?;
@@ -80,6 +85,22 @@ fn done(global: &Global, former: &str, next: &str) {
     say(global, LEFT);
 }
 
+/// Where the values of the new key come from.
+fn values(args: &KeyRotateArgs, to: &str, venue: &str, role: KeyRole, wallets: &[String]) -> KeysAddArgs {
+    KeysAddArgs {
+        alias: to.to_owned(),
+        venue: venue.to_owned(),
+        demo: false,
+        role: if role == KeyRole::Trade { Role::Trade } else { Role::Stream },
+        stdin: args.stdin,
+        from_file: args.from_file.clone(),
+        wallets: wallets.to_vec(),
+        allow_unbound: false,
+        yes: true,
+        totp: None,
+    }
+}
+
 /// No order can be under way: what the drain would show, the verification has shown.
 fn on_vault(global: &Global, args: &KeyRotateArgs, place: &Place) -> Result<(), Trouble> {
     let mut custody = keys_life::open(global, place)?;
@@ -96,19 +117,7 @@ fn on_vault(global: &Global, args: &KeyRotateArgs, place: &Place) -> Result<(), 
     let (name, account) = place.settings.venue.get_key_value(&former.account).ok_or_else(|| {
         Trouble::new(Exit::Settings, format!("the settings have no venue account `{}`", former.account))
     })?;
-    let values = KeysAddArgs {
-        alias: to.clone(),
-        venue: former.venue.clone(),
-        demo: false,
-        role: if former.role == KeyRole::Trade { Role::Trade } else { Role::Stream },
-        stdin: args.stdin,
-        from_file: args.from_file.clone(),
-        wallets: former.wallets.clone(),
-        allow_unbound: false,
-        yes: true,
-        totp: None,
-    };
-    let secrets = keys::read_secrets(global, &values)?;
+    let secrets = keys::read_secrets(global, &values(args, to, &former.venue, former.role, &former.wallets))?;
     let new = NewKey {
         alias,
         venue: former.venue.clone(),

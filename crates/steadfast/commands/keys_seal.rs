@@ -67,6 +67,43 @@ fn taken(key: &KeyDetail) -> Trouble {
         .fix(format!("steadfast keys test {alias}; or, to put another in its place now, steadfast keys revoke {alias}"))
 }
 
+/// Links a key that is to take over from the one of `beside`, sealed, with the policy that is confirmed for that one.
+///
+/// # Errors
+/// [`Trouble`]: nothing is stored.
+pub(crate) fn add_beside(
+    global: &Global,
+    values: &KeysAddArgs,
+    beside: &control_plane::KeyDetail,
+    client: &Client,
+) -> Result<(), Trouble> {
+    let alias = KeyAlias::from(&values.alias)
+        .map_err(|_| Trouble::new(Exit::Usage, "the key's name is too long").fix("at most 32 characters"))?;
+    let SealingKeyView { key, boot } = client.get("/api/v1/keys/sealing-key")?;
+    let secrets = keys::read_secrets(global, values)?;
+    if let Some(fault) = secrets.fault() {
+        return Err(keys::custody_trouble(&CustodyError::BadValues { fault }));
+    }
+    let role = if values.role == Role::Trade { KeyRole::Trade } else { KeyRole::Stream };
+    let described = SealedKey {
+        alias,
+        venue: beside.venue.clone(),
+        account: beside.account.clone(),
+        role,
+        wallets: beside.wallets.clone(),
+        sealed: String::new(),
+    };
+    let sealed = seal(&SealingPublic { key, boot }, described, &secrets).map_err(|error| unsealed(&error))?;
+    drop(secrets);
+    let SealedKey { alias, venue, account, role, wallets, sealed } = sealed;
+    let new = NewExchangeKey { alias, venue, account, role, wallets, sealed, policy: None, totp: None };
+    let done = keys_life::wish(global, client, "", &serde_json::json!(new), None)?;
+    for line in &done.done {
+        say(global, &plain(line));
+    }
+    Ok(())
+}
+
 fn unsealed(error: &SealError) -> Trouble {
     Trouble::new(Exit::Key, "the key cannot be sealed").why(error).fix("nothing was sent; use the daemon's own version")
 }

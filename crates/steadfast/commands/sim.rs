@@ -4,7 +4,7 @@ use crate::cli::{Global, SimArgs};
 use crate::report::{Exit, Trouble, causes};
 use crate::term::{self, StopSignal};
 use clock::SystemClock;
-use sim_venue::{FaultPlan, Market, RunningSim, SimConfig, SimError, SimVenue};
+use sim_venue::{ApiKeyMaterial, FaultPlan, KeyConfig, Market, RunningSim, SimConfig, SimError, SimVenue};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -75,6 +75,11 @@ fn config(args: &SimArgs) -> Result<SimConfig, Trouble> {
         faults: faults(&args.fault)?,
         ..SimConfig::default()
     };
+    if let (Some(key), Some(secret), Some(passphrase)) = (&args.second_key, &args.secret, &args.passphrase) {
+        let material = ApiKeyMaterial { key: key.clone(), secret: secret.clone(), passphrase: passphrase.clone() };
+        let (permissions, ips, environment) = (config.permissions.clone(), config.ips.clone(), config.environment);
+        config.extra_keys.push(KeyConfig { material, permissions, ips, environment, account: 0 });
+    }
     if !args.balances.is_empty() {
         config.balances = args.balances.iter().map(|text| balance(text)).collect::<Result<_, _>>()?;
     }

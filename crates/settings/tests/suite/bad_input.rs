@@ -308,9 +308,9 @@ fn rights_to_withdraw_cannot_be_permitted() {
 
 #[test]
 fn features_of_later_versions_are_refused_by_name() {
-    let text = "[signer]\nmode = \"process\"\nrequire_isolation = \"process\"\n";
+    let text = "mode = \"paper\"\n";
     let found = problems(&[("steadfast.toml", text)], &[], &[]);
-    assert_eq!(found.matches("does not exist yet").count(), 2, "{found}");
+    assert_eq!(found.matches("does not exist yet").count(), 1, "{found}");
 }
 
 #[test]
