@@ -4,7 +4,7 @@
 //! Built with the feature `fail-points`: `cargo test -p order-signer --features fail-points --test rotation_kill`.
 
 #![cfg(feature = "fail-points")]
-#![expect(clippy::unwrap_used, clippy::panic, reason = "a failing step ends the test")]
+#![expect(clippy::unwrap_used, reason = "a failing step ends the test")]
 
 use clock::SystemClock;
 use domain::{ClientOrderId, Clock as _, Scaled, Sequence, Side, Symbol, TimeInForce, VenueId};
