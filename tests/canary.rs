@@ -34,6 +34,7 @@ fn custody(stage: &Stage) -> Needles {
     needles.add_secret("API secret", &stage.secrets.secret);
     needles.add_mac_states("API secret", stage.secrets.secret.as_bytes());
     needles.add_secret("vault passphrase", &stage.secrets.vault);
+    needles.add_secret("API secret of a refused key", &stage.secrets.sealed);
     vault_keys::add(&mut needles, &stage.path("data/custody/keys.vault"), &stage.secrets.vault);
     if !stage.secrets.seed.is_empty() {
         needles.add_secret("TOTP seed", &stage.secrets.seed);
@@ -94,6 +95,15 @@ fn command_it(stage: &mut Stage, recovery: &mut Vec<String>) {
         &["access", "revoke", "nobody"],
         &["keys", "list"],
         &["keys", "test", "main"],
+        &["keys", "show", "main"],
+        &["keys", "policy", "show", "main"],
+        &["keys", "policy", "loosen", "main"],
+        &["keys", "enable", "main", "--reason", "no code"],
+        &["keys", "audit"],
+        &["audit", "verify"],
+        &["audit", "tail"],
+        &["audit", "prove", "1"],
+        &["vault", "change-passphrase"],
         &["totp", "verify", "123456"],
         &["run"],
         &["journal", "verify"],
@@ -101,6 +111,12 @@ fn command_it(stage: &mut Stage, recovery: &mut Vec<String>) {
     ] {
         stage.run(words, "");
     }
+    // A key for the running daemon: sealed for its signer, tested there, and unknown to the exchange.
+    let code = recovery.pop().unwrap();
+    let sealed = stage.secrets.sealed.clone();
+    let lines = format!("bg_{}\n{sealed}\n{sealed}\n", &sealed[..32]);
+    let add = ["keys", "add", "second", "--venue", "bitget", "--stdin", "--totp", &code];
+    assert_ne!(stage.run(&add, &lines).0, 0, "a key that no exchange knows");
     let code = recovery.pop().unwrap();
     let (ended, said) = stage.run(&["unhalt", "--reason", "over", "--totp", &code], "");
     assert_eq!(ended, 0, "{said}");
