@@ -52,7 +52,14 @@ impl Syncer {
             ready: Mutex::new(None),
         });
         let theirs = Arc::clone(&shared);
-        let thread = std::thread::Builder::new().name("guard-sync".into()).spawn(move || theirs.live(&*make))?;
+        let (begun, begins) = std::sync::mpsc::sync_channel(1);
+        let work = move || {
+            let _ = begun.send(());
+            theirs.live(&*make);
+        };
+        let thread = std::thread::Builder::new().name("guard-sync".into()).spawn(work)?;
+        // What the system does to begin a thread would end the process behind a sandbox that closes meanwhile.
+        begins.recv().map_err(std::io::Error::other)?;
         let waker = Some(thread.thread().clone());
         Ok(Self { shared, thread: Some(thread), waker })
     }
