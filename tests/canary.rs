@@ -34,7 +34,7 @@ fn custody(stage: &Stage) -> Needles {
     needles.add_secret("API secret", &stage.secrets.secret);
     needles.add_mac_states("API secret", stage.secrets.secret.as_bytes());
     needles.add_secret("vault passphrase", &stage.secrets.vault);
-    needles.add_secret("API secret of a refused key", &stage.secrets.sealed);
+    needles.add_secret("API secret of a refused key", &stage.secrets.unused);
     vault_keys::add(&mut needles, &stage.path("data/custody/keys.vault"), &stage.secrets.vault);
     if !stage.secrets.seed.is_empty() {
         needles.add_secret("TOTP seed", &stage.secrets.seed);
@@ -111,12 +111,12 @@ fn command_it(stage: &mut Stage, recovery: &mut Vec<String>) {
     ] {
         stage.run(words, "");
     }
-    // A key for the running daemon: sealed for its signer, tested there, and unknown to the exchange.
+    // A key for which the running daemon has no place: its values go nowhere.
     let code = recovery.pop().unwrap();
-    let sealed = stage.secrets.sealed.clone();
-    let lines = format!("bg_{}\n{sealed}\n{sealed}\n", &sealed[..32]);
+    let unused = stage.secrets.unused.clone();
+    let lines = format!("bg_{}\n{unused}\n{unused}\n", &unused[..32]);
     let add = ["keys", "add", "second", "--venue", "bitget", "--stdin", "--totp", &code];
-    assert_ne!(stage.run(&add, &lines).0, 0, "a key that no exchange knows");
+    assert_ne!(stage.run(&add, &lines).0, 0, "a key that no account uses");
     let code = recovery.pop().unwrap();
     let (ended, said) = stage.run(&["unhalt", "--reason", "over", "--totp", &code], "");
     assert_eq!(ended, 0, "{said}");

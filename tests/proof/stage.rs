@@ -24,8 +24,8 @@ pub(crate) struct Secrets {
     pub(crate) secret: String,
     pub(crate) passphrase: String,
     pub(crate) vault: String,
-    /// Of a key that is sealed for the signer of a running daemon.
-    pub(crate) sealed: String,
+    /// Of a key that no account uses.
+    pub(crate) unused: String,
     /// As the authenticator is given it, in base 32.
     pub(crate) seed: String,
     /// The secret half of an API key of the control interface.
@@ -83,7 +83,7 @@ impl Stage {
             secret: random_text(32),
             passphrase: format!("{}+%&={}", random_text(5), random_text(5)),
             vault: format!("{} \"{}\" \\ {}", random_text(6), random_text(6), random_text(6)),
-            sealed: random_text(32),
+            unused: random_text(32),
             seed: String::new(),
             access: String::new(),
             access_whole: String::new(),

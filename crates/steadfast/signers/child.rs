@@ -94,7 +94,10 @@ fn serve(
     let trail = Trail::open(&mut custody, &boot.custody, Arc::clone(&clock))?;
     trail.unlocked(failed)?;
     let identity = commands::keys::epoch(&boot.custody)?;
-    let records = super::records(&boot.custody, &custody, identity, &*clock)?;
+    let boot_id = super::boot_id();
+    // Landlock binds the thread that asks and those it starts: before the records, which begin a thread.
+    let files = sandbox::close_files(&boot.custody).map_err(|error| cannot(&error))?;
+    let records = super::records(&boot.custody, &custody, identity, &*clock, &boot_id)?;
     let places = boot.places.iter().map(|place| DeskPlace {
         seat: place.seat,
         alias: place.alias,
@@ -108,8 +111,7 @@ fn serve(
         .map_err(|error| Trouble::new(Exit::Key, "no memory for secrets").why(causes(&error)))?;
     secrets::close_arena();
 
-    // Landlock binds the thread that asks and those it starts; seccomp binds all, and threads cannot start behind it.
-    let files = sandbox::close_files(&boot.custody).map_err(|error| cannot(&error))?;
+    // Seccomp binds all threads, and none can start behind it.
     desk.audit = Some(trail.log());
     thread("custody", move || serve_custody(&custody_socket, desk))?;
     thread("cancels", move || serve_cancels(&cancel_socket, &cancels))?;

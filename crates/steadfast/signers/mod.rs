@@ -105,7 +105,7 @@ impl Signers {
         let trail = Trail::open(&mut custody, dir, Arc::clone(clock))?;
         trail.unlocked(failed_before)?;
         let identity = commands::keys::epoch(dir)?;
-        let records = records(dir, &custody, identity, &**clock)?;
+        let records = records(dir, &custody, identity, &**clock, &boot_id())?;
         let mut desk = CustodyDesk::without_seats(custody, Arc::clone(clock));
         desk.records = Some(records);
         Ok(Self::Inline { desk: Mutex::new(desk), identity, audit: trail.log() })
@@ -287,19 +287,23 @@ pub struct Boot {
     pub may_ask: bool,
 }
 
+/// This start of the machine, by the system's name for it; empty where there is none: every start counts as one then.
+pub(crate) fn boot_id() -> String {
+    std::fs::read_to_string("/proc/sys/kernel/random/boot_id").unwrap_or_default()
+}
+
 /// Opens the records of signatures of a custody directory for this run.
 pub(crate) fn records(
     dir: &std::path::Path,
     custody: &Custody,
     identity: Identity,
     clock: &dyn Clock,
+    boot_id: &str,
 ) -> Result<SignatureRecords, Trouble> {
-    // Absent on systems other than Linux: every start counts as the machine's.
-    let boot_id = std::fs::read_to_string("/proc/sys/kernel/random/boot_id").unwrap_or_default();
     let mut accounts: Vec<String> = custody.list().map(|record| record.account.clone()).collect();
     accounts.sort();
     accounts.dedup();
-    SignatureRecords::open(dir, identity, &accounts, SyncMode::Group, &boot_id, clock.unix()).map_err(|error| {
+    SignatureRecords::open(dir, identity, &accounts, SyncMode::Group, boot_id, clock.unix()).map_err(|error| {
         Trouble::new(Exit::Key, "the records of signatures cannot be opened")
             .why(causes(&error))
             .fix("check the disk and the custody directory's permissions; the files are left as they are")
