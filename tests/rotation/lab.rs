@@ -25,7 +25,7 @@ use sim_venue::{
     RateLimits, RunningSim, SimConfig, SimVenue,
 };
 use std::collections::{BTreeMap, BTreeSet};
-use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, sync_channel};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 use steadfast::key_book::{self, KeyOf, KeyWires};
@@ -113,7 +113,8 @@ impl Outcome {
     /// New orders up to a cut-over are of the one key, later ones of the next; no key signs anything after its end.
     pub(crate) fn check_signatures(&self) {
         for Signed { key, sequence, new } in self.signed.iter().filter(|signed| signed.new) {
-            let expected = self.cut_overs.iter().filter(|(_, after)| sequence > after).map(|(next, _)| *next).last();
+            let expected =
+                self.cut_overs.iter().filter(|(_, after)| sequence > after).map(|(next, _)| *next).next_back();
             assert_eq!(*key, expected.unwrap_or(0), "order {sequence}, new: {new}");
         }
         let late = self.signed.windows(2).find(|pair| pair[1].key < pair[0].key);
@@ -135,7 +136,7 @@ pub(crate) struct Lab {
     seat: ProcessSeat,
     outbox: OutboxSender<Outbound>,
     heard: Receiver<Heard>,
-    keys: Sender<KeyMessage>,
+    keys: SyncSender<KeyMessage>,
     store: RemoteStore,
     identity: order_signer::Identity,
     by_key: BTreeMap<String, usize>,
@@ -231,8 +232,8 @@ impl Lab {
         let link = SignerLink::new(orders_end, LinkWait::Block, hello, Arc::clone(&clock), lost).unwrap();
         let store = RemoteStore::new(custody_end).unwrap();
 
-        let (tell, heard) = channel();
-        let (keys_in, keys_out) = channel();
+        let (tell, heard) = sync_channel(65_536);
+        let (keys_in, keys_out) = sync_channel(65_536);
         let mut link_config = LinkConfig::new(VENUE, "bitget-main", sim.rest.clone(), (&codecs).into());
         link_config.ws_private = Some(sim.ws_private.clone());
         link_config.plaintext = Plaintext::Loopback;
@@ -492,18 +493,18 @@ fn symbol() -> Symbol {
 fn gateway(
     link: LinkConfig,
     home: &std::path::Path,
-    tell: &Sender<Heard>,
-    keys: &Sender<KeyMessage>,
+    tell: &SyncSender<Heard>,
+    keys: &SyncSender<KeyMessage>,
     clock: &Arc<dyn Clock>,
 ) -> (OutboxSender<Outbound>, GatewayHandle) {
     let bell = Doorbell::new();
     let (sender, receiver) = outbox::<Outbound>(512, bell.wake());
     let wire = WireLog::open(&home.join("wire"), WireLogBounds::default()).unwrap();
-    let shared = |sender: &Sender<Heard>| Arc::new(Mutex::new(sender.clone()));
+    let shared = |sender: &SyncSender<Heard>| Arc::new(Mutex::new(sender.clone()));
     let (reports, controls, asks) = (shared(tell), shared(tell), shared(tell));
     let keys = Arc::new(Mutex::new(keys.clone()));
     let (clocks, rejected) = (Arc::clone(&keys), Arc::clone(&keys));
-    let post = |to: &Mutex<Sender<KeyMessage>>, message| drop(to.lock().unwrap().send(message));
+    let post = |to: &Mutex<SyncSender<KeyMessage>>, message| drop(to.lock().unwrap().send(message));
     let outlets = Outlets {
         report: Arc::new(move |report| drop(reports.lock().unwrap().send(Heard::Report(report.body)))),
         control: Arc::new(move |control| {
@@ -525,7 +526,7 @@ fn gateway(
         }),
         died: Arc::new(|| panic!("the gateway died")),
     };
-    let (ready, started) = channel();
+    let (ready, started) = sync_channel(65_536);
     let clock = Arc::clone(clock);
     std::thread::spawn(move || {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
@@ -540,7 +541,7 @@ fn gateway(
 
 /// The key manager on a thread of its own: saving takes its time, and no order waits for it.
 fn manager(
-    tell: &Sender<Heard>,
+    tell: &SyncSender<Heard>,
     messages: Receiver<KeyMessage>,
     store: RemoteStore,
     renewals: Renewals,

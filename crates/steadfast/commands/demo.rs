@@ -192,7 +192,7 @@ fn signers(dir: &DataDir, plan: &Plan, linked: Linked) -> Result<Signers, Troubl
     };
     let started = signers::parent::SignerProcess::start(boot, &(Arc::new(SystemClock) as Arc<dyn Clock>));
     let _ = std::fs::remove_file(&file);
-    started.map(Signers::Process)
+    started.map(|process| Signers::Process(Box::new(process)))
 }
 
 #[cfg(not(target_os = "linux"))]

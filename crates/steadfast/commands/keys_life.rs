@@ -39,7 +39,13 @@ pub(crate) fn keeper(global: &Global, target: &Target) -> Result<Keeper, Trouble
     match keys::place(global) {
         Ok(place) => Ok(Keeper::Nobody(Box::new(place))),
         Err(trouble) if trouble.what.ends_with("is in use") => {
-            Client::open(target).map(|client| Keeper::Daemon(Box::new(client)))
+            // Somebody holds it and is no daemon that can be asked: another command, or one that is still starting.
+            Client::open(target).map(|client| Keeper::Daemon(Box::new(client))).map_err(|unreachable| {
+                trouble.fix(format!(
+                    "wait until it is done, or stop it; no daemon can be asked there: {}",
+                    unreachable.what
+                ))
+            })
         }
         Err(trouble) => Err(trouble),
     }

@@ -79,7 +79,7 @@ pub enum Signers {
     /// On the order path's thread.
     Inline {
         /// The open vault and the signers made from it.
-        desk: Mutex<CustodyDesk>,
+        desk: Box<Mutex<CustodyDesk>>,
         /// Tag and epoch of this run.
         identity: Identity,
         /// The audit log, open for writing.
@@ -87,7 +87,7 @@ pub enum Signers {
     },
     /// In a process of their own.
     #[cfg(target_os = "linux")]
-    Process(parent::SignerProcess),
+    Process(Box<parent::SignerProcess>),
 }
 
 impl Signers {
@@ -108,7 +108,7 @@ impl Signers {
         let records = records(dir, &custody, identity, &**clock, &boot_id())?;
         let mut desk = CustodyDesk::without_seats(custody, Arc::clone(clock));
         desk.records = Some(records);
-        Ok(Self::Inline { desk: Mutex::new(desk), identity, audit: trail.log() })
+        Ok(Self::Inline { desk: Box::new(Mutex::new(desk)), identity, audit: trail.log() })
     }
 
     /// Where the run records: beside the open vault.
@@ -378,7 +378,7 @@ pub fn start(
             let lock_after = settings.vault.auto_lock_after_failures;
             let spin = plan.wait == hot_actor::WaitPolicy::Spin;
             let boot = Boot { custody: dir, unlock, lock_after, spin, places, may_ask };
-            Signers::Process(parent::SignerProcess::start(boot, clock)?)
+            Signers::Process(Box::new(parent::SignerProcess::start(boot, clock)?))
         }
         #[cfg(not(target_os = "linux"))]
         settings::SignerMode::Process => {
