@@ -36,12 +36,13 @@ fn receiver(answers: Vec<String>) -> (String, Receiver<Message>) {
             if answers.peek().is_none() {
                 answers = vec![answer.clone()].into_iter().peekable();
             }
-            stream
-                .write_all(format!("HTTP/1.1 {answer}\r\nContent-Length: 0\r\nConnection: close\r\n\r\n").as_bytes())
-                .unwrap();
+            // Before the answer: who hears it looks at what has come.
             if got.send(serde_json::from_slice(&body).unwrap()).is_err() {
                 return;
             }
+            stream
+                .write_all(format!("HTTP/1.1 {answer}\r\nContent-Length: 0\r\nConnection: close\r\n\r\n").as_bytes())
+                .unwrap();
         }
     });
     (address, bodies)
