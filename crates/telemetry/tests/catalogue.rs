@@ -66,6 +66,10 @@ fn labels_come_from_the_permitted_list() {
         "revision",
         "rustc",
         "features",
+        "level",
+        "landlock",
+        "seccomp",
+        "memory",
     ]);
     for metric in METRICS {
         for label in metric.labels {
