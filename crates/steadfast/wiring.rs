@@ -1,5 +1,6 @@
 //! Who talks to whom. Nothing else in the program knows it.
 
+mod keys;
 mod market;
 mod running;
 mod wire;
@@ -8,32 +9,30 @@ use crate::audit_queue::AuditQueue;
 use crate::backend::Desk;
 use crate::data_dir::DataDir;
 use crate::emergency::{Emergency, EmergencyVenue};
-use crate::key_book::{self, KeyOf, KeyWires};
-use crate::key_desk::{self, DeskKey, KeyDesk, Settled};
+use crate::key_desk::Settled;
 use crate::key_watch::KeyWatch;
 use crate::observer::{Observer, ObserverHandle};
 use crate::plan::{Plan, StrategyPlan, VenuePlan};
 use crate::registry::{KnownInstrument, Registry};
 use crate::report::{Exit, Trouble, causes};
-use crate::shared::{KeyRow, Names, OrderList, RotationRow, Shared};
-use crate::signers::{KeeperWires, SharedStore, SignerKeeper, Signers};
+use crate::shared::{Names, OrderList, Shared};
+use crate::signers::{KeeperWires, SignerKeeper, Signers};
 use crate::station::{Ears, Parts, Station};
 use crate::step_up::VaultCodes;
 use crate::{commands, restore};
 use access::ApiKeys;
 use actix_rt::Arbiter;
-use alerts::{Alert, Alerts, Event};
-use audit::AuditSink;
+use alerts::Alerts;
 use clock::SystemClock;
 use control_plane::{AccessSetup, ControlPlane};
 use domain::{Clock, Instrument, InstrumentId, StrategyTag, Symbol, VenueId};
 use hot_actor::{HotConfig, Lane};
 use journal::{Health, Journal, JournalHandle};
-use keeper::{Keeper, KeeperObserver, Mailbox, MailboxBound, Phase, Rebuild};
-use key_manager::{KeyManager, KeyMessage, RotationNews};
+use keeper::{Keeper, KeeperObserver, Mailbox, MailboxBound};
+use key_manager::{KeyManager, KeyMessage};
 use market::Market;
 use market_feed::{TopBoard, tops};
-use messages::{Control, KeyAlias, QueryPurpose, RefuseReason, SignQuery};
+use messages::{Control, QueryPurpose, RefuseReason};
 use metrics_exporter_prometheus::PrometheusHandle;
 use net::{HttpClient, HttpConfig};
 use order_gateway::{LinkConfig, WireLog, WireLogBounds, fetch_instruments};
@@ -276,10 +275,10 @@ pub async fn start(start: Start) -> Result<Running, Trouble> {
         ApiKeys::open(&start.dir.root().join(ApiKeys::FILE)).map_err(|error| commands::access::file_trouble(&error))?;
     let untold = store.boxed();
     let settled = Arc::new(Settled::default());
-    let key_desk = key_desk(&store, &keys, &settled, &venues, &shared)?;
-    let told = KeysTold { alerts: start.alerts.clone(), show: start.show_probes, settled };
-    let manager = key_manager(store, &venues, &station, &shared, told, recorded)?;
-    start_keys(&keeper, &keys, manager, &station, &shared, &died_sender).await;
+    let key_desk = keys::key_desk(&store, &keys, &settled, &venues, &shared)?;
+    let told = keys::KeysTold { alerts: start.alerts.clone(), show: start.show_probes, settled };
+    let manager = keys::key_manager(store, &venues, &station, &shared, told, recorded)?;
+    keys::start_keys(&keeper, &keys, manager, &station, &shared, &died_sender).await;
     let desk = Arc::new(Desk {
         shared: Arc::clone(&shared),
         urgent,
@@ -632,172 +631,6 @@ fn emergency_venues(signers: &Signers, venues: &[(VenueId, VenuePlan)], listed: 
 
 const fn clock_measured(venue: VenueId, offset_ns: i64, uncertainty_ns: u64) -> KeyMessage {
     KeyMessage::ClockMeasured { venue, offset_ns, uncertainty_ns }
-}
-
-/// Starts the key manager on this thread: saving a move waits for the disk, and nobody in the money path waits with it.
-async fn start_keys(
-    keeper: &Keeper,
-    mailbox: &Mailbox<KeyManager>,
-    manager: KeyManager,
-    station: &Station,
-    shared: &Arc<Shared>,
-    died: &std::sync::mpsc::SyncSender<&'static str>,
-) {
-    let (mut ready, clock) = (Some(manager), Arc::clone(&shared.clock));
-    let factory = move || ready.take().unwrap_or_else(|| KeyManager::without_keys(Arc::clone(&clock)));
-    // The open vault died with it: without keys in care nothing new may be signed.
-    let escalate = market::escalation(died, KeyManager::NAME, station.lanes().urgent.clone());
-    keeper.supervise(mailbox, factory, Rebuild::Never, escalate);
-    while mailbox.phase() == Phase::Down {
-        tokio::task::yield_now().await;
-    }
-    // What was measured before it could listen.
-    let measured = shared.state().clocks.clone();
-    for (venue, (offset_ns, uncertainty_ns, _)) in measured {
-        drop(mailbox.post(clock_measured(venue, offset_ns, uncertainty_ns)));
-    }
-}
-
-/// The keys of the venue accounts.
-fn keys_of(venues: &[(VenueId, VenuePlan)]) -> Result<Vec<DeskKey>, Trouble> {
-    let key_of = |(id, venue): &(VenueId, VenuePlan)| {
-        let alias = KeyAlias::from(&venue.key)
-            .map_err(|_| Trouble::new(Exit::Settings, format!("the key name `{}` is too long", venue.key)))?;
-        let key = KeyOf::new(*id, alias, venue);
-        Ok(DeskKey { key, account: venue.name.clone(), environment: venue.environment })
-    };
-    venues.iter().map(key_of).collect()
-}
-
-fn key_desk(
-    store: &SharedStore,
-    mailbox: &Mailbox<KeyManager>,
-    settled: &Arc<Settled>,
-    venues: &[(VenueId, VenuePlan)],
-    shared: &Arc<Shared>,
-) -> Result<KeyDesk, Trouble> {
-    Ok(KeyDesk {
-        store: Mutex::new(store.boxed()),
-        mailbox: mailbox.clone(),
-        settled: Arc::clone(settled),
-        keys: keys_of(venues)?,
-        reseats: !matches!(store, SharedStore::Local(_)),
-        shared: Arc::clone(shared),
-    })
-}
-
-/// Who hears about keys beside the order path.
-struct KeysTold {
-    alerts: Option<Alerts>,
-    /// Whether findings are shown on the terminal.
-    show: bool,
-    settled: Arc<Settled>,
-}
-
-fn key_manager(
-    store: SharedStore,
-    venues: &[(VenueId, VenuePlan)],
-    station: &Station,
-    shared: &Arc<Shared>,
-    told: KeysTold,
-    audit: Arc<dyn AuditSink>,
-) -> Result<KeyManager, Trouble> {
-    let KeysTold { alerts, show, settled } = told;
-    let mut keys: Vec<KeyOf> = keys_of(venues)?.into_iter().map(|desk| desk.key).collect();
-    let store: Box<dyn KeyStore> = store.boxed();
-    let records = store.list().map_err(|error| commands::keys::custody_trouble(&error))?;
-    for key in &mut keys {
-        // A key may have taken over from the one of the settings.
-        key.alias = order_signer::signing_key(records.iter(), &key.alias).map_or(key.alias, |record| record.alias);
-    }
-    let rows = records.iter().filter_map(|record| {
-        let key = keys.iter().find(|key| key.alias == record.alias)?;
-        Some(row(key, record))
-    });
-    let rows: Vec<KeyRow> = rows.collect();
-    shared.state().keys = rows;
-    let (asks, urgent, seen) = (station.lanes().queries.clone(), station.lanes().urgent.clone(), Arc::clone(shared));
-    let (dated, probed, probing) = (alerts.clone(), Arc::clone(shared), Arc::clone(shared));
-    let (told, turned, renewals) = (Arc::clone(shared), alerts.clone(), station.renewals());
-    let wires = KeyWires {
-        new_login: Box::new(move |venue| renewals.renew(venue)),
-        rotation: Box::new(move |venue, alias, news| {
-            let row = RotationRow::after(told.state().rotations.remove(&venue), venue, alias, news);
-            if let (Some(alerts), RotationNews::TakenBack { failed, reason }) = (&turned, news) {
-                let text = format!("key {failed} does not work, {alias} signs again: {reason}");
-                alerts.tell(&Alert::new(
-                    Event::KeyRejected,
-                    text,
-                    "look at the key on the exchange, then link another",
-                ));
-            }
-            told.state().rotations.insert(venue, row);
-        }),
-        ask: Box::new(move |query: SignQuery| asks.try_post(query).is_ok()),
-        control: Box::new(move |control| drop(urgent.post_wait(Urgent::Control(control)))),
-        line: Box::new(move |venue, line| {
-            probed.state().probes.entry(venue).or_default().1.push(key_desk::probe(line));
-            let fix = line.fix.as_deref().unwrap_or_default();
-            tracing::info!(probe = line.what, ok = line.ok, detail = line.detail, fix, "key probe");
-            if show || !line.ok {
-                let mark = if line.ok { "ok  " } else { "FAIL" };
-                crate::term::tell(&format!("  {mark} {}: {}", line.what, line.detail));
-                if !line.ok {
-                    crate::term::tell(&format!("       {fix}"));
-                }
-            }
-        }),
-        changed: Box::new(move |key_of, record, reason| {
-            let mut state = seen.state();
-            match state.keys.iter_mut().find(|key| key.alias == record.alias.as_str()) {
-                Some(key) => *key = row(key_of, record),
-                None => state.keys.push(row(key_of, record)),
-            }
-            if let (Some(alerts), messages::KeyState::Quarantined | messages::KeyState::Expired) =
-                (&alerts, record.state)
-            {
-                let text = format!("key {} is {}: {reason}", record.alias, record.state.as_str());
-                let next = match record.state {
-                    messages::KeyState::Quarantined => {
-                        format!("once the cause is gone: steadfast keys enable {} --reason '...'", record.alias)
-                    }
-                    _ => format!("steadfast keys test {}", record.alias),
-                };
-                alerts.tell(&Alert::new(Event::KeyRejected, text, next).account(record.account.clone()));
-            }
-        }),
-        dates: Box::new(move |record, warning| {
-            if let Some(alerts) = &dated {
-                let text = format!("key {} {}", record.alias, warning.text);
-                let next = "create a new key on the exchange and link it; then delete the old one there";
-                alerts.tell(&Alert::new(Event::KeyRotationDue, text, next).account(record.account.clone()));
-            }
-        }),
-        probing: Box::new(move |venue, begins| {
-            let mut state = probing.state();
-            let probes = state.probes.entry(venue).or_default();
-            probes.0 = begins;
-            if begins {
-                probes.1.clear();
-            }
-        }),
-        settled: Box::new(move |id, result| settled.settle(id, result)),
-        audit,
-    };
-    key_book::manager(store, &keys, wires, Arc::clone(&shared.clock))
-        .map(|(manager, _)| manager)
-        .map_err(|error| commands::keys::custody_trouble(&error))
-}
-
-fn row(key: &KeyOf, record: &order_signer::KeyRecord) -> KeyRow {
-    KeyRow {
-        alias: record.alias.to_string(),
-        venue: key.venue,
-        status: record.state.as_str(),
-        rights: record.rights.iter().map(|right| right.as_str().to_owned()).collect(),
-        bound_addresses: record.bound_addresses,
-        rotation_due: key.dates(record).rotation_due(),
-    }
 }
 
 /// Actor lives, into metrics and the shared state.
