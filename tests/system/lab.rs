@@ -308,17 +308,12 @@ fn copy_private(from: &Path, to: &Path) {
 
 /// A running `steadfast run`. Dropping it is `kill -9`.
 pub(crate) struct Daemon {
-    child: Child,
+    pub(crate) child: Child,
     out: PathBuf,
     token: PathBuf,
 }
 
 impl Daemon {
-    /// Its process id.
-    pub(crate) fn id(&self) -> u32 {
-        self.child.id()
-    }
-
     /// What it has printed so far.
     pub(crate) fn said(&self) -> String {
         fs::read_to_string(&self.out).unwrap_or_default()

@@ -13,7 +13,7 @@ fn pid(number: u32) -> Pid {
 
 /// The signer process of a daemon: its only child.
 fn signer_of(daemon: &Daemon) -> Option<u32> {
-    let daemon = daemon.id();
+    let daemon = daemon.child.id();
     let tasks = fs::read_dir(format!("/proc/{daemon}/task")).ok()?;
     tasks
         .filter_map(|task| fs::read_to_string(task.ok()?.path().join("children")).ok())

@@ -1,11 +1,11 @@
-//! Shuts a process in: after [`close`] it reaches one directory, the sockets it already has, and nothing else.
+//! Shuts a process in: after [`close_files`] and [`close_calls`] it reaches one directory, the sockets it already has, and nothing else.
 //!
 //! Three walls, each of which holds without the others:
 //! - what the process *is*: no core file, not to be traced or read by others of the same user, no new privileges;
 //! - Landlock: no file outside one directory, no TCP, no signal and no abstract socket to anybody outside;
 //! - seccomp: a list of the system calls that may be made; any other one kills the process.
 //!
-//! Invariant: [`close`] reports what was really reached, never what was asked for. On systems other than Linux
+//! Invariant: each call reports what was really reached, never what was asked for. On systems other than Linux
 //! nothing is reached, and it says so.
 
 mod calls;
