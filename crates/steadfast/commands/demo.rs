@@ -33,6 +33,8 @@ use vault::{KdfParams, Passphrase};
 
 const ACCOUNT: &str = "demo";
 const SYMBOL: &str = "BTCUSDT";
+/// Longest wait for the exchange's first trade.
+const PRICE_WAIT: Duration = Duration::from_secs(5);
 
 /// Runs until the first signal or the end of `--for`.
 ///
@@ -207,7 +209,17 @@ fn policy(plan: &Plan) -> Result<PolicyDocument, Trouble> {
     let found = plan.venues.first().and_then(|venue| {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().ok()?;
         let local = tokio::task::LocalSet::new();
-        local.block_on(&runtime, commands::keys_policy::proposed(&plan.limits, venue, &clock))
+        // A recording has no price before its first trade.
+        local.block_on(&runtime, async {
+            let begun = clock.mono();
+            loop {
+                let found = commands::keys_policy::proposed(&plan.limits, venue, &clock).await;
+                if found.is_some() || clock.mono().since(begun) > PRICE_WAIT {
+                    return found;
+                }
+                tokio::time::sleep(Duration::from_millis(50)).await;
+            }
+        })
     });
     found.ok_or_else(|| Trouble::new(Exit::Failure, "the embedded exchange tells no price"))
 }
