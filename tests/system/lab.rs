@@ -11,7 +11,7 @@ use std::fs::{self, File};
 use std::io::{BufRead as _, BufReader};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
-use std::sync::OnceLock;
+use std::sync::{Condvar, Mutex, OnceLock, PoisonError};
 use std::time::Duration;
 
 use super::http::{self, Account};
@@ -101,9 +101,38 @@ const PRICE: i64 = 60_000;
 
 const PASSPHRASE: &str = "correct horse battery staple";
 
+/// Scenarios at once: each is three processes, and one that gets no time to run is taken for one that hangs.
+const SCENARIOS_MAX: usize = 3;
+
+/// Leave to run a scenario; given back when it is dropped.
+struct Turn;
+
+static RUNNING: (Mutex<usize>, Condvar) = (Mutex::new(0), Condvar::new());
+
+impl Turn {
+    fn wait() -> Self {
+        let (running, ended) = &RUNNING;
+        let mut count = running.lock().unwrap_or_else(PoisonError::into_inner);
+        while *count >= SCENARIOS_MAX {
+            count = ended.wait(count).unwrap_or_else(PoisonError::into_inner);
+        }
+        *count += 1;
+        Self
+    }
+}
+
+impl Drop for Turn {
+    fn drop(&mut self) {
+        let (running, ended) = &RUNNING;
+        *running.lock().unwrap_or_else(PoisonError::into_inner) -= 1;
+        ended.notify_one();
+    }
+}
+
 /// A running `steadfast sim`; ends with its owner.
 pub(crate) struct Exchange {
     child: Child,
+    _turn: Turn,
     pub(crate) rest: String,
     ws_public: String,
     ws_private: String,
@@ -114,6 +143,7 @@ pub(crate) struct Exchange {
 impl Exchange {
     /// Starts one with a seeded market and these further options.
     pub(crate) fn start(seed: u64, options: &[&str]) -> Self {
+        let turn = Turn::wait();
         let account = account();
         let mut command = steadfast();
         command.args(["sim", "--quiet", "--listen", "127.0.0.1:0", "--seed", &seed.to_string()]);
@@ -126,7 +156,14 @@ impl Exchange {
         BufReader::new(child.stdout.take().unwrap()).read_line(&mut line).unwrap();
         let ready: Value = serde_json::from_str(&line).unwrap_or_else(|error| panic!("{error}: {line}"));
         let text = |name: &str| ready[name].as_str().unwrap().to_owned();
-        Self { child, rest: text("rest"), ws_public: text("ws_public"), ws_private: text("ws_private"), account }
+        Self {
+            child,
+            _turn: turn,
+            rest: text("rest"),
+            ws_public: text("ws_public"),
+            ws_private: text("ws_private"),
+            account,
+        }
     }
 
     /// Everything that the account holder can read, page by page.
