@@ -11,6 +11,7 @@ use access::ApiKeys;
 use alerts::{Alert, Alerts, Channel, Event, Origin, WebhookUrl};
 use clock::SystemClock;
 use domain::Clock;
+use hot_actor::WaitPolicy;
 use sd_notify::NotifyState;
 use settings::{Mode, Settings};
 use std::collections::BTreeMap;
@@ -42,7 +43,8 @@ pub fn run(global: &Global, args: &RunArgs) -> Result<(), Trouble> {
     let tls = certificate(&settings)?;
     let plan = plan::from_settings(&settings);
     let clock: Arc<dyn Clock> = Arc::new(SystemClock);
-    let signers = signers::start(global, &settings, &plan, signers::places(&dir, &plan)?, &clock)?;
+    let signers =
+        signers::start(global, &settings, plan.wait == WaitPolicy::Spin, signers::places(&dir, &plan)?, &clock)?;
     term::say(global, &signers.isolation().line());
     audit_trail::started(&*signers.audit(), &settings.vault_dir(), settings.mode.word())?;
     let metrics = metrics_page::install()?;

@@ -356,10 +356,12 @@ pub fn demand(settings: &settings::Settings, reached: &IsolationReached) -> Resu
 pub fn start(
     global: &crate::cli::Global,
     settings: &settings::Settings,
-    plan: &Plan,
+    spin: bool,
     places: Vec<KeyPlace>,
     clock: &Arc<dyn Clock>,
 ) -> Result<Signers, Trouble> {
+    #[cfg(not(target_os = "linux"))]
+    drop((spin, places));
     let dir = settings.vault_dir();
     let signers = match settings.signer.mode {
         #[cfg(target_os = "linux")]
@@ -376,7 +378,6 @@ pub fn start(
                     other => other,
                 };
             let lock_after = settings.vault.auto_lock_after_failures;
-            let spin = plan.wait == hot_actor::WaitPolicy::Spin;
             let boot = Boot { custody: dir, unlock, lock_after, spin, places, may_ask };
             Signers::Process(Box::new(parent::SignerProcess::start(boot, clock)?))
         }
@@ -392,7 +393,6 @@ pub fn start(
             Signers::inline(custody, &dir, failed, clock)?
         }
     };
-    let _ = plan;
     demand(settings, &signers.isolation())?;
     Ok(signers)
 }
