@@ -38,6 +38,7 @@ mod reject;
 mod rest;
 mod server;
 mod session;
+mod standing;
 mod stream;
 mod ticket;
 mod venue;
@@ -47,7 +48,7 @@ pub use config::{
     AccountConfig, AccountMode, ApiKeyMaterial, Environment, InstrumentConfig, KeyConfig, Market, Permission,
     RateLimits, SimConfig, StreamLimits, TapeEnd,
 };
-pub use control::{BalanceTruth, FillTruth, OrderTruth, SimControl};
+pub use control::{BalanceTruth, FillTruth, KeyTruth, OrderTruth, SimControl};
 pub use error::SimError;
 pub use fault::{FaultKind, FaultPlan, FaultPlanError, FaultTime, PlannedFault};
 pub use orders::OrderStatus;
