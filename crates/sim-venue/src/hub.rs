@@ -1,5 +1,6 @@
 //! Who is connected, what they subscribed to, and the bounded queue to each of them.
 
+use crate::intervals::Interval;
 use domain::{Asset, InstrumentId};
 use std::collections::BTreeMap;
 use std::net::{IpAddr, Shutdown, TcpStream};
@@ -35,8 +36,7 @@ pub(crate) enum Topic {
     Books(InstrumentId),
     /// The first 1, 5 or 15 prices.
     ShortBook(InstrumentId, usize),
-    /// Minutes of one candle.
-    Candle(InstrumentId, u64),
+    Candle(InstrumentId, Interval),
     Orders(Option<InstrumentId>),
     Fills(Option<InstrumentId>),
     Balances(Option<Asset>),

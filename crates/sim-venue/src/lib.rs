@@ -19,6 +19,7 @@
 //! bound; an answer leaves before the pushes it causes, except where a fault says otherwise.
 
 mod auth;
+mod call;
 mod config;
 mod control;
 mod depth;
@@ -27,7 +28,9 @@ mod error;
 mod fault;
 mod feed;
 mod follower;
+mod history;
 mod hub;
+mod intervals;
 mod limits;
 mod orders;
 mod population;
@@ -36,11 +39,14 @@ mod private;
 mod public;
 mod reject;
 mod rest;
+mod routes;
 mod server;
 mod session;
 mod standing;
 mod stream;
 mod ticket;
+mod v2;
+mod v3;
 mod venue;
 
 pub use auth::KeyState;

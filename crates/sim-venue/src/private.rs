@@ -1,8 +1,8 @@
 //! Private REST answers: the account, its orders and its fills.
 
+use crate::call::{Answer, Call};
 use crate::orders::{Look, Order};
 use crate::reject::Reject;
-use crate::rest::{Answer, Call};
 use crate::ticket::{required, text};
 use crate::venue::{Account, Instrument, Venue};
 use crate::{FaultKind, Permission};

@@ -4,7 +4,8 @@ use crate::auth::Login;
 use crate::depth::PublishedBook;
 use crate::feed::{candle_row, trade_item};
 use crate::hub::{Out, Topic, frame};
-use crate::venue::{CANDLES, Venue};
+use crate::intervals::Interval;
+use crate::venue::Venue;
 use domain::Asset;
 use serde::Deserialize;
 use serde_json::Value;
@@ -139,10 +140,7 @@ impl Venue {
             "books1" => Topic::ShortBook(instrument?, 1),
             "books5" => Topic::ShortBook(instrument?, 5),
             "books15" => Topic::ShortBook(instrument?, 15),
-            name => {
-                let minutes = CANDLES.iter().find(|(_, channel, _)| *channel == name).map(|(_, _, minutes)| *minutes);
-                Topic::Candle(instrument?, minutes?)
-            }
+            name => Topic::Candle(instrument?, name.strip_prefix("candle").and_then(Interval::of_general)?),
         };
         Some(topic)
     }
@@ -203,9 +201,9 @@ impl Venue {
                 let instrument = self.by_id(id)?;
                 Some(instrument.published.snapshot(&instrument.listing, depth, now_ms))
             }
-            Topic::Candle(id, minutes) => {
+            Topic::Candle(id, interval) => {
                 let instrument = self.by_id(id)?;
-                let candles = instrument.prints.candles(minutes, (0, u64::MAX), FIRST_CANDLES);
+                let candles = instrument.prints.candles(interval, (0, u64::MAX), FIRST_CANDLES);
                 let rows: Vec<String> =
                     candles.iter().map(|candle| candle_row(candle, &instrument.listing).to_string()).collect();
                 Some(rows.join(","))

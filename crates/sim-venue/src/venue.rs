@@ -3,6 +3,7 @@
 use crate::auth::KeyRing;
 use crate::depth::PublishedBook;
 use crate::follower::{Follower, Followers, Playback};
+use crate::history;
 use crate::hub::Hub;
 use crate::limits::Limits;
 use crate::orders::OrderStore;
@@ -130,18 +131,6 @@ const WARM_UP_STEPS: u64 = 240;
 const CATCH_UP_MAX: u64 = 80;
 /// Time between two candle pushes.
 const CANDLE_INTERVAL: Duration = Duration::from_secs(1);
-/// Minutes of each candle channel, by its name.
-pub(crate) const CANDLES: [(&str, &str, u64); 8] = [
-    ("1min", "candle1m", 1),
-    ("3min", "candle3m", 3),
-    ("5min", "candle5m", 5),
-    ("15min", "candle15m", 15),
-    ("30min", "candle30m", 30),
-    ("1h", "candle1H", 60),
-    ("4h", "candle4H", 240),
-    ("1day", "candle1D", 1_440),
-];
-
 impl Venue {
     pub(crate) fn new(config: &SimConfig, main: ApiKeyMaterial, clock: Arc<dyn Clock>) -> Result<Self, SimError> {
         let now = clock.unix();
@@ -257,6 +246,7 @@ impl Venue {
             clock,
         };
         venue.warm_up();
+        venue.remember_past(config.seed);
         Ok(venue)
     }
 
@@ -293,6 +283,21 @@ impl Venue {
             Crowd::Quiet => {}
         }
         self.publish_books();
+    }
+
+    /// Gives a seeded market candles from before the venue opened.
+    fn remember_past(&mut self, seed: u64) {
+        if !matches!(self.crowd, Crowd::Seeded(_)) {
+            return;
+        }
+        let now_ms = self.now_ms();
+        for instrument in &mut self.instruments {
+            if let Some(first) = instrument.prints.first() {
+                let seed = seed ^ (u64::from(instrument.id.0) << 32);
+                let (minutes, hours) = history::before(seed, &instrument.listing, first.0, now_ms);
+                instrument.prints.precede(minutes, hours);
+            }
+        }
     }
 
     /// Everything that time brings: faults, the market, publications.
