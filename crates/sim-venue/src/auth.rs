@@ -93,8 +93,7 @@ pub(crate) struct Need {
 impl KeyRing {
     pub(crate) fn insert(&mut self, config: KeyConfig) {
         let name = config.material.key.clone();
-        let key =
-            Key { config, state: KeyState::Active, note: String::new(), created_ms: 0, expires_ms: None };
+        let key = Key { config, state: KeyState::Active, note: String::new(), created_ms: 0, expires_ms: None };
         self.keys.insert(name, key);
     }
 

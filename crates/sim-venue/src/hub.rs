@@ -80,7 +80,8 @@ pub(crate) fn frame(action: &str, arg: &str, data: &str, ts_ms: u64) -> String {
 impl Hub {
     pub(crate) fn open(&mut self, queue: Sender<Out>, socket: Option<Socket>, address: IpAddr, public: bool) -> u64 {
         self.last += 1;
-        let session = Session { queue, socket, address, public, account: None, key: None, stalled: false, topics: Vec::new() };
+        let session =
+            Session { queue, socket, address, public, account: None, key: None, stalled: false, topics: Vec::new() };
         self.sessions.insert(self.last, session);
         self.last
     }
