@@ -42,6 +42,7 @@ mod rest;
 mod routes;
 mod server;
 mod session;
+mod standing;
 mod stream;
 mod ticket;
 mod v2;
@@ -53,7 +54,7 @@ pub use config::{
     AccountConfig, AccountMode, ApiKeyMaterial, Category, Environment, InstrumentConfig, KeyConfig, Market, Permission,
     RateLimits, SimConfig, StreamLimits, TapeEnd,
 };
-pub use control::{BalanceTruth, FillTruth, OrderTruth, SimControl};
+pub use control::{BalanceTruth, FillTruth, KeyTruth, OrderTruth, SimControl};
 pub use error::SimError;
 pub use fault::{FaultKind, FaultPlan, FaultPlanError, FaultTime, PlannedFault};
 pub use orders::OrderStatus;

@@ -121,6 +121,9 @@ fn admit(venue: &mut Venue, request: &Request<'_>, is_json: bool) -> Result<(&'s
             let mode = |account: usize| venue.accounts.get(account).map(|account| account.mode).unwrap_or_default();
             let key = venue.keys.authenticate(request, need, mode, venue.now_ms())?;
             let account = key.config.account;
+            if venue.frozen(account) {
+                return Err(Reject::frozen());
+            }
             (account, key.config.material.key.clone(), Caller::Account(account))
         }
     };

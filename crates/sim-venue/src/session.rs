@@ -94,9 +94,14 @@ impl Venue {
         let login = Login { key: &key, passphrase: &passphrase, timestamp: &timestamp, sign: &sign, address };
         let mode = |account: usize| self.accounts.get(account).map(|account| account.mode).unwrap_or_default();
         match self.keys.log_in(&login, mode, self.now_ms()) {
+            Ok(account) if self.frozen(account) => {
+                self.answer(session, error_frame(30_005, "Account has been frozen", None));
+                Verdict::Close
+            }
             Ok(account) => {
                 if let Some(session) = self.hub.get_mut(session) {
                     session.account = Some(account);
+                    session.key = Some(key);
                 }
                 // Clients wait for the number zero; a text would leave them waiting.
                 self.answer(session, format!("{{\"event\":\"login\",\"code\":0,\"connId\":\"{session:08x}\"}}"));

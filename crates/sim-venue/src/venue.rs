@@ -16,7 +16,7 @@ use crate::{
 use domain::{Asset, Clock, InstrumentId, MonoNanos, Side, TimeInForce, UnixNanos};
 use matching::{AccountId, Atoms, Engine, FeeRate, FeeSchedule, Listing, OrderSize, SelfTrade};
 use rust_decimal::Decimal;
-use std::collections::VecDeque;
+use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -52,11 +52,33 @@ pub(crate) enum PushTopic {
 pub(crate) struct Account {
     pub(crate) engine: AccountId,
     pub(crate) user: u64,
+    /// The account this is a sub-account of.
+    pub(crate) parent: Option<usize>,
+    /// Nothing may be done with it.
+    pub(crate) frozen: bool,
     pub(crate) mode: AccountMode,
     pub(crate) store: OrderStore,
     /// Answers that have not left yet; while there are any, pushes wait.
     pub(crate) holds: u32,
     pub(crate) waiting: VecDeque<Push>,
+}
+
+impl Account {
+    /// The user number of the engine's first account.
+    const FIRST_USER: u64 = 7_264_631_750;
+
+    pub(crate) fn new(engine: AccountId, mode: AccountMode) -> Self {
+        Self {
+            engine,
+            user: Self::FIRST_USER + u64::from(engine.0),
+            parent: None,
+            frozen: false,
+            mode,
+            store: OrderStore::default(),
+            holds: 0,
+            waiting: VecDeque::new(),
+        }
+    }
 }
 
 /// Who moves the market.
@@ -84,6 +106,8 @@ pub(crate) struct Venue {
     pub(crate) engine: Engine,
     pub(crate) instruments: Vec<Instrument>,
     pub(crate) accounts: Vec<Account>,
+    /// The client behind an account of the engine.
+    pub(crate) clients: BTreeMap<AccountId, usize>,
     pub(crate) keys: KeyRing,
     pub(crate) limits: Limits,
     pub(crate) hub: Hub,
@@ -153,15 +177,7 @@ impl Venue {
                     return Err(setting(format!("balance {asset}={amount} is not a positive amount")));
                 }
             }
-            let user = 7_264_631_750 + u64::from(account.0);
-            accounts.push(Account {
-                engine: account,
-                user,
-                mode,
-                store: OrderStore::default(),
-                holds: 0,
-                waiting: VecDeque::new(),
-            });
+            accounts.push(Account::new(account, mode));
         }
         let mut keys = KeyRing::default();
         keys.insert(KeyConfig {
@@ -207,6 +223,7 @@ impl Venue {
             }
         };
         let started = clock.mono();
+        let clients = accounts.iter().enumerate().map(|(index, account)| (account.engine, index)).collect();
         let limits = Limits::new(Arc::clone(&clock), config.rate_limits, config.stream_limits);
         let mut venue = Self {
             offset_ns: config.clock_offset_ms.saturating_mul(1_000_000),
@@ -214,6 +231,7 @@ impl Venue {
             engine,
             instruments,
             accounts,
+            clients,
             keys,
             limits,
             hub: Hub::default(),
@@ -303,6 +321,7 @@ impl Venue {
         for kind in self.faults.due_by(elapsed) {
             self.inject(kind);
         }
+        self.judge_streams();
         match &self.crowd {
             Crowd::Seeded(_) => {
                 let due = u64::try_from(elapsed.as_millis()).unwrap_or(u64::MAX) / STEP_MS;
