@@ -1,7 +1,6 @@
 //! Orders and what becomes of them: taking, cancelling, records, and the private pushes.
 
 use crate::FaultKind;
-use crate::feed::trade_item;
 use crate::hub::Topic;
 use crate::orders::{Fill, Look, Order, OrderStatus};
 use crate::venue::{Push, PushTopic, Ticket, Venue, WAITING_MAX};
@@ -38,7 +37,9 @@ impl Venue {
             FaultKind::Stall => self.hub.stall_public(),
             FaultKind::Gap | FaultKind::BadChecksum => {
                 // An instrument that somebody listens to; without listeners it waits for the first.
-                let heard = self.instruments.iter().position(|it| self.hub.has_listener(Topic::Books(it.id)));
+                let heard = self.instruments.iter().position(|it| {
+                    [Topic::Books(it.id), Topic::UnifiedBooks(it.id)].iter().any(|topic| self.hub.has_listener(*topic))
+                });
                 if let Some(instrument) = self.instruments.get_mut(heard.unwrap_or(0)) {
                     match kind {
                         FaultKind::Gap => instrument.published.withhold_next = true,
@@ -194,10 +195,7 @@ impl Venue {
         let Some(instrument) = self.instruments.get_mut(trade.instrument.index()) else { return };
         let print = instrument.prints.record(trade, now_ms);
         (instrument.ticker_changed, instrument.candle_changed) = (true, true);
-        let topic = Topic::Trade(trade.instrument);
-        if self.hub.has_listener(topic) {
-            self.hub.publish(topic, "update", &trade_item(&print, &instrument.listing), now_ms);
-        }
+        self.publish_trade(trade.instrument, &print, now_ms);
     }
 
     fn record_fill(&mut self, account: usize, trade: &Trade, party: &Party, maker: bool, last: bool, now_ms: u64) {

@@ -18,12 +18,15 @@
 //! misreading cannot cancel itself out; it listens on loopback only; every queue and memory has a
 //! bound; an answer leaves before the pushes it causes, except where a fault says otherwise.
 
+mod accounts;
 mod auth;
 mod call;
 mod config;
 mod control;
+mod countdown;
 mod depth;
 mod desk;
+mod entry;
 mod error;
 mod fault;
 mod feed;
@@ -35,8 +38,7 @@ mod limits;
 mod orders;
 mod population;
 mod prints;
-mod private;
-mod public;
+mod quotes;
 mod reject;
 mod rest;
 mod routes;

@@ -61,6 +61,8 @@ pub(crate) struct Account {
     /// Answers that have not left yet; while there are any, pushes wait.
     pub(crate) holds: u32,
     pub(crate) waiting: VecDeque<Push>,
+    /// When all its orders are cancelled unless the dead-man switch is armed again.
+    pub(crate) cancel_at: Option<MonoNanos>,
 }
 
 impl Account {
@@ -77,6 +79,7 @@ impl Account {
             store: OrderStore::default(),
             holds: 0,
             waiting: VecDeque::new(),
+            cancel_at: None,
         }
     }
 }
@@ -258,6 +261,11 @@ impl Venue {
         self.clock.unix().shifted(self.offset_ns)
     }
 
+    /// A moment of the clock that never jumps.
+    pub(crate) fn mono(&self) -> MonoNanos {
+        self.clock.mono()
+    }
+
     /// The venue's own time in milliseconds.
     pub(crate) fn now_ms(&self) -> u64 {
         self.now().as_millis()
@@ -332,6 +340,7 @@ impl Venue {
             Crowd::Tape(..) => self.play(false),
             Crowd::Quiet => {}
         }
+        self.expire_countdowns();
         if now >= self.next_books {
             self.next_books = now.after(self.book_interval);
             self.publish_books();
