@@ -363,6 +363,7 @@ impl Lab {
             price: Scaled { mantissa: 100_000, decimals: 2 },
             qty: Scaled { mantissa: 10_000, decimals: 6 },
             time_in_force: TimeInForce::Ioc,
+            effect: domain::PositionEffect::default(),
         };
         self.orders.insert(sequence, order);
         self.outcome.intents += 1;
