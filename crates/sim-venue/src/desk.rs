@@ -176,6 +176,8 @@ impl Venue {
                     touched.push((account, *instrument));
                     self.record_removal(account, *order, *how, now_ms);
                 }
+                // Perpetuals are not listed yet.
+                _ => {}
             }
         }
         touched.sort_unstable_by_key(|(account, instrument)| (*account, instrument.0));
