@@ -571,6 +571,7 @@ fn manager(
         };
         let day = Duration::from_secs(86_400);
         let key = KeyOf {
+            markets: [true, false],
             venue: VENUE,
             alias: alias(0),
             allow_unbound: false,
