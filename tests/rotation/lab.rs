@@ -363,6 +363,7 @@ impl Lab {
             price: Scaled { mantissa: 100_000, decimals: 2 },
             qty: Scaled { mantissa: 10_000, decimals: 6 },
             time_in_force: TimeInForce::Ioc,
+            effect: domain::PositionEffect::default(),
         };
         self.orders.insert(sequence, order);
         self.outcome.intents += 1;
@@ -570,6 +571,7 @@ fn manager(
         };
         let day = Duration::from_secs(86_400);
         let key = KeyOf {
+            markets: [true, false],
             venue: VENUE,
             alias: alias(0),
             allow_unbound: false,

@@ -138,6 +138,37 @@ impl FromStr for AccountMode {
     }
 }
 
+/// What kind of instrument is traded.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Category {
+    /// One coin for another.
+    Spot,
+    /// Perpetual contracts, margined and settled in USDT.
+    UsdtFutures,
+}
+
+impl Category {
+    /// Every category there is.
+    pub const ALL: [Self; 2] = [Self::Spot, Self::UsdtFutures];
+
+    /// The name used on the command line.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Spot => "spot",
+            Self::UsdtFutures => "usdt-futures",
+        }
+    }
+}
+
+impl FromStr for Category {
+    type Err = SimError;
+
+    fn from_str(text: &str) -> Result<Self, SimError> {
+        named(&Self::ALL, Self::name, text, "category")
+    }
+}
+
 fn named<T: Copy>(all: &[T], name: impl Fn(T) -> &'static str, text: &str, what: &str) -> Result<T, SimError> {
     all.iter().copied().find(|value| name(*value) == text).ok_or_else(|| {
         let known: Vec<&str> = all.iter().map(|value| name(*value)).collect();

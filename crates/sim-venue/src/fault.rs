@@ -328,7 +328,14 @@ impl PlannedFault {
     /// A fault in its usual place, once, with its usual parameters.
     #[must_use]
     pub fn new(kind: FaultKind, at: FaultTime) -> Self {
-        Self { kind, at, site: kind.default_site(), times: None, duration: None, parameters: FaultParameters::default() }
+        Self {
+            kind,
+            at,
+            site: kind.default_site(),
+            times: None,
+            duration: None,
+            parameters: FaultParameters::default(),
+        }
     }
 }
 

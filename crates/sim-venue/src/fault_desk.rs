@@ -313,9 +313,9 @@ impl Faults {
             json!({"name": fault.kind.name(), "where": fault.site.name(), "when": at})
         };
         let waiting: Vec<Value> = self.waiting.iter().map(|waiting| shown(&waiting.fault)).collect();
-        let armed = self.armed.iter().map(|armed| {
-            json!({"name": armed.fault.kind.name(), "where": armed.fault.site.name(), "left": armed.left})
-        });
+        let armed = self.armed.iter().map(
+            |armed| json!({"name": armed.fault.kind.name(), "where": armed.fault.site.name(), "left": armed.left}),
+        );
         let armed: Vec<Value> = armed.collect();
         let fired = self.tallies.iter().filter(|(_, tally)| tally.times > 0).map(|((kind, site), tally)| {
             json!({"name": kind.name(), "where": site.name(), "times": tally.times, "last_ms": tally.last_ms})

@@ -122,7 +122,13 @@ impl Problems {
         }
     }
 
-    fn within<T: PartialOrd + std::fmt::Display>(&mut self, name: &str, value: Option<T>, least: T, most: T) -> Option<T> {
+    fn within<T: PartialOrd + std::fmt::Display>(
+        &mut self,
+        name: &str,
+        value: Option<T>,
+        least: T,
+        most: T,
+    ) -> Option<T> {
         let value = value?;
         if value >= least && value <= most {
             return Some(value);
@@ -225,7 +231,8 @@ impl Entry {
     fn chance(&self, problems: &mut Problems) -> Option<FaultTime> {
         let given = self.probability?;
         let rounded = rust_decimal::Decimal::try_from(given * 1_000_000.0).ok().map(|number| number.round());
-        let in_a_million = rounded.and_then(|number| u32::try_from(number).ok()).filter(|it| (1..=1_000_000).contains(it));
+        let in_a_million =
+            rounded.and_then(|number| u32::try_from(number).ok()).filter(|it| (1..=1_000_000).contains(it));
         if in_a_million.is_none() {
             problems.add(format!("probability = {given} is not from 0.000001 to 1"));
         }

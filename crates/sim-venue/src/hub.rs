@@ -1,8 +1,8 @@
 //! Who is connected, what they subscribed to, and the bounded queue to each of them.
 
-use crate::intervals::Interval;
 use crate::FaultSite;
 use crate::fault_desk::Faults;
+use crate::intervals::Interval;
 use crate::tamper::{Held, Publication};
 use domain::{Asset, InstrumentId};
 use std::collections::BTreeMap;
@@ -236,9 +236,8 @@ impl Hub {
 
     /// Sends to the private listeners of one account.
     pub(crate) fn push(&mut self, account: usize, hears: impl Fn(Topic) -> bool, data: &str, ts_ms: u64) {
-        let listens = |session: &Session, heard: &Topic| {
-            !session.stalled && session.account == Some(account) && hears(*heard)
-        };
+        let listens =
+            |session: &Session, heard: &Topic| !session.stalled && session.account == Some(account) && hears(*heard);
         let frames = self.frames(listens, "snapshot", data, ts_ms);
         self.emit(Publication { site: FaultSite::Private, topic: None, book_update: false, frames });
     }

@@ -56,7 +56,7 @@ mod venue;
 
 pub use auth::KeyState;
 pub use config::{
-    AccountConfig, AccountMode, ApiKeyMaterial, Environment, InstrumentConfig, KeyConfig, Market, Permission,
+    AccountConfig, AccountMode, ApiKeyMaterial, Category, Environment, InstrumentConfig, KeyConfig, Market, Permission,
     RateLimits, SimConfig, StreamLimits, TapeEnd,
 };
 pub use control::{BalanceTruth, FillTruth, KeyTruth, OrderTruth, SimControl};

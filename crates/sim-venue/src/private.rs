@@ -1,12 +1,12 @@
 //! Private REST answers: the account, its orders and its fills.
 
+use crate::Permission;
 use crate::call::{Answer, Call};
 use crate::fault_desk::OrderFaults;
 use crate::orders::{Look, Order};
 use crate::reject::Reject;
 use crate::ticket::{required, text};
 use crate::venue::{Account, Instrument, Venue};
-use crate::Permission;
 use domain::InstrumentId;
 use matching::{Atoms, OrderId, PlaceError};
 use rust_decimal::Decimal;

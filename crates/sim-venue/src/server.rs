@@ -1,9 +1,9 @@
 //! Starting and stopping the embedded exchange: its thread, its sockets, its handle.
 
+use crate::config::random_hex;
 use crate::control::SimControl;
 use crate::hub::Socket;
 use crate::venue::Venue;
-use crate::config::random_hex;
 use crate::{ApiKeyMaterial, SimConfig, SimError, StreamLimits, control_http, rest, stream};
 use actix_web::dev::{Extensions, ServerHandle};
 use actix_web::{App, HttpServer, web};

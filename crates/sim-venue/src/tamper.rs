@@ -110,7 +110,8 @@ impl Hub {
     }
 
     fn doubled(&mut self, site: FaultSite) -> bool {
-        self.faults.take(FaultKind::Duplicate, site).is_some() || self.faults.take(FaultKind::DuplicatePush, site).is_some()
+        self.faults.take(FaultKind::Duplicate, site).is_some()
+            || self.faults.take(FaultKind::DuplicatePush, site).is_some()
     }
 
     /// Sends what has waited long enough for a frame that never came.

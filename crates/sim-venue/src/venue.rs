@@ -2,18 +2,16 @@
 
 use crate::auth::KeyRing;
 use crate::depth::PublishedBook;
+use crate::fault_desk::Faults;
 use crate::follower::{Follower, Followers, Playback};
 use crate::history;
-use crate::fault_desk::Faults;
 use crate::hub::Hub;
 use crate::limits::Limits;
 use crate::mishaps::Mishaps;
 use crate::orders::OrderStore;
 use crate::population::{Population, STEP_MS};
 use crate::prints::Prints;
-use crate::{
-    AccountMode, ApiKeyMaterial, InstrumentConfig, KeyConfig, Market, SimConfig, SimError,
-};
+use crate::{AccountMode, ApiKeyMaterial, Category, InstrumentConfig, KeyConfig, Market, SimConfig, SimError};
 use domain::{Asset, Clock, InstrumentId, MonoNanos, Side, TimeInForce, UnixNanos};
 use matching::{AccountId, Atoms, Engine, FeeRate, FeeSchedule, Listing, OrderSize, SelfTrade};
 use rust_decimal::Decimal;
@@ -24,6 +22,7 @@ use std::time::Duration;
 /// One instrument and what is known of its market.
 pub(crate) struct Instrument {
     pub(crate) id: InstrumentId,
+    pub(crate) category: Category,
     pub(crate) config: InstrumentConfig,
     pub(crate) listing: Listing,
     pub(crate) published: PublishedBook,
@@ -155,6 +154,7 @@ impl Venue {
             let config = *config;
             instruments.push(Instrument {
                 id,
+                category: Category::Spot,
                 config,
                 listing,
                 published,
@@ -273,8 +273,19 @@ impl Venue {
         self.now().as_millis()
     }
 
+    /// The spot instrument of a symbol, in either case.
     pub(crate) fn instrument(&self, symbol: &str) -> Option<&Instrument> {
-        self.instruments.iter().find(|instrument| instrument.config.symbol.eq_ignore_ascii_case(symbol))
+        self.find(Category::Spot, symbol)
+    }
+
+    /// The instrument of a category and symbol, in either case.
+    pub(crate) fn find(&self, category: Category, symbol: &str) -> Option<&Instrument> {
+        self.listed(category).find(|instrument| instrument.config.symbol.eq_ignore_ascii_case(symbol))
+    }
+
+    /// All instruments of a category.
+    pub(crate) fn listed(&self, category: Category) -> impl Iterator<Item = &Instrument> {
+        self.instruments.iter().filter(move |instrument| instrument.category == category)
     }
 
     pub(crate) fn by_id(&self, id: InstrumentId) -> Option<&Instrument> {
