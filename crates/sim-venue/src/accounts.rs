@@ -1,11 +1,12 @@
 //! What handlers of every dialect need of an account: whose it is, its orders by either id, and pages of lists.
 
 use crate::call::Call;
+use crate::fault_desk::OrderFaults;
 use crate::orders::{Order, OrderStore};
 use crate::reject::Reject;
 use crate::ticket::{Words, text};
 use crate::venue::{Account, Instrument, Venue};
-use crate::{Category, FaultKind, Permission};
+use crate::{Category, Permission};
 use domain::InstrumentId;
 use matching::{OrderId, PlaceError};
 use rust_decimal::Decimal;
@@ -88,7 +89,7 @@ pub(crate) fn place_spot(
     body: &Value,
     symbol: Option<&str>,
     words: Words,
-) -> Result<(Taken, Vec<FaultKind>), Reject> {
+) -> Result<(Taken, OrderFaults), Reject> {
     let faults = venue.on_place_request();
     let taken = venue.ticket(account, body, symbol, words).and_then(|ticket| {
         venue.place(account, ticket).map_err(|error| match error {
@@ -104,9 +105,7 @@ pub(crate) fn place_spot(
             return Err(reject);
         }
     };
-    if faults.contains(&FaultKind::FillBeforeAck) {
-        venue.fill_now(account, taken.0);
-    }
+    let faults = venue.after_accept(account, taken.0, faults);
     Ok((taken, faults))
 }
 

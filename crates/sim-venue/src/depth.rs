@@ -13,10 +13,6 @@ pub(crate) struct PublishedBook {
     bids: Vec<Rung>,
     asks: Vec<Rung>,
     seq: u64,
-    /// One update is withheld from everybody.
-    pub(crate) withhold_next: bool,
-    /// One update's checksum is wrong.
-    pub(crate) corrupt_next: bool,
 }
 
 /// What changed since the last publication.
@@ -29,8 +25,6 @@ pub(crate) struct Update {
     now_ms: u64,
     /// Whether the best prices of the short channels changed, in the order of [`SHORT_DEPTHS`].
     pub(crate) changed_within: [bool; 4],
-    /// False: to be withheld.
-    pub(crate) publish: bool,
 }
 
 /// Depths of the short channels: v2 has 15, 5 and 1, v3 has 50, 5 and 1.
@@ -71,7 +65,7 @@ impl PublishedBook {
     const CHECKSUM_DEPTH: usize = 25;
 
     /// Takes over the engine's book; the update that leads to it, if anything changed.
-    pub(crate) fn advance(&mut self, book: &Book, listing: &Listing, now_ms: u64, subscribed: bool) -> Option<Update> {
+    pub(crate) fn advance(&mut self, book: &Book, listing: &Listing, now_ms: u64) -> Option<Update> {
         let bids = side(book, Side::Buy);
         let asks = side(book, Side::Sell);
         if bids == self.bids && asks == self.asks {
@@ -83,13 +77,8 @@ impl PublishedBook {
             .map(|depth| top(&bids, depth) != top(&self.bids, depth) || top(&asks, depth) != top(&self.asks, depth));
         let previous = self.seq;
         (self.bids, self.asks, self.seq) = (bids, asks, previous + 1);
-        let mut checksum = self.checksum(listing);
-        if subscribed && std::mem::take(&mut self.corrupt_next) {
-            checksum = !checksum;
-        }
-        let publish = !(subscribed && std::mem::take(&mut self.withhold_next));
-        let seq = self.seq;
-        Some(Update { bids: bid_changes, asks: ask_changes, seq, previous, checksum, now_ms, changed_within, publish })
+        let (checksum, seq) = (self.checksum(listing), self.seq);
+        Some(Update { bids: bid_changes, asks: ask_changes, seq, previous, checksum, now_ms, changed_within })
     }
 
     /// The whole published book as the `data` of a frame, or its first `depth` prices.

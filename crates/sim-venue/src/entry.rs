@@ -3,6 +3,7 @@
 use crate::FaultKind;
 use crate::accounts::Taken;
 use crate::auth::permits;
+use crate::fault_desk::OrderFaults;
 use crate::limits::Caller;
 use crate::reject::Reject;
 use crate::session::error_frame;
@@ -24,7 +25,7 @@ pub(crate) struct Entry {
 const ENTRY_MAX: usize = 50;
 
 /// What became of one order, and what is to go wrong with the answer.
-type Outcome = Result<(Taken, Vec<FaultKind>), Reject>;
+type Outcome = Result<(Taken, OrderFaults), Reject>;
 
 /// What a frame asks for.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -75,12 +76,12 @@ impl Venue {
         } else {
             self.classic_entry(account, entry, may)
         };
-        let lost = faults.iter().any(|kind| matches!(kind, FaultKind::AckLost | FaultKind::ServerErrorAfterAccept));
+        let lost = [FaultKind::AckLost, FaultKind::ServerErrorAfterAccept].iter().any(|kind| faults.contains(kind));
         if faults.contains(&FaultKind::FillBeforeAck) {
             self.release(account);
             self.answer(session, frame);
         } else if lost {
-            self.hub.cut(session);
+            self.hub.drop_silently(session);
             self.release(account);
         } else {
             self.answer(session, frame);
@@ -94,11 +95,11 @@ impl Venue {
         account: usize,
         entry: &Entry,
         may: impl Fn(Category) -> Result<(), Reject>,
-    ) -> (String, Vec<FaultKind>) {
+    ) -> (String, OrderFaults) {
         let outcome = self.unified_outcomes(account, entry, may);
         let (items, faults) = match outcome {
             Ok(done) => done,
-            Err(reject) => return (error_frame_unified(entry, &reject), Vec::new()),
+            Err(reject) => return (error_frame_unified(entry, &reject), OrderFaults::default()),
         };
         let answer = json!({
             "event": "trade", "id": entry.id, "category": entry.category, "topic": entry.topic, "args": items,
@@ -113,7 +114,7 @@ impl Venue {
         account: usize,
         entry: &Entry,
         may: impl Fn(Category) -> Result<(), Reject>,
-    ) -> Result<(Vec<Value>, Vec<FaultKind>), Reject> {
+    ) -> Result<(Vec<Value>, OrderFaults), Reject> {
         let topic = entry.topic.as_str().unwrap_or_default();
         let verb = verb(topic).ok_or_else(|| Reject::invalid("topic"))?;
         let batch = topic.starts_with("batch-");
@@ -132,11 +133,13 @@ impl Venue {
         if !self.limits.endpoint(path, budget, Caller::Account(account)) {
             return Err(Reject::too_many());
         }
-        let (mut items, mut faults) = (Vec::new(), Vec::new());
+        let (mut items, mut faults) = (Vec::new(), OrderFaults::default());
         for arg in &entry.args {
             let outcome: Outcome = match verb {
                 Verb::Place => unified::place(self, account, category, arg),
-                Verb::Cancel => unified::cancel(self, account, Some(category), arg).map(|order| (order, Vec::new())),
+                Verb::Cancel => {
+                    unified::cancel(self, account, Some(category), arg).map(|order| (order, OrderFaults::default()))
+                }
                 Verb::Modify => unified::modify(self, account, Some(category), arg),
             };
             match outcome.map_err(unified::code) {
@@ -159,7 +162,7 @@ impl Venue {
         account: usize,
         entry: &Entry,
         may: impl Fn(Category) -> Result<(), Reject>,
-    ) -> (String, Vec<FaultKind>) {
+    ) -> (String, OrderFaults) {
         let arg = entry.args.first().cloned().unwrap_or_default();
         let text = |name: &str| arg.get(name).and_then(Value::as_str).unwrap_or_default().to_owned();
         let mut body = arg.get("params").cloned().unwrap_or_default();
@@ -179,7 +182,7 @@ impl Venue {
             Err(reject) => {
                 let code: u64 = reject.code.parse().unwrap_or(40_017);
                 let frame = json!({"event": "error", "arg": [arg], "code": code, "msg": reject.message});
-                (frame.to_string(), Vec::new())
+                (frame.to_string(), OrderFaults::default())
             }
         }
     }
@@ -206,7 +209,7 @@ impl Venue {
         }
         match (category, verb) {
             (Category::Spot, Verb::Place) => spot_trade::place(self, account, body),
-            (Category::Spot, _) => spot_trade::cancel(self, account, body).map(|order| (order, Vec::new())),
+            (Category::Spot, _) => spot_trade::cancel(self, account, body).map(|order| (order, OrderFaults::default())),
             (Category::UsdtFutures, _) => Err(Reject::invalid("instType")),
         }
     }

@@ -21,18 +21,10 @@ impl Venue {
         for instrument in &mut self.instruments {
             let Some(book) = self.engine.book(instrument.id) else { continue };
             let (id, listing) = (instrument.id, &instrument.listing);
-            let plain = self.hub.has_listener(Topic::Books(id));
-            let unified = self.hub.has_listener(Topic::UnifiedBooks(id));
-            let Some(update) = instrument.published.advance(book, listing, now_ms, plain || unified) else {
-                continue;
-            };
+            let Some(update) = instrument.published.advance(book, listing, now_ms) else { continue };
             instrument.ticker_changed = true;
-            if update.publish && plain {
-                self.hub.publish(Topic::Books(id), "update", &update.data(listing), now_ms);
-            }
-            if update.publish && unified {
-                self.hub.publish(Topic::UnifiedBooks(id), "update", &update.unified_data(listing), now_ms);
-            }
+            self.hub.publish(Topic::Books(id), "update", &update.data(listing), now_ms);
+            self.hub.publish(Topic::UnifiedBooks(id), "update", &update.unified_data(listing), now_ms);
             for (depth, changed) in SHORT_DEPTHS.into_iter().zip(update.changed_within) {
                 let (plain, unified) = (Topic::ShortBook(id, depth), Topic::UnifiedShortBook(id, depth));
                 if changed && self.hub.has_listener(plain) {

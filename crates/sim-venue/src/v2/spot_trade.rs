@@ -1,9 +1,9 @@
 //! v2 spot trading: placing, cancelling, replacing, and the lists of orders and fills.
 
 use crate::Category::Spot;
-use crate::FaultKind;
 use crate::accounts::{Taken, account, cancel_all_spot, cancel_spot, filter, look, order_of, place_spot};
 use crate::call::{Answer, Call};
+use crate::fault_desk::OrderFaults;
 use crate::orders::{Look, Order};
 use crate::reject::Reject;
 use crate::ticket::{V2_SPOT, client_oid, required, text};
@@ -13,7 +13,7 @@ use domain::InstrumentId;
 use serde_json::{Map, Value, json};
 
 /// Takes one order.
-pub(crate) fn place(venue: &mut Venue, account: usize, body: &Value) -> Result<(Taken, Vec<FaultKind>), Reject> {
+pub(crate) fn place(venue: &mut Venue, account: usize, body: &Value) -> Result<(Taken, OrderFaults), Reject> {
     place_spot(venue, account, body, None, V2_SPOT)
 }
 
@@ -31,7 +31,7 @@ pub(crate) fn place_order(venue: &mut Venue, call: &Call) -> Result<Answer, Reje
 pub(crate) fn place_batch(venue: &mut Venue, call: &Call) -> Result<Answer, Reject> {
     let list = batch(call, "orderList")?;
     let symbol = text(&call.body, "symbol");
-    let (mut placed, mut failed, mut faults) = (Vec::new(), Vec::new(), Vec::new());
+    let (mut placed, mut failed, mut faults) = (Vec::new(), Vec::new(), OrderFaults::default());
     for item in list {
         match place_spot(venue, call.account, item, symbol.as_deref(), V2_SPOT) {
             Ok((order, more)) => {

@@ -1,13 +1,14 @@
 //! v3 trading, of every category: placing, changing, cancelling, and the lists of orders and fills.
 
+use crate::Category;
 use crate::accounts::{Item, Taken, account, cancel_all_spot, cancel_spot, filter, order_of, place_spot};
 use crate::call::{Answer, Call};
+use crate::fault_desk::OrderFaults;
 use crate::orders::{Fill, Order};
 use crate::reject::Reject;
 use crate::ticket::{V3, client_oid, text};
 use crate::v3::shapes;
 use crate::venue::{Account, Venue};
-use crate::{Category, FaultKind};
 use serde_json::{Value, json};
 
 pub(crate) use crate::v3::codes::unified as code;
@@ -38,7 +39,7 @@ pub(crate) fn place(
     account: usize,
     category: Category,
     body: &Value,
-) -> Result<(Taken, Vec<FaultKind>), Reject> {
+) -> Result<(Taken, OrderFaults), Reject> {
     match category {
         Category::Spot => place_spot(venue, account, body, None, V3),
         Category::UsdtFutures => Err(Reject::invalid("category")),
@@ -62,7 +63,7 @@ pub(crate) fn modify(
     account: usize,
     category: Option<Category>,
     body: &Value,
-) -> Result<(Taken, Vec<FaultKind>), Reject> {
+) -> Result<(Taken, OrderFaults), Reject> {
     let owner = venue.accounts.get(account).ok_or_else(Reject::no_such_order)?;
     let order = order_of(&owner.store, |name| text(body, name))?;
     if !order.status.is_open() {
@@ -118,7 +119,7 @@ fn batch(call: &Call) -> Result<&[Value], Reject> {
 }
 
 pub(crate) fn place_batch(venue: &mut Venue, call: &Call) -> Result<Answer, Reject> {
-    let (mut items, mut faults) = (Vec::new(), Vec::new());
+    let (mut items, mut faults) = (Vec::new(), OrderFaults::default());
     for item in batch(call)? {
         let outcome = needed_category(item).and_then(|category| {
             call.may_trade(venue, category)?;
