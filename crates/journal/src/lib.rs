@@ -5,12 +5,14 @@
 //! hash covers the one before it; numbers are written as decimals, never as mantissas.
 
 mod error;
+mod position;
 mod reader;
 mod record;
 mod writer;
 
 pub use error::JournalError;
 pub use reader::{Chain, JournalReader, Stored};
+pub use position::PositionRecord;
 pub use record::{Encoder, Record, decode};
 pub use writer::{Health, Journal, JournalHandle};
 
