@@ -1,6 +1,8 @@
 //! Fills: what was really traded, as the venue tells it.
 
-use crate::{Amount, Asset, ClientOrderId, InstrumentId, PositionSide, Price, Qty, Side, StrategyTag, UnixNanos, VenueTradeId};
+use crate::{
+    Amount, Asset, ClientOrderId, InstrumentId, PositionSide, Price, Qty, Side, StrategyTag, UnixNanos, VenueTradeId,
+};
 use serde::{Deserialize, Serialize};
 
 /// Whether a fill gave or took liquidity.

@@ -11,8 +11,8 @@ mod record;
 mod writer;
 
 pub use error::JournalError;
-pub use reader::{Chain, JournalReader, Stored};
 pub use position::PositionRecord;
+pub use reader::{Chain, JournalReader, Stored};
 pub use record::{Encoder, Record, decode};
 pub use writer::{Health, Journal, JournalHandle};
 

@@ -349,8 +349,7 @@ mod tests {
     use domain::{
         Amount, CancelState, ClientOrderId, Epoch, Fee, Fill, InstanceTag, InstrumentId, InstrumentStatus,
         InstrumentVersion, Liquidity, Market, MonoNanos, Notional, Order, OrderState, Pnl, PositionSide, Price, Qty,
-        Sequence, Side,
-        StrategyTag, TimeInForce, UnixNanos,
+        Sequence, Side, StrategyTag, TimeInForce, UnixNanos,
     };
     use messages::{
         EventBody, FuturesSettings, MarginMode, PositionAfter, PositionMode, PositionReport, RefuseReason, TopUsed,

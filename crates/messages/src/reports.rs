@@ -3,8 +3,8 @@
 use crate::{EndpointGroup, KeyInfo, MarginMode, PositionMode, SignIntent, VenueError, Verb};
 use arrayvec::ArrayString;
 use domain::{
-    Amount, Asset, ClientOrderId, Fee, Liquidity, Market, MonoNanos, PositionSide, Scaled, Side, Symbol, UnixNanos, VenueId,
-    VenueOrderId, VenueOrderStatus, VenueTradeId,
+    Amount, Asset, ClientOrderId, Fee, Liquidity, Market, MonoNanos, PositionSide, Scaled, Side, Symbol, UnixNanos,
+    VenueId, VenueOrderId, VenueOrderStatus, VenueTradeId,
 };
 use std::time::Duration;
 

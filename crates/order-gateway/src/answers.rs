@@ -337,7 +337,9 @@ mod tests {
             signed: MonoNanos(0),
         };
         let class = |told: &Told| match told {
-            Told::Report(ReportBody::SettingAnswered { verb: Verb::SetLeverage, symbol: of, error }) if *of == symbol => {
+            Told::Report(ReportBody::SettingAnswered { verb: Verb::SetLeverage, symbol: of, error })
+                if *of == symbol =>
+            {
                 error.map(|error| error.class)
             }
             _ => panic!("{told:?}"),

@@ -316,9 +316,8 @@ impl RiskGuard {
             }
             self.liquidation_allows(doubled_mid, futures, view)?;
         }
-        let worth = |worst: Option<Atto>| {
-            view.scale.steps_up(worst?).and_then(|steps| view.scale.value(steps, doubled_mid))
-        };
+        let worth =
+            |worst: Option<Atto>| view.scale.steps_up(worst?).and_then(|steps| view.scale.value(steps, doubled_mid));
         let before = worth(futures.worst()).ok_or(RefuseReason::Arithmetic)?;
         let after = worth(futures.worst_with(intent.side, intent.effect, qty)).ok_or(RefuseReason::Arithmetic)?;
         // An order that only reduces may yet clear the way for others that open the other side.
@@ -366,9 +365,7 @@ impl RiskGuard {
         let worst = match (intent.side, view.futures) {
             (Side::Sell, None) => return Ok(()),
             (Side::Buy, _) => own.position.checked_add(own.open_buy).and_then(|held| held.checked_add(qty)),
-            (Side::Sell, Some(_)) => {
-                own.open_sell.checked_add(qty).and_then(|sold| sold.checked_sub(own.position))
-            }
+            (Side::Sell, Some(_)) => own.open_sell.checked_add(qty).and_then(|sold| sold.checked_sub(own.position)),
         };
         let worst = worst.ok_or(RefuseReason::Arithmetic)?;
         if view.futures.is_some() && (worst <= 0 || intent.effect.reduce_only) {

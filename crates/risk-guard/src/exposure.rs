@@ -396,7 +396,11 @@ impl Exposure {
     pub(crate) fn raises(&self, intent: &OrderIntent) -> Result<bool, RefuseReason> {
         let Some(slot) = self.slot(intent.instrument) else { return Ok(intent.side == Side::Buy) };
         let Some(futures) = &slot.futures else {
-            return if intent.effect.is_default() { Ok(intent.side == Side::Buy) } else { Err(RefuseReason::PositionMode) };
+            return if intent.effect.is_default() {
+                Ok(intent.side == Side::Buy)
+            } else {
+                Err(RefuseReason::PositionMode)
+            };
         };
         let qty = slot.scale(intent.qty.version()).and_then(|scale| scale.qty(intent.qty.qty()));
         futures.raises(intent.side, intent.effect, qty.ok_or(RefuseReason::Arithmetic)?)

@@ -456,7 +456,13 @@ fn the_loss_of_the_day_stops_buying_and_halts() {
 fn drawdown_from_the_highest_result_stops_buying_and_halts_over_days() {
     let mut desk = Desk::new();
     for asset in ["BTC", "ETH"] {
-        desk.exposure.on_balance(VenueId(0), Market::Spot, Asset::from(asset).unwrap(), Amount::default(), Amount::default());
+        desk.exposure.on_balance(
+            VenueId(0),
+            Market::Spot,
+            Asset::from(asset).unwrap(),
+            Amount::default(),
+            Amount::default(),
+        );
     }
     let usdt = Asset::from("USDT").unwrap();
     desk.exposure.on_balance(VenueId(0), Market::Spot, usdt, Amount(Decimal::from(1_000)), Amount(Decimal::ZERO));

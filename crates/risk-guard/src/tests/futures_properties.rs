@@ -69,7 +69,8 @@ impl Account {
     }
 
     fn change(&mut self, which: usize, change: impl Fn(&mut Order, &Legs) -> i64) {
-        let live: Vec<u64> = self.orders.iter().filter(|(_, order)| order.state.may_rest()).map(|(id, _)| *id).collect();
+        let live: Vec<u64> =
+            self.orders.iter().filter(|(_, order)| order.state.may_rest()).map(|(id, _)| *id).collect();
         let Some(id) = live.get(which % live.len().max(1)) else { return };
         let order = self.orders.get_mut(id).unwrap();
         let before = *order;
