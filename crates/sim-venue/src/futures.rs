@@ -164,7 +164,9 @@ impl Venue {
         let value = price.or(mark).map(|price| instrument.listing.notional(price, qty).ok_or(DeskRefusal::TooLarge));
         let minimum = instrument.config.min_notional;
         // What is left of a position may be smaller than an order may be.
-        if !intent.reduces() && value.transpose()?.is_some_and(|value| value.to_decimal().is_some_and(|it| it < minimum)) {
+        if !intent.reduces()
+            && value.transpose()?.is_some_and(|value| value.to_decimal().is_some_and(|it| it < minimum))
+        {
             return Err(DeskRefusal::BelowMinimum { minimum });
         }
         match (price, mark) {
@@ -275,26 +277,26 @@ impl Venue {
             }
             _ => return Err(DeskRefusal::OneWallet),
         };
-        let id = self.bill(account, None, kind, signed, Atoms::ZERO);
+        let id = self.bill(account, None, kind, (signed, Atoms::ZERO), Atoms::ZERO);
         self.tell_balance(account, settle);
         self.tell_futures(account);
         Ok(id)
     }
 
-    /// Notes a change of a futures balance that has happened; its number.
+    /// Notes a change of a futures balance that has happened, and another one after it; its number.
     pub(crate) fn bill(
         &mut self,
         account: usize,
         instrument: Option<InstrumentId>,
         kind: BillKind,
-        amount: Atoms,
-        fee: Atoms,
+        (amount, fee): (Atoms, Atoms),
+        later: Atoms,
     ) -> u64 {
         let at_ms = self.now_ms();
         self.last_bill += 1;
         let id = self.last_bill;
         let margin = self.accounts.get(account).and_then(|owner| self.engine.margin(owner.engine));
-        let balance = margin.map(|margin| margin.wallet).unwrap_or_default();
+        let balance = Atoms(margin.map(|margin| margin.wallet.0).unwrap_or_default() - later.0);
         if let Some(owner) = self.accounts.get_mut(account) {
             owner.futures.add_bill(Bill { id, at_ms, instrument, kind, amount, fee, balance });
         }

@@ -105,7 +105,9 @@ impl Venue {
         let Some(owner) = self.accounts.get(account).map(|account| account.engine) else { return Vec::new() };
         let Some(margin) = self.engine.margin(owner) else { return Vec::new() };
         let positions = self.engine.positions(owner);
-        positions.filter_map(|(instrument, position)| self.shown_position(account, instrument, position, &margin)).collect()
+        positions
+            .filter_map(|(instrument, position)| self.shown_position(account, instrument, position, &margin))
+            .collect()
     }
 
     fn shown_position(
@@ -161,7 +163,9 @@ impl Venue {
     /// Base that is long on a perpetual; as much is short.
     pub(crate) fn open_interest(&self, instrument: InstrumentId) -> Decimal {
         let decimals = self.engine.listing(instrument).map_or(0, |listing| u32::from(listing.qty_decimals));
-        Decimal::try_from_i128_with_scale(self.engine.open_interest(instrument), decimals).unwrap_or_default().normalize()
+        Decimal::try_from_i128_with_scale(self.engine.open_interest(instrument), decimals)
+            .unwrap_or_default()
+            .normalize()
     }
 }
 
@@ -208,6 +212,9 @@ mod tests {
         };
         let price = break_even(&position, &listing, Decimal::new(6, 4));
         // The fact sheet's position of 0.01 at 65000 with a fee of 0.39 shows 65078.1.
-        assert_eq!(price.round_dp_with_strategy(1, rust_decimal::RoundingStrategy::AwayFromZero), "65078.1".parse().unwrap());
+        assert_eq!(
+            price.round_dp_with_strategy(1, rust_decimal::RoundingStrategy::AwayFromZero),
+            "65078.1".parse().unwrap()
+        );
     }
 }
