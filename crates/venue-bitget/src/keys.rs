@@ -1,7 +1,7 @@
 //! What the venue says about a key: `GET /api/v2/spot/account/info` (sheet section 3).
 
 use crate::loose::{Loose, fixed};
-use crate::rows::RowError;
+use crate::envelope::RowError;
 use arrayvec::ArrayVec;
 use messages::{KeyInfo, KeyRight};
 use serde::Deserialize;

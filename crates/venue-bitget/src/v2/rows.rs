@@ -1,19 +1,15 @@
-//! Rows of orders, fills and balances, as REST answers and private pushes write them.
+//! Rows of orders, fills and balances of the classic account, as REST answers and private pushes write them.
 //!
 //! Facts: sheet sections 5.3 and 6.3. Fees are negative in v2 (paid); here a paid fee is positive.
 
+use crate::envelope::RowError;
 use crate::loose::{Loose, fixed};
-use crate::symbols::{asset, symbol};
-use domain::{
-    Amount, Fee, Liquidity, NumberError, Scaled, Side, UnixNanos, VenueOrderId, VenueOrderStatus, VenueTradeId,
-};
+use crate::symbols::{Product, asset};
+use crate::words::{NOTHING, liquidity, number, side, status};
+use domain::{Amount, Fee, NumberError, Scaled, Side, UnixNanos, VenueOrderId, VenueTradeId};
 use messages::{BalanceReport, ClientIdText, FillReport, OrderUpdate};
 use serde::Deserialize;
 use serde_json::value::RawValue;
-
-/// What in a row could not be read; a word of a closed list.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct RowError(pub(crate) &'static str);
 
 /// An order: `orderInfo`, the order lists, and the `orders` channel.
 #[derive(Debug, Default, Deserialize)]
@@ -102,7 +98,7 @@ impl OrderRow<'_> {
         let qty = if in_quote { filled } else { number(self.size, "size")?.ok_or(RowError("size"))? };
         let created = self.c_time.millis().unwrap_or_default();
         Ok(OrderUpdate {
-            symbol: self.symbol.or(self.inst_id).text().and_then(|text| symbol(&text)).ok_or(RowError("symbol"))?,
+            symbol: self.symbol.or(self.inst_id).text().and_then(|text| Product::Spot.symbol(&text)).ok_or(RowError("symbol"))?,
             client_id: self.client_id()?,
             venue_order_id: self.venue_order_id()?,
             side,
@@ -212,7 +208,7 @@ struct FeeRow<'a> {
 impl FillRow<'_> {
     /// The row as a report.
     pub(crate) fn report(&self, source: FeeSource) -> Result<FillReport, RowError> {
-        let symbol = self.symbol.or(self.inst_id).text().and_then(|text| symbol(&text)).ok_or(RowError("symbol"))?;
+        let symbol = self.symbol.or(self.inst_id).text().and_then(|text| Product::Spot.symbol(&text)).ok_or(RowError("symbol"))?;
         let client_id = self
             .client_oid
             .or(self.client_o_id)
@@ -296,44 +292,5 @@ impl BalanceRow<'_> {
         let frozen = Amount(amount(self.frozen)?.unwrap_or_default());
         let held = frozen.plus(Amount(amount(self.locked)?.unwrap_or_default())).map_err(|_| RowError("balance"))?;
         Ok(Some(BalanceReport { asset, available, held, venue_time: self.u_time.millis().unwrap_or(UnixNanos(0)) }))
-    }
-}
-
-const NOTHING: Scaled = Scaled { mantissa: 0, decimals: 0 };
-
-fn number(field: Loose<'_>, what: &'static str) -> Result<Option<Scaled>, RowError> {
-    field.scaled().map_err(|_| RowError(what))
-}
-
-fn side(field: Loose<'_>) -> Result<Side, RowError> {
-    let text = field.text().ok_or(RowError("side"))?;
-    if text.eq_ignore_ascii_case("buy") {
-        Ok(Side::Buy)
-    } else if text.eq_ignore_ascii_case("sell") {
-        Ok(Side::Sell)
-    } else {
-        Err(RowError("side"))
-    }
-}
-
-/// All spellings seen (sheet trap 8).
-fn status(field: Loose<'_>) -> Result<VenueOrderStatus, RowError> {
-    let text = field.text().ok_or(RowError("status"))?;
-    match text.to_ascii_lowercase().as_str() {
-        "live" | "new" | "init" => Ok(VenueOrderStatus::Live),
-        "partially_filled" => Ok(VenueOrderStatus::PartlyFilled),
-        "filled" => Ok(VenueOrderStatus::Filled),
-        "cancelled" | "canceled" => Ok(VenueOrderStatus::Cancelled),
-        _ => Err(RowError("status")),
-    }
-}
-
-/// `T`/`M` in order pushes, `taker`/`maker` elsewhere.
-fn liquidity(field: Loose<'_>) -> Result<Liquidity, RowError> {
-    let text = field.text().ok_or(RowError("trade scope"))?;
-    match text.to_ascii_lowercase().as_str() {
-        "t" | "taker" => Ok(Liquidity::Taker),
-        "m" | "maker" => Ok(Liquidity::Maker),
-        _ => Err(RowError("trade scope")),
     }
 }

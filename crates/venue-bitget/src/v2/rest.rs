@@ -1,84 +1,22 @@
-//! REST answers, signed and unsigned: bytes of a body to what happened.
+//! REST answers of the classic account, signed and unsigned: bytes of a body to what happened.
 //!
-//! Facts (sheet section 7): business errors come as HTTP 200 or 400, so the body is read first and
-//! its `code` decides; the status counts only where there is no readable body. Invariants: a body
-//! without a readable code never counts as accepted, rejected or "not found"; lists with a row that
-//! cannot be read are unreadable as a whole, because a missing order is worse than asking again.
+//! Invariant: lists with a row that cannot be read are unreadable as a whole, because a missing order is worse than
+//! asking again.
 
-use crate::errors::{self, SUCCESS};
-use crate::loose::{Loose, fixed};
-use crate::rows::{BalanceRow, FeeSource, FillRow, OrderRow, OrderSource, RowError};
-use crate::sign::PAGE_ROWS;
-use crate::symbols::SymbolRow;
-use crate::{Bitget, keys};
-use domain::{ClientOrderId, Scaled, Symbol, UnixNanos, VenueOrderId};
+use super::Classic;
+use super::rows::{BalanceRow, FeeSource, FillRow, OrderRow, OrderSource};
+use crate::envelope::{Answer, RowError, accepted, public, public_rows, read, rows, unreadable};
+use crate::loose::Loose;
+use crate::symbols::{ContractRow, Product, SymbolRow};
+use crate::write::PAGE_ROWS;
+use crate::{errors, keys};
+use domain::{ClientOrderId, Scaled, Symbol, UnixNanos};
 use messages::{CouldNotAsk, QueryAnswer, SignIntent, VenueError, VenueReason};
 use serde::Deserialize;
 use serde_json::value::RawValue;
 use venue_api::{ActAnswer, ListedInstrument, PublicAnswerError, PublicRestCodec, RestCodec, could_not_ask};
 
-#[derive(Debug, Default, Deserialize)]
-#[serde(default)]
-struct Envelope<'a> {
-    #[serde(borrow)]
-    code: Loose<'a>,
-    #[serde(borrow)]
-    msg: Loose<'a>,
-    /// Some stored answers say `message` instead of `msg`.
-    #[serde(borrow)]
-    message: Loose<'a>,
-    #[serde(borrow)]
-    data: Option<&'a RawValue>,
-}
-
-/// What a body is, before anybody looks at what it says.
-enum Answer<'a> {
-    /// Success, with its data (`null` counts as absent).
-    Success(Option<&'a RawValue>),
-    /// An error of the venue.
-    Failure(VenueError),
-    /// Nothing that can be relied on.
-    Unclear,
-}
-
-fn read(status: u16, body: &[u8]) -> Answer<'_> {
-    let envelope = serde_json::from_slice::<Envelope<'_>>(body).ok();
-    let code = envelope.as_ref().and_then(|envelope| envelope.code.text());
-    match (envelope.as_ref(), code) {
-        (Some(envelope), Some(code)) if code == SUCCESS => {
-            Answer::Success(envelope.data.filter(|data| data.get() != "null"))
-        }
-        (Some(envelope), Some(code)) => {
-            let text = envelope.msg.text().or_else(|| envelope.message.text()).unwrap_or_default();
-            Answer::Failure(errors::rest(status, &code, &text))
-        }
-        // A limiter in front of the venue may answer 429 without a readable body; nothing was processed then.
-        _ if status == 429 => Answer::Failure(errors::rest(status, "", "too many requests")),
-        _ => Answer::Unclear,
-    }
-}
-
-#[derive(Debug, Default, Deserialize)]
-#[serde(default, rename_all = "camelCase")]
-struct Ids<'a> {
-    #[serde(borrow)]
-    order_id: Loose<'a>,
-    #[serde(borrow)]
-    client_oid: Loose<'a>,
-}
-
-/// The venue's id out of an answer to placing or cancelling, if the answer is about that order.
-fn accepted(data: Option<&RawValue>, id: &ClientOrderId, asked: Option<VenueOrderId>) -> ActAnswer {
-    let ids: Ids<'_> = data.and_then(|data| serde_json::from_str(data.get()).ok()).unwrap_or_default();
-    let Some(order_id) = ids.order_id.text().and_then(|text| fixed::<40>(&text)) else { return ActAnswer::Unclear };
-    let another_client = asked.is_none() && ids.client_oid.text().is_some_and(|text| text != id.as_str());
-    if another_client || asked.is_some_and(|asked| asked != order_id) {
-        return ActAnswer::Unclear;
-    }
-    ActAnswer::Accepted(order_id)
-}
-
-impl RestCodec for Bitget {
+impl RestCodec for Classic {
     fn act_answer(&self, intent: &SignIntent, status: u16, body: &[u8]) -> ActAnswer {
         match (read(status, body), intent) {
             (Answer::Success(data), SignIntent::Place(order)) => accepted(data, &order.id, None),
@@ -109,6 +47,10 @@ impl RestCodec for Bitget {
     fn classify(&self, status: u16, code: &str, text: &str) -> VenueError {
         errors::rest(status, code, text)
     }
+
+    fn explain(&self, code: &str) -> Option<&'static str> {
+        errors::explain(code)
+    }
 }
 
 fn question(intent: &SignIntent, data: Option<&RawValue>) -> Result<QueryAnswer, RowError> {
@@ -118,18 +60,10 @@ fn question(intent: &SignIntent, data: Option<&RawValue>) -> Result<QueryAnswer,
         SignIntent::OrderHistory { since, .. } => orders(data, OrderSource::Answer, *since),
         SignIntent::Fills { since, .. } => fills(data, *since),
         SignIntent::Balances => balances(data),
-        SignIntent::KeyInfo => keys::info(data).map(QueryAnswer::KeyInfo),
+        SignIntent::KeyInfo => keys::classic(data).map(QueryAnswer::KeyInfo),
         SignIntent::Place(_) | SignIntent::Cancel { .. } | SignIntent::CancelAll { .. } | SignIntent::StreamLogin => {
             Err(RowError("not a question"))
         }
-    }
-}
-
-/// `null` where a list belongs is an empty list (sheet trap 21).
-fn rows<'a, T: Deserialize<'a>>(data: Option<&'a RawValue>) -> Result<Vec<T>, RowError> {
-    match data {
-        Some(data) => serde_json::from_str(data.get()).map_err(|_| RowError("list")),
-        None => Ok(Vec::new()),
     }
 }
 
@@ -144,15 +78,16 @@ fn one_order(data: Option<&RawValue>, id: &ClientOrderId) -> Result<QueryAnswer,
     if rows.is_empty() { Ok(QueryAnswer::Order(None)) } else { Err(RowError("another order")) }
 }
 
-/// A page; `more` only while it is full and has not reached back beyond `since`.
+/// A page; there is a next one only while it is full and has not reached back beyond `since`.
 fn orders(data: Option<&RawValue>, source: OrderSource, since: UnixNanos) -> Result<QueryAnswer, RowError> {
     let rows: Vec<OrderRow<'_>> = rows(data)?;
     let full = rows.len() >= PAGE_ROWS;
     let mut page = rows.iter().map(|row| row.update(source)).collect::<Result<Vec<_>, _>>()?;
     let reached = page.iter().any(|order| order.created < since);
+    let next = page.last().filter(|_| full && !reached).map(|order| order.venue_order_id);
     // An older order that ended or filled later still belongs to the answer.
     page.retain(|order| order.created.max(order.updated) >= since);
-    Ok(QueryAnswer::Orders { page, more: full && !reached })
+    Ok(QueryAnswer::Orders { page, next })
 }
 
 fn fills(data: Option<&RawValue>, since: UnixNanos) -> Result<QueryAnswer, RowError> {
@@ -160,8 +95,9 @@ fn fills(data: Option<&RawValue>, since: UnixNanos) -> Result<QueryAnswer, RowEr
     let full = rows.len() >= PAGE_ROWS;
     let mut page = rows.iter().map(|row| row.report(FeeSource::Answer)).collect::<Result<Vec<_>, _>>()?;
     let reached = page.iter().any(|fill| fill.venue_time < since);
+    let next = page.last().filter(|_| full && !reached).map(|fill| fill.trade_id);
     page.retain(|fill| fill.venue_time >= since);
-    Ok(QueryAnswer::Fills { page, more: full && !reached })
+    Ok(QueryAnswer::Fills { page, next })
 }
 
 fn balances(data: Option<&RawValue>) -> Result<QueryAnswer, RowError> {
@@ -170,7 +106,7 @@ fn balances(data: Option<&RawValue>) -> Result<QueryAnswer, RowError> {
     Ok(QueryAnswer::Balances(reports))
 }
 
-impl PublicRestCodec for Bitget {
+impl PublicRestCodec for Classic {
     fn server_time_target(&self) -> &'static str {
         "/api/v2/public/time"
     }
@@ -187,19 +123,23 @@ impl PublicRestCodec for Bitget {
         time.server_time.millis().filter(|time| time.0 > 0).ok_or_else(|| unreadable("no server time"))
     }
 
-    fn instruments_target(&self) -> &'static str {
-        "/api/v2/spot/public/symbols"
+    fn instruments_targets(&self) -> &'static [&'static str] {
+        &["/api/v2/spot/public/symbols", "/api/v2/mix/market/contracts?productType=USDT-FUTURES"]
     }
 
     fn instruments(&self, status: u16, body: &[u8]) -> Result<Vec<ListedInstrument>, PublicAnswerError> {
-        let data = public(status, body)?;
-        let rows: Vec<&RawValue> = serde_json::from_str(data.get()).map_err(|_| unreadable("not a list"))?;
-        let row = |row: &&RawValue| serde_json::from_str::<SymbolRow<'_>>(row.get()).ok()?.listed();
-        Ok(rows.iter().filter_map(row).collect())
+        let row = |row: &&RawValue| {
+            let contract: ContractRow<'_> = serde_json::from_str(row.get()).ok()?;
+            if contract.is_contract() {
+                return contract.listed();
+            }
+            serde_json::from_str::<SymbolRow<'_>>(row.get()).ok()?.listed()
+        };
+        Ok(public_rows(status, body)?.iter().filter_map(row).collect())
     }
 
-    fn prices_target(&self) -> Option<&'static str> {
-        Some("/api/v2/spot/market/tickers")
+    fn prices_targets(&self) -> &'static [&'static str] {
+        &["/api/v2/spot/market/tickers", "/api/v2/mix/market/tickers?productType=USDT-FUTURES"]
     }
 
     fn prices(&self, status: u16, body: &[u8]) -> Result<Vec<(Symbol, Scaled)>, PublicAnswerError> {
@@ -210,27 +150,17 @@ impl PublicRestCodec for Bitget {
             symbol: Loose<'a>,
             #[serde(borrow)]
             last_pr: Loose<'a>,
+            /// Only futures have one; it tells the two lists apart.
+            #[serde(borrow)]
+            funding_rate: Loose<'a>,
         }
-        let data = public(status, body)?;
-        let rows: Vec<&RawValue> = serde_json::from_str(data.get()).map_err(|_| unreadable("not a list"))?;
+        let rows = public_rows(status, body)?;
         let row = |row: &&RawValue| {
             let ticker: Ticker<'_> = serde_json::from_str(row.get()).ok()?;
             let price = ticker.last_pr.scaled().ok().flatten().filter(|price| price.mantissa > 0)?;
-            Some((crate::loose::fixed(&ticker.symbol.text()?)?, price))
+            let product = if ticker.funding_rate.text().is_some() { Product::Futures } else { Product::Spot };
+            Some((product.symbol(&ticker.symbol.text()?)?, price))
         };
         Ok(rows.iter().filter_map(row).collect())
-    }
-}
-
-fn unreadable(detail: &str) -> PublicAnswerError {
-    PublicAnswerError { detail: detail.to_owned() }
-}
-
-fn public(status: u16, body: &[u8]) -> Result<&RawValue, PublicAnswerError> {
-    match read(status, body) {
-        Answer::Success(Some(data)) => Ok(data),
-        Answer::Success(None) => Err(unreadable("no data")),
-        Answer::Failure(error) => Err(unreadable(&format!("error {}: {}", error.code, error.text))),
-        Answer::Unclear => Err(unreadable(&format!("HTTP status {status}, body unreadable"))),
     }
 }

@@ -5,11 +5,13 @@
 //! reported, whoever counts fills counts a trade id once. The channel of orders sends no initial
 //! state (sheet trap 19).
 
+use super::Classic;
+use super::rows::{BalanceRow, FeeSource, FillRow, OrderRow, OrderSource};
+use crate::envelope::RowError;
 use crate::errors::{self, LOGIN_CODES};
 use crate::loose::Loose;
-use crate::rows::{BalanceRow, FeeSource, FillRow, OrderRow, OrderSource, RowError};
 use crate::stream::{PONG, frames};
-use crate::{Bitget, PING_EVERY};
+use crate::{PING_EVERY};
 use domain::Symbol;
 use messages::ReportBody;
 use serde::Deserialize;
@@ -45,7 +47,7 @@ struct Arg<'a> {
     channel: Loose<'a>,
 }
 
-impl PrivateCodec for Bitget {
+impl PrivateCodec for Classic {
     /// One frame for all instruments: `default` follows every one of them.
     fn subscribe(&self, _symbols: &[Symbol]) -> Vec<String> {
         let arguments = [
