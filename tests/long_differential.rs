@@ -72,7 +72,18 @@ impl Random {
                     "kind": "place", "symbol": symbol.as_str(), "side": if side == Side::Buy { "buy" } else { "sell" },
                     "force": force, "price": scaled(price), "qty": scaled(qty), "id": id.as_str(),
                 });
-                (SignIntent::Place(PlaceOrder { id, symbol, side, price, qty, time_in_force }), told)
+                (
+                    SignIntent::Place(PlaceOrder {
+                        id,
+                        symbol,
+                        side,
+                        price,
+                        qty,
+                        time_in_force,
+                        effect: domain::PositionEffect::default(),
+                    }),
+                    told,
+                )
             }
             4 => (
                 SignIntent::Cancel { symbol, id, venue_order_id: venue_id },
@@ -104,7 +115,7 @@ impl Random {
 fn signer(clock: Arc<ManualClock>) -> InlineSigner {
     let [key, secret, passphrase] = KEY.map(|text| SecretBytes::from_slice(text.as_bytes()).unwrap());
     let key = LoadedKey::new(key, secret, passphrase).unwrap();
-    let codec = venue_bitget::codecs(venue_bitget::Environment::Production).signing;
+    let codec = venue_bitget::codecs(venue_bitget::Environment::Production, venue_bitget::AccountMode::Classic).signing;
     let mut signer = InlineSigner::new(key, codec, clock, identity(), KeyDuty::Full);
     signer.set_clock_offset(0).unwrap();
     signer

@@ -138,7 +138,7 @@ pub fn venue(name: &str, venue: &settings::Venue) -> VenuePlan {
         Environment::Demo => venue_bitget::Environment::Demo,
         Environment::Sim | Environment::Production => venue_bitget::Environment::Production,
     };
-    let codecs = venue_bitget::codecs(environment);
+    let codecs = venue_bitget::codecs(environment, venue_bitget::AccountMode::Classic);
     let hosts = codecs.capabilities.hosts.iter().find(|hosts| hosts.environment == venue.environment.word()).copied();
     let address = |set: &Option<String>, own: Option<&str>| {
         set.clone().or_else(|| own.map(str::to_owned)).unwrap_or_default().trim_end_matches('/').to_owned()

@@ -403,6 +403,7 @@ fn instruments(
                 id,
                 venue: *venue_id,
                 symbol: listed.symbol,
+                market: listed.market,
                 base: listed.base,
                 quote: listed.quote,
                 version,

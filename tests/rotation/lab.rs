@@ -213,7 +213,7 @@ impl Lab {
         let sim = exchange(seed, keys, orders_max);
         let custody = vault_of(home.path(), keys, clock.unix());
         let identity = EpochStore::open(home.path()).unwrap().identity();
-        let codecs = venue_bitget::codecs(venue_bitget::Environment::Production);
+        let codecs = venue_bitget::codecs(venue_bitget::Environment::Production, venue_bitget::AccountMode::Classic);
         let place = DeskPlace { seat: VENUE, alias: alias(0), codec: Arc::clone(&codecs.signing) };
         let desk = CustodyDesk::open(custody, vec![place], None, identity, Arc::clone(&clock)).unwrap();
 
@@ -363,6 +363,7 @@ impl Lab {
             price: Scaled { mantissa: 100_000, decimals: 2 },
             qty: Scaled { mantissa: 10_000, decimals: 6 },
             time_in_force: TimeInForce::Ioc,
+            effect: domain::PositionEffect::default(),
         };
         self.orders.insert(sequence, order);
         self.outcome.intents += 1;

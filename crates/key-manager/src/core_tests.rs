@@ -15,7 +15,8 @@ pub(crate) fn policy() -> Policy {
 pub(crate) fn info(rights: &[KeyRight], bound_addresses: u16) -> KeyInfo {
     let mut list = ArrayVec::new();
     list.try_extend_from_slice(rights).unwrap();
-    KeyInfo { account: ArrayString::from("7264631750").unwrap(), rights: list, bound_addresses, expires: None }
+    let account = ArrayString::from("7264631750").unwrap();
+    KeyInfo { account, mode: None, parent: None, rights: list, bound_addresses, expires: None }
 }
 
 pub(crate) fn good() -> KeyInfo {

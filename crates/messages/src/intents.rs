@@ -3,8 +3,8 @@
 use crate::{HaltReason, KeyDuty};
 use arrayvec::ArrayString;
 use domain::{
-    ClientOrderId, Epoch, InstrumentId, InstrumentVersion, MonoNanos, OrderPrice, OrderQty, Side, StrategyTag,
-    TimeInForce, VenueId,
+    ClientOrderId, Epoch, InstrumentId, InstrumentVersion, MonoNanos, OrderPrice, OrderQty, PositionEffect, Side,
+    StrategyTag, TimeInForce, VenueId,
 };
 
 /// A strategy's wish to place one limit order, on the grid of the instrument version it saw.
@@ -24,6 +24,8 @@ pub struct OrderIntent {
     pub qty: OrderQty,
     /// How long it may rest.
     pub time_in_force: TimeInForce,
+    /// Which position it works on, and how; the default on spot.
+    pub effect: PositionEffect,
     /// When the market frame that led to it was received.
     pub caused: MonoNanos,
     /// When the strategy decided.

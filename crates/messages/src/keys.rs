@@ -96,6 +96,39 @@ pub enum KeyDuty {
     Full,
 }
 
+/// How a venue keeps an account: each product on its own, or all as one.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum AccountMode {
+    /// A wallet for each product (Bitget: classic, API v2).
+    Classic,
+    /// One account that is collateral for all products (Bitget: unified, API v3).
+    Unified,
+}
+
+impl AccountMode {
+    /// Every mode.
+    pub const ALL: [Self; 2] = [Self::Classic, Self::Unified];
+
+    /// The word in settings, journal and API.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Classic => "classic",
+            Self::Unified => "unified",
+        }
+    }
+
+    /// The other one.
+    #[must_use]
+    pub const fn other(self) -> Self {
+        match self {
+            Self::Classic => Self::Unified,
+            Self::Unified => Self::Classic,
+        }
+    }
+}
+
 /// One right of a key, in words common to all venues.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -118,6 +151,9 @@ pub enum KeyRight {
     Withdraw,
     /// Manages sub-accounts or keys. Refused.
     ManageAccounts,
+    /// Manages a unified account: leverage and modes, and moves between the owner's own wallets. The venue cannot give
+    /// the first without the second.
+    UnifiedManagement,
     /// Something this program does not know; not proof of anything good.
     Unknown,
 }
@@ -136,6 +172,7 @@ impl KeyRight {
             Self::Transfer => "transfer",
             Self::Withdraw => "withdraw",
             Self::ManageAccounts => "manage accounts",
+            Self::UnifiedManagement => "unified account management",
             Self::Unknown => "unknown",
         }
     }
@@ -152,6 +189,12 @@ impl KeyRight {
 pub struct KeyInfo {
     /// The venue's id of the account.
     pub account: ArrayString<32>,
+    /// How the venue keeps the account, where the answer shows it.
+    #[serde(default)]
+    pub mode: Option<AccountMode>,
+    /// The account that this one is a sub-account of; `None`: it is a main account, or the venue does not tell.
+    #[serde(default)]
+    pub parent: Option<ArrayString<32>>,
     /// Its rights.
     pub rights: ArrayVec<KeyRight, 24>,
     /// How many addresses it is bound to; zero: any address.

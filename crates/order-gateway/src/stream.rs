@@ -64,7 +64,7 @@ impl<D: Departure> PrivateStream<D> {
         renew: Arc<Notify>,
     ) -> Result<Self, AddressError> {
         let (handle, events) = Self::connect(&parts)?;
-        let core = StreamCore::new(parts.codec.channels());
+        let core = StreamCore::new(parts.codec.channels(&parts.symbols));
         Ok(Self { parts, core, handle, events, signed, renew, next: None })
     }
 

@@ -40,7 +40,7 @@ fn policy() -> PolicyDocument {
 }
 
 fn codec() -> Arc<dyn SigningCodec> {
-    venue_bitget::codecs(venue_bitget::Environment::Production).signing
+    venue_bitget::codecs(venue_bitget::Environment::Production, venue_bitget::AccountMode::Classic).signing
 }
 
 struct Rig {
@@ -77,6 +77,7 @@ impl Rig {
             price: whole(price),
             qty: Scaled { mantissa: qty_millis, decimals: 3 },
             time_in_force: TimeInForce::Gtc,
+            effect: domain::PositionEffect::default(),
         }
     }
 

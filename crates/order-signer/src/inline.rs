@@ -420,7 +420,7 @@ pub const fn duty_allows(duty: KeyDuty, verb: Verb) -> bool {
     match duty {
         KeyDuty::None => false,
         KeyDuty::VerifyOnly => matches!(verb, Verb::KeyInfo | Verb::Balances),
-        KeyDuty::CancelOnly => !matches!(verb, Verb::Place),
+        KeyDuty::CancelOnly => !matches!(verb, Verb::Place) && !verb.sets(),
         KeyDuty::Full => true,
     }
 }

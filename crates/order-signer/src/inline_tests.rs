@@ -104,6 +104,7 @@ fn place(sequence: u64) -> SignIntent {
         price: Scaled { mantissa: 6_000_000, decimals: 2 },
         qty: Scaled { mantissa: 1_000, decimals: 6 },
         time_in_force: TimeInForce::Gtc,
+        effect: domain::PositionEffect::default(),
     })
 }
 
@@ -328,7 +329,7 @@ fn bitget_signer() -> InlineSigner {
     let clock = Arc::new(ManualClock::new(WALL, MonoNanos(1_000_000_000)));
     let values = secrets("bg_0123456789abcdef", "sk_test_secret_0001", "Passw0rd1");
     let key = LoadedKey::new(values.key, values.secret, values.passphrase).unwrap();
-    let codec = venue_bitget::codecs(venue_bitget::Environment::Production).signing;
+    let codec = venue_bitget::codecs(venue_bitget::Environment::Production, venue_bitget::AccountMode::Classic).signing;
     let mut signer = InlineSigner::new(key, codec, clock, identity(), KeyDuty::Full);
     signer.set_clock_offset(0).unwrap();
     signer

@@ -28,6 +28,7 @@ fn place(sequence: u64) -> SignIntent {
         price: Scaled { mantissa: 6_000_000, decimals: 2 },
         qty: Scaled { mantissa: 100, decimals: 6 },
         time_in_force: TimeInForce::Gtc,
+        effect: domain::PositionEffect::default(),
     })
 }
 
@@ -41,7 +42,7 @@ fn two_keys(dir: &Path) -> Custody {
 }
 
 fn desk(custody: Custody) -> CustodyDesk {
-    let codec = venue_bitget::codecs(venue_bitget::Environment::Production).signing;
+    let codec = venue_bitget::codecs(venue_bitget::Environment::Production, venue_bitget::AccountMode::Classic).signing;
     let place = DeskPlace { seat: SEAT, alias: KeyAlias::from("old").unwrap(), codec };
     let clock = Arc::new(ManualClock::new(NOW, MonoNanos(1)));
     let desk = CustodyDesk::open(custody, vec![place], None, identity(), clock).unwrap();

@@ -55,7 +55,7 @@ fn new_vault(dir: &Path) {
 
 fn desk(dir: &Path) -> CustodyDesk {
     let custody = Custody::open(dir, &passphrase()).unwrap();
-    let codec = venue_bitget::codecs(venue_bitget::Environment::Production).signing;
+    let codec = venue_bitget::codecs(venue_bitget::Environment::Production, venue_bitget::AccountMode::Classic).signing;
     let identity = EpochStore::open(dir).unwrap().identity();
     let place = DeskPlace { seat: SEAT, alias: KeyAlias::from("old").unwrap(), codec };
     let desk = CustodyDesk::open(custody, vec![place], None, identity, Arc::new(SystemClock)).unwrap();
@@ -74,6 +74,7 @@ fn signs(desk: &CustodyDesk, sequence: u64) -> String {
         price: Scaled { mantissa: 6_000_000, decimals: 2 },
         qty: Scaled { mantissa: 100, decimals: 6 },
         time_in_force: TimeInForce::Gtc,
+        effect: domain::PositionEffect::default(),
     });
     let request = desk.seats.with(SEAT, |seat| seat.as_mut().unwrap().sign(&order).unwrap()).unwrap();
     let (_, key) = request.headers().find(|(name, _)| *name == "ACCESS-KEY").unwrap();

@@ -185,9 +185,9 @@ impl Venue {
         }
     }
 
-    /// The client behind an account of the engine; clients' accounts were opened first.
+    /// The client behind an account of the engine.
     fn client(&self, account: AccountId) -> Option<usize> {
-        usize::try_from(account.0).ok().filter(|index| *index < self.accounts.len())
+        self.clients.get(&account).copied()
     }
 
     fn print(&mut self, trade: &Trade, now_ms: u64) {

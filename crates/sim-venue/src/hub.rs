@@ -1,5 +1,6 @@
 //! Who is connected, what they subscribed to, and the bounded queue to each of them.
 
+use crate::intervals::Interval;
 use domain::{Asset, InstrumentId};
 use std::collections::BTreeMap;
 use std::net::{IpAddr, Shutdown, TcpStream};
@@ -35,8 +36,7 @@ pub(crate) enum Topic {
     Books(InstrumentId),
     /// The first 1, 5 or 15 prices.
     ShortBook(InstrumentId, usize),
-    /// Minutes of one candle.
-    Candle(InstrumentId, u64),
+    Candle(InstrumentId, Interval),
     Orders(Option<InstrumentId>),
     Fills(Option<InstrumentId>),
     Balances(Option<Asset>),
@@ -56,6 +56,8 @@ pub(crate) struct Session {
     /// Connected to the public address.
     pub(crate) public: bool,
     pub(crate) account: Option<usize>,
+    /// The key that logged in.
+    pub(crate) key: Option<String>,
     /// Open, but its data is withheld.
     stalled: bool,
     /// What it listens to, with the argument exactly as it was sent.
@@ -78,7 +80,8 @@ pub(crate) fn frame(action: &str, arg: &str, data: &str, ts_ms: u64) -> String {
 impl Hub {
     pub(crate) fn open(&mut self, queue: Sender<Out>, socket: Option<Socket>, address: IpAddr, public: bool) -> u64 {
         self.last += 1;
-        let session = Session { queue, socket, address, public, account: None, stalled: false, topics: Vec::new() };
+        let session =
+            Session { queue, socket, address, public, account: None, key: None, stalled: false, topics: Vec::new() };
         self.sessions.insert(self.last, session);
         self.last
     }
@@ -142,6 +145,21 @@ impl Hub {
     pub(crate) fn stall_public(&mut self) {
         for session in self.sessions.values_mut().filter(|session| session.public) {
             session.stalled = true;
+        }
+    }
+
+    /// Every connection that has logged in: its number, key and address.
+    pub(crate) fn logged_in(&self) -> impl Iterator<Item = (u64, &str, IpAddr)> + '_ {
+        self.sessions.iter().filter_map(|(id, session)| Some((*id, session.key.as_deref()?, session.address)))
+    }
+
+    /// A last frame, then the connection is closed and hears nothing more.
+    pub(crate) fn dismiss(&mut self, id: u64, last: Out) {
+        self.send(id, last);
+        self.send(id, Out::Close);
+        if let Some(session) = self.sessions.get_mut(&id) {
+            (session.account, session.key) = (None, None);
+            session.topics.clear();
         }
     }
 

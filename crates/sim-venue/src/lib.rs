@@ -19,6 +19,7 @@
 //! bound; an answer leaves before the pushes it causes, except where a fault says otherwise.
 
 mod auth;
+mod call;
 mod config;
 mod control;
 mod depth;
@@ -27,7 +28,9 @@ mod error;
 mod fault;
 mod feed;
 mod follower;
+mod history;
 mod hub;
+mod intervals;
 mod limits;
 mod orders;
 mod population;
@@ -36,18 +39,22 @@ mod private;
 mod public;
 mod reject;
 mod rest;
+mod routes;
 mod server;
 mod session;
+mod standing;
 mod stream;
 mod ticket;
+mod v2;
+mod v3;
 mod venue;
 
 pub use auth::KeyState;
 pub use config::{
-    AccountConfig, AccountMode, ApiKeyMaterial, Environment, InstrumentConfig, KeyConfig, Market, Permission,
+    AccountConfig, AccountMode, ApiKeyMaterial, Category, Environment, InstrumentConfig, KeyConfig, Market, Permission,
     RateLimits, SimConfig, StreamLimits, TapeEnd,
 };
-pub use control::{BalanceTruth, FillTruth, OrderTruth, SimControl};
+pub use control::{BalanceTruth, FillTruth, KeyTruth, OrderTruth, SimControl};
 pub use error::SimError;
 pub use fault::{FaultKind, FaultPlan, FaultPlanError, FaultTime, PlannedFault};
 pub use orders::OrderStatus;

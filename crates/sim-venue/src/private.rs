@@ -1,8 +1,8 @@
 //! Private REST answers: the account, its orders and its fills.
 
+use crate::call::{Answer, Call};
 use crate::orders::{Look, Order};
 use crate::reject::Reject;
-use crate::rest::{Answer, Call};
 use crate::ticket::{required, text};
 use crate::venue::{Account, Instrument, Venue};
 use crate::{FaultKind, Permission};
@@ -30,14 +30,15 @@ fn addresses(venue: &Venue, call: &Call) -> String {
 }
 
 pub(crate) fn account_info(venue: &mut Venue, call: &Call) -> Result<Answer, Reject> {
-    let user = account(venue, call)?.user;
+    let (user, parent) = (account(venue, call)?.user, venue.main_user_of(call.account));
     let has = venue.keys.get(&call.key).map(|key| key.config.permissions.as_slice()).unwrap_or_default();
     // The right to write includes the right to read, and the venue then lists only that.
-    let shown = |permission: &&Permission| **permission != Permission::Read || !has.contains(&Permission::Trade);
-    let authorities: Vec<&str> = has.iter().filter(shown).map(|permission| permission.authority()).collect();
+    let shown = |permission: &&Permission| permission.included_in().is_none_or(|wider| !has.contains(&wider));
+    let authorities: Vec<&str> =
+        has.iter().filter(shown).flat_map(|permission| permission.authorities()).copied().collect();
     Ok(json!({
         "userId": user.to_string(), "inviterId": "", "ips": addresses(venue, call), "authorities": authorities,
-        "parentId": user, "traderType": "not_trader", "channelCode": "", "channel": "", "regisTime": "1600000000000",
+        "parentId": parent, "traderType": "not_trader", "channelCode": "", "channel": "", "regisTime": "1600000000000",
     })
     .into())
 }

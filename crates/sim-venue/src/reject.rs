@@ -1,5 +1,6 @@
 //! The venue's error codes and the shape of its answers.
 
+use crate::Permission;
 use serde_json::Value;
 
 /// A request the venue rejects: its code, its words and the HTTP status.
@@ -48,6 +49,26 @@ impl Reject {
 
     pub(crate) fn no_such_order() -> Self {
         Self::new("43001", "The order does not exist")
+    }
+
+    /// The key or its account is frozen; the venue documents one code for both.
+    pub(crate) fn frozen() -> Self {
+        Self::new("40024", "Account has been frozen")
+    }
+
+    /// The key lacks a right.
+    pub(crate) fn lacks(permission: Permission) -> Self {
+        let what = match permission {
+            Permission::Read => "spot order read",
+            Permission::Trade => "spot order write",
+            Permission::FuturesRead => "contract order read",
+            Permission::FuturesTrade => "contract order write",
+            Permission::Margin => "margin trade write",
+            Permission::Transfer => "wallet transfer",
+            Permission::Withdraw => "wallet withdraw",
+            Permission::SubAccounts => "sub-account write",
+        };
+        Self::new("40014", format!("Incorrect permissions, need {what} permissions"))
     }
 
     pub(crate) fn body(&self, request_time_ms: u64) -> String {

@@ -84,7 +84,7 @@ impl Desk {
     pub(super) fn new(board: TopWriter) -> Self {
         let version = version();
         Self {
-            codec: venue_bitget::codecs(venue_bitget::Environment::Production).feed,
+            codec: venue_bitget::codecs(venue_bitget::Environment::Production, venue_bitget::AccountMode::Classic).feed,
             frame: FeedFrame::default(),
             bids: Vec::with_capacity(64),
             asks: Vec::with_capacity(64),
@@ -151,6 +151,7 @@ impl Desk {
             price: self.version.order_price(wanted, Rounding::passive(Side::Buy)).map_err(off_grid)?,
             qty: self.version.order_qty(qty, Rounding::Exact).map_err(off_grid)?,
             time_in_force: TimeInForce::PostOnly,
+            effect: domain::PositionEffect::default(),
             caused,
             decided,
         })

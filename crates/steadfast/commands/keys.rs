@@ -257,6 +257,8 @@ fn info_of(record: &KeyRecord) -> Option<messages::KeyInfo> {
     let account = record.venue_account.as_deref()?;
     Some(messages::KeyInfo {
         account: arrayvec::ArrayString::from(account).ok()?,
+        mode: None,
+        parent: None,
         rights: record.rights.iter().copied().collect(),
         bound_addresses: record.bound_addresses,
         expires: record.expires,

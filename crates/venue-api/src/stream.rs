@@ -329,8 +329,8 @@ pub trait PrivateCodec: Send + Sync {
     /// Frames to send after log-in.
     fn subscribe(&self, symbols: &[Symbol]) -> Vec<String>;
 
-    /// The channels that must be acknowledged before the stream counts as live.
-    fn channels(&self) -> &'static [&'static str];
+    /// The channels that must be acknowledged before the stream of these instruments counts as live.
+    fn channels(&self, symbols: &[Symbol]) -> &'static [&'static str];
 
     /// The text to send as a sign of life, and how often.
     fn ping(&self) -> (&'static str, std::time::Duration);

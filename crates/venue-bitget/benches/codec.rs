@@ -6,7 +6,7 @@ use messages::{PlaceOrder, SignIntent};
 use std::hint::black_box;
 use std::time::Instant;
 use venue_api::{Draft, FeedFrame};
-use venue_bitget::{Environment, codecs};
+use venue_bitget::{AccountMode, Environment, codecs};
 
 const BATCHES: usize = 200;
 const ROUNDS: u32 = 2_000;
@@ -27,7 +27,7 @@ fn measure(name: &str, mut step: impl FnMut()) {
 }
 
 fn main() {
-    let codecs = codecs(Environment::Production);
+    let codecs = codecs(Environment::Production, AccountMode::Classic);
     let (Ok(epoch), Ok(sequence), Ok(symbol)) = (Epoch::new(3), Sequence::new(77), Symbol::from("BTCUSDT")) else {
         return;
     };
@@ -38,6 +38,7 @@ fn main() {
         price: Scaled { mantissa: 6_000_012, decimals: 2 },
         qty: Scaled { mantissa: 1_000, decimals: 6 },
         time_in_force: TimeInForce::PostOnly,
+        effect: domain::PositionEffect::default(),
     });
     let mut draft = Draft::default();
     measure("draft of a placed order", || {

@@ -3,12 +3,11 @@
 //! The codes themselves are data, in `error_table.rs`. Invariant: a code that is not in the table never proves that
 //! nothing happened.
 
-use crate::AccountMode;
 use crate::error_table::{ErrorCode, REST, STREAM};
 use crate::loose::cut;
 use messages::VenueErrorClass::{self, OutcomeUnknown, Retry};
 use messages::VenueReason as Why;
-use messages::{VenueError, VenueReason};
+use messages::{AccountMode, VenueError, VenueReason};
 
 /// The code of every success.
 pub(crate) const SUCCESS: &str = "00000";
@@ -31,15 +30,13 @@ pub fn explain(code: &str) -> Option<&'static str> {
     find(REST, code).or_else(|| find(STREAM, code)).map(|row| row.says)
 }
 
-impl AccountMode {
-    /// The mode that the account has, if this error says that it is another one than was asked for.
-    #[must_use]
-    pub fn said_by(error: &VenueError) -> Option<Self> {
-        match error.code.as_str() {
-            "40084" | "25245" => Some(Self::Classic),
-            "40085" => Some(Self::Unified),
-            _ => None,
-        }
+/// The mode that the account has, if this error says that it is another one than was asked for.
+#[must_use]
+pub fn account_mode_said_by(error: &VenueError) -> Option<AccountMode> {
+    match error.code.as_str() {
+        "40084" | "25245" => Some(AccountMode::Classic),
+        "40085" => Some(AccountMode::Unified),
+        _ => None,
     }
 }
 
@@ -171,10 +168,10 @@ mod tests {
 
     #[test]
     fn an_answer_of_the_other_interface_says_which_mode_the_account_has() {
-        assert_eq!(AccountMode::said_by(&rest(400, "40084", "You are in Classic Account mode")), Some(AccountMode::Classic));
-        assert_eq!(AccountMode::said_by(&rest(400, "40085", "You are in Unified Account mode")), Some(AccountMode::Unified));
+        assert_eq!(account_mode_said_by(&rest(400, "40084", "You are in Classic Account mode")), Some(AccountMode::Classic));
+        assert_eq!(account_mode_said_by(&rest(400, "40085", "You are in Unified Account mode")), Some(AccountMode::Unified));
         for other in ["40009", "40037", "429", "", "25000"] {
-            assert_eq!(AccountMode::said_by(&rest(400, other, "")), None, "{other}");
+            assert_eq!(account_mode_said_by(&rest(400, other, "")), None, "{other}");
         }
     }
 }

@@ -5,62 +5,58 @@
 //! suffix `-PERP`. This file alone adds and strips it.
 
 use crate::loose::{Loose, fixed};
-use domain::{Amount, Asset, InstrumentStatus, NumberError, Scaled, Symbol};
+use domain::{Amount, Asset, InstrumentStatus, Market, NumberError, Scaled, Symbol};
 use rust_decimal::prelude::ToPrimitive as _;
 use rust_decimal::{Decimal, RoundingStrategy};
 use serde::Deserialize;
 use venue_api::ListedInstrument;
 
-/// Which of the venue's products an instrument belongs to.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Product {
-    /// Spot.
-    Spot,
-    /// Perpetual futures with margin in USDT.
-    Futures,
+/// The venue's words for a market.
+pub(crate) trait VenueMarket: Sized {
+    /// `category` of v3, `productType` and `instType` of v2.
+    fn word(self) -> &'static str;
+    /// `instType` on v3 streams.
+    fn stream_word(self) -> &'static str;
+    /// Reads the venue's word in whatever case (sheet trap 7); other products are none of ours.
+    fn read(word: &str) -> Option<Self>;
+    /// Our name of an instrument of this market, upper case (old answers have lower case).
+    fn symbol(self, name: &str) -> Option<Symbol>;
 }
 
-/// What a perpetual future's name ends with inside the program.
-pub(crate) const PERPETUAL: &str = "-PERP";
-
-impl Product {
-    /// The venue's word: `category` of v3, `productType` and `instType` of v2.
-    pub(crate) const fn word(self) -> &'static str {
+impl VenueMarket for Market {
+    fn word(self) -> &'static str {
         match self {
             Self::Spot => "SPOT",
-            Self::Futures => "USDT-FUTURES",
+            Self::UsdtFutures => "USDT-FUTURES",
         }
     }
 
-    /// The venue's word on v3 streams.
-    pub(crate) const fn stream_word(self) -> &'static str {
+    fn stream_word(self) -> &'static str {
         match self {
             Self::Spot => "spot",
-            Self::Futures => "usdt-futures",
+            Self::UsdtFutures => "usdt-futures",
         }
     }
 
-    /// Reads the venue's word in whatever case (sheet trap 7); other products are none of ours.
-    pub(crate) fn read(word: &str) -> Option<Self> {
-        [Self::Spot, Self::Futures].into_iter().find(|product| word.eq_ignore_ascii_case(product.word()))
+    fn read(word: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|market| word.eq_ignore_ascii_case(market.word()))
     }
 
-    /// Our name of an instrument of this product, upper case (old answers have lower case).
-    pub(crate) fn symbol(self, name: &str) -> Option<Symbol> {
+    fn symbol(self, name: &str) -> Option<Symbol> {
         let mut symbol: Symbol = fixed(name)?;
         symbol.make_ascii_uppercase();
-        if self == Self::Futures {
-            symbol.try_push_str(PERPETUAL).ok()?;
+        if self == Self::UsdtFutures {
+            symbol.try_push_str(Self::PERPETUAL_SUFFIX).ok()?;
         }
         Some(symbol)
     }
 }
 
-/// Product and venue's name of an instrument.
-pub(crate) fn venue_name(symbol: &Symbol) -> (Product, &str) {
-    match symbol.strip_suffix(PERPETUAL) {
-        Some(name) => (Product::Futures, name),
-        None => (Product::Spot, symbol),
+/// Market and venue's name of an instrument.
+pub(crate) fn venue_name(symbol: &Symbol) -> (Market, &str) {
+    match symbol.strip_suffix(Market::PERPETUAL_SUFFIX) {
+        Some(name) => (Market::UsdtFutures, name),
+        None => (Market::Spot, symbol),
     }
 }
 
@@ -99,7 +95,7 @@ impl SymbolRow<'_> {
     /// The row as an instrument, or nothing when it cannot be traded here (names too long, numbers unreadable).
     pub(crate) fn listed(&self) -> Option<ListedInstrument> {
         rules(&Rules {
-            product: Product::Spot,
+            market: Market::Spot,
             names: [self.symbol, self.base_coin, self.quote_coin],
             price_decimals: decimals(self.price_precision)?,
             qty_decimals: decimals(self.quantity_precision)?,
@@ -110,6 +106,7 @@ impl SymbolRow<'_> {
             min_notional: self.min_trade_usdt,
             status: status(self.status.text().as_deref().unwrap_or("")),
             fees: [self.maker_fee_rate, self.taker_fee_rate],
+            leverage_max: Loose::default(),
         })
     }
 }
@@ -148,6 +145,8 @@ pub(crate) struct ContractRow<'a> {
     symbol_status: Loose<'a>,
     #[serde(borrow, rename = "minTradeUSDT")]
     min_trade_usdt: Loose<'a>,
+    #[serde(borrow)]
+    max_lever: Loose<'a>,
 }
 
 impl ContractRow<'_> {
@@ -169,7 +168,7 @@ impl ContractRow<'_> {
             _ => InstrumentStatus::Halted,
         };
         rules(&Rules {
-            product: Product::Futures,
+            market: Market::UsdtFutures,
             names: [self.symbol, self.base_coin, self.quote_coin],
             price_decimals,
             qty_decimals,
@@ -180,6 +179,7 @@ impl ContractRow<'_> {
             min_notional: self.min_trade_usdt,
             status,
             fees: [self.maker_fee_rate, self.taker_fee_rate],
+            leverage_max: self.max_lever,
         })
     }
 }
@@ -216,6 +216,8 @@ pub(crate) struct UnifiedRow<'a> {
     quantity_multiplier: Loose<'a>,
     #[serde(borrow)]
     min_order_amount: Loose<'a>,
+    #[serde(borrow)]
+    max_leverage: Loose<'a>,
     #[serde(borrow, rename = "type")]
     kind: Loose<'a>,
     #[serde(borrow)]
@@ -225,13 +227,13 @@ pub(crate) struct UnifiedRow<'a> {
 impl UnifiedRow<'_> {
     /// The row as an instrument; products and contracts that are none of ours are nothing.
     pub(crate) fn listed(&self) -> Option<ListedInstrument> {
-        let product = Product::read(&self.category.text()?)?;
-        if product == Product::Futures && self.kind.text()? != "perpetual" {
+        let market = Market::read(&self.category.text()?)?;
+        if market == Market::UsdtFutures && self.kind.text()? != "perpetual" {
             return None;
         }
         let (price_decimals, qty_decimals) = (decimals(self.price_precision)?, decimals(self.quantity_precision)?);
         rules(&Rules {
-            product,
+            market,
             names: [self.symbol, self.base_coin, self.quote_coin],
             price_decimals,
             qty_decimals,
@@ -242,13 +244,14 @@ impl UnifiedRow<'_> {
             min_notional: self.min_order_amount,
             status: status(self.status.text().as_deref().unwrap_or("")),
             fees: [self.maker_fee_rate, self.taker_fee_rate],
+            leverage_max: self.max_leverage,
         })
     }
 }
 
 /// What the rows of all lists say, in their own words.
 struct Rules<'a> {
-    product: Product,
+    market: Market,
     /// Symbol, base, quote.
     names: [Loose<'a>; 3],
     price_decimals: u8,
@@ -261,6 +264,7 @@ struct Rules<'a> {
     status: InstrumentStatus,
     /// Maker, taker.
     fees: [Loose<'a>; 2],
+    leverage_max: Loose<'a>,
 }
 
 fn rules(row: &Rules<'_>) -> Option<ListedInstrument> {
@@ -269,7 +273,9 @@ fn rules(row: &Rules<'_>) -> Option<ListedInstrument> {
     let [maker_fee, taker_fee] = row.fees.map(|fee| fee.decimal().ok().map(Option::unwrap_or_default));
     let min_notional = row.min_notional.decimal().ok()?.unwrap_or_default();
     Some(ListedInstrument {
-        symbol: row.product.symbol(&symbol.text()?)?,
+        market: row.market,
+        leverage_max: leverage(row.leverage_max)?,
+        symbol: row.market.symbol(&symbol.text()?)?,
         base: asset(&base.text()?)?,
         quote,
         price_decimals: row.price_decimals,
@@ -285,6 +291,12 @@ fn rules(row: &Rules<'_>) -> Option<ListedInstrument> {
         maker_fee: Amount(maker_fee?),
         taker_fee: Amount(taker_fee?),
     })
+}
+
+/// Largest leverage; none is stated on spot. A part of a multiple cannot be used.
+fn leverage(field: Loose<'_>) -> Option<u16> {
+    let stated = field.decimal().ok()?.unwrap_or_default();
+    stated.trunc().to_u16()
 }
 
 /// A step as a mantissa, at least 1; where none is stated, the last decimal is the step. A step between the decimals
@@ -398,6 +410,7 @@ mod tests {
         assert_eq!(classic.symbol.as_str(), "BTCUSDT-PERP");
         assert_eq!((classic.price_decimals, classic.tick, classic.qty_decimals, classic.lot), (1, 5, 4, 1));
         assert_eq!((classic.min_qty, classic.max_qty, classic.min_notional.to_string()), (1, 12_000_000, "5".to_owned()));
+        assert_eq!((classic.market, classic.leverage_max), (Market::UsdtFutures, 150));
     }
 
     #[test]
@@ -426,14 +439,14 @@ mod tests {
 
     #[test]
     fn a_name_and_its_product_come_back_from_our_name() {
-        for (product, name, ours) in [(Product::Spot, "btcusdt", "BTCUSDT"), (Product::Futures, "BTCUSDT", "BTCUSDT-PERP")] {
-            let symbol = product.symbol(name).unwrap();
+        for (market, name, ours) in [(Market::Spot, "btcusdt", "BTCUSDT"), (Market::UsdtFutures, "BTCUSDT", "BTCUSDT-PERP")] {
+            let symbol = market.symbol(name).unwrap();
             assert_eq!(symbol.as_str(), ours);
-            assert_eq!(venue_name(&symbol), (product, "BTCUSDT"));
-            assert_eq!(Product::read(product.word()), Some(product));
-            assert_eq!(Product::read(product.stream_word()), Some(product));
+            assert_eq!(venue_name(&symbol), (market, "BTCUSDT"));
+            assert_eq!(Market::read(market.word()), Some(market));
+            assert_eq!(Market::read(market.stream_word()), Some(market));
         }
-        assert_eq!(Product::Futures.symbol("ABCDEFGHIJKLMNOPQRSTU"), None, "too long with its suffix");
-        assert_eq!(Product::read("MARGIN"), None);
+        assert_eq!(Market::UsdtFutures.symbol("ABCDEFGHIJKLMNOPQRSTU"), None, "too long with its suffix");
+        assert_eq!(Market::read("MARGIN"), None);
     }
 }

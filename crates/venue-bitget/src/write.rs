@@ -11,7 +11,7 @@
 use crate::Environment;
 use arrayvec::ArrayVec;
 use domain::{Scaled, UnixNanos};
-use messages::{SignIntent, SignRefusal};
+use messages::{PlaceOrder, SignIntent, SignRefusal};
 use venue_api::{Credentials, Draft, HeaderSink, Method, TARGET_MAX, append};
 
 /// Rows asked for in one page: the venue's default and maximum.
@@ -112,11 +112,12 @@ impl<'d, const N: usize> Json<'d, N> {
         append(self.0, b"\"")
     }
 
-    /// Adds a positive number, as text with all its decimals.
-    pub(crate) fn number(&mut self, name: &str, value: Scaled) -> Result<(), SignRefusal> {
-        self.name(name)?;
-        positive(self.0, value)?;
-        append(self.0, b"\"")
+    /// Adds a whole number above zero, as text.
+    pub(crate) fn count(&mut self, name: &str, value: u16) -> Result<(), SignRefusal> {
+        if value == 0 {
+            return Err(SignRefusal::Malformed);
+        }
+        self.text(name, itoa::Buffer::new().format(value))
     }
 
     /// Closes the object.
@@ -167,6 +168,22 @@ impl<'d> Query<'d> {
             None => Ok(self),
         }
     }
+}
+
+/// What an order does in hedge mode: opens (`true`) or closes its position. `None` in one-way mode.
+///
+/// # Errors
+/// [`SignRefusal::Malformed`] for an order that would open a position and may only reduce it, which is a contradiction.
+pub(crate) const fn hedge_opens(order: &PlaceOrder) -> Result<Option<bool>, SignRefusal> {
+    match order.effect.opens(order.side) {
+        Some(true) if order.effect.reduce_only => Err(SignRefusal::Malformed),
+        opens => Ok(opens),
+    }
+}
+
+/// Refuses what only futures have.
+pub(crate) fn no_effect(order: &PlaceOrder) -> Result<(), SignRefusal> {
+    if order.effect.is_default() { Ok(()) } else { Err(SignRefusal::Malformed) }
 }
 
 /// Makes it a POST to a path.

@@ -106,6 +106,7 @@ pub(super) fn place(clock: &dyn Clock, sequence: u64) -> Parcel {
         price: Scaled { mantissa: 6_000_000, decimals: 2 },
         qty: Scaled { mantissa: 1_000, decimals: 6 },
         time_in_force: TimeInForce::Gtc,
+        effect: domain::PositionEffect::default(),
     };
     let body = format!("{{\"n\":{sequence}}}");
     parcel(
@@ -183,7 +184,7 @@ impl PrivateCodec for WordCodec {
     fn subscribe(&self, symbols: &[Symbol]) -> Vec<String> {
         symbols.iter().map(|symbol| format!("subscribe {symbol}")).collect()
     }
-    fn channels(&self) -> &'static [&'static str] {
+    fn channels(&self, _symbols: &[Symbol]) -> &'static [&'static str] {
         &["orders", "fill"]
     }
     fn ping(&self) -> (&'static str, Duration) {

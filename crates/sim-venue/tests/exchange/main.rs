@@ -16,4 +16,5 @@ mod faults;
 mod market;
 mod orders;
 mod rejections;
+mod standing;
 mod streams;

@@ -1,18 +1,19 @@
-//! The private stream: orders, fills and balances as they are pushed.
+//! The private stream of the classic account: orders, fills, balances and positions as they are pushed.
 //!
-//! Facts: sheet sections 5.1 and 5.3. The log-in frame is made by the signer (`sign.rs`). A fill
-//! comes twice, in its order's push and in the `fill` channel, under one trade id; both are
-//! reported, whoever counts fills counts a trade id once. The channel of orders sends no initial
-//! state (sheet trap 19).
+//! Facts: sheet sections 5.1 and 5.3. A fill comes twice, in its order's push and in the `fill` channel, under one trade
+//! id; both are reported, whoever counts fills counts a trade id once. The channel of orders sends no initial state
+//! (sheet trap 19). A position that is closed whole is no longer in `positions`; `positions-history` tells of it. The
+//! wallet of futures is not followed: its USDT is another one than that of spot.
 
 use super::Classic;
 use super::rows::{BalanceRow, FeeSource, FillRow, OrderRow, OrderSource};
-use crate::envelope::RowError;
-use crate::errors::{self, LOGIN_CODES};
+use crate::PING_EVERY;
+use crate::envelope::{RowError, rows};
+use crate::frame::{PONG, PrivateHead, frames};
 use crate::loose::Loose;
-use crate::stream::{PONG, frames};
-use crate::{PING_EVERY};
-use domain::Symbol;
+use crate::positions::PositionRow;
+use crate::symbols::VenueMarket as _;
+use domain::{Market, Symbol};
 use messages::ReportBody;
 use serde::Deserialize;
 use serde_json::value::RawValue;
@@ -22,44 +23,38 @@ use venue_api::{FrameError, PrivateCodec, PrivateFrame};
 const ORDERS: &str = "orders";
 const FILL: &str = "fill";
 const ACCOUNT: &str = "account";
+const FUTURES_ORDERS: &str = "futures-orders";
+const FUTURES_FILL: &str = "futures-fill";
+const POSITIONS: &str = "positions";
+const CLOSED: &str = "positions-history";
 
-#[derive(Debug, Default, Deserialize)]
-#[serde(default)]
-struct Frame<'a> {
-    #[serde(borrow)]
-    event: Loose<'a>,
-    #[serde(borrow)]
-    code: Loose<'a>,
-    #[serde(borrow)]
-    msg: Loose<'a>,
-    #[serde(borrow)]
-    arg: Option<&'a RawValue>,
-    #[serde(borrow)]
-    data: Option<&'a RawValue>,
-}
-
-#[derive(Debug, Default, Deserialize)]
-#[serde(default, rename_all = "camelCase")]
-struct Arg<'a> {
-    #[serde(borrow)]
-    inst_type: Loose<'a>,
-    #[serde(borrow)]
-    channel: Loose<'a>,
-}
+/// A channel by its name here, with the venue's market and channel. Both markets have channels of one name.
+const CHANNELS: [(&str, Market, &str); 7] = [
+    (ORDERS, Market::Spot, "orders"),
+    (FILL, Market::Spot, "fill"),
+    (ACCOUNT, Market::Spot, "account"),
+    (FUTURES_ORDERS, Market::UsdtFutures, "orders"),
+    (FUTURES_FILL, Market::UsdtFutures, "fill"),
+    (POSITIONS, Market::UsdtFutures, "positions"),
+    (CLOSED, Market::UsdtFutures, "positions-history"),
+];
+const NAMES: &[&str] = &[ORDERS, FILL, ACCOUNT, FUTURES_ORDERS, FUTURES_FILL, POSITIONS, CLOSED];
+const SPOT_NAMES: &[&str] = &[ORDERS, FILL, ACCOUNT];
 
 impl PrivateCodec for Classic {
-    /// One frame for all instruments: `default` follows every one of them.
-    fn subscribe(&self, _symbols: &[Symbol]) -> Vec<String> {
-        let arguments = [
-            format!(r#"{{"instType":"SPOT","channel":"{ORDERS}","instId":"default"}}"#),
-            format!(r#"{{"instType":"SPOT","channel":"{FILL}","instId":"default"}}"#),
-            format!(r#"{{"instType":"SPOT","channel":"{ACCOUNT}","coin":"default"}}"#),
-        ];
-        frames("subscribe", arguments.into_iter())
+    /// One argument for all instruments: `default` follows every one of them.
+    fn subscribe(&self, symbols: &[Symbol]) -> Vec<String> {
+        let names = self.channels(symbols);
+        let argument = |(_, market, channel): &(&str, Market, &str)| {
+            let selector = if *channel == "account" { "coin" } else { "instId" };
+            format!(r#"{{"instType":"{}","channel":"{channel}","{selector}":"default"}}"#, market.word())
+        };
+        frames("subscribe", CHANNELS.iter().filter(|(name, ..)| names.contains(name)).map(argument))
     }
 
-    fn channels(&self) -> &'static [&'static str] {
-        &[ORDERS, FILL, ACCOUNT]
+    fn channels(&self, symbols: &[Symbol]) -> &'static [&'static str] {
+        let futures = symbols.iter().any(|symbol| Market::of(symbol).has_positions());
+        if futures { NAMES } else { SPOT_NAMES }
     }
 
     fn ping(&self) -> (&'static str, Duration) {
@@ -70,53 +65,33 @@ impl PrivateCodec for Classic {
         if frame == PONG {
             return Ok(PrivateFrame::Pong);
         }
-        let frame: Frame<'_> = serde_json::from_slice(frame).map_err(|_| FrameError("json"))?;
-        match frame.event.text().as_deref() {
-            Some("login") => Ok(login(&frame)),
-            Some("error") => Ok(error(&frame)),
-            Some("subscribe") => Ok(frame.channel().map_or(PrivateFrame::Ignored, PrivateFrame::Subscribed)),
-            Some(_) => Ok(PrivateFrame::Ignored),
-            None => match frame.channel() {
-                Some(channel) => reports(channel, frame.data).map_err(|RowError(what)| FrameError(what)),
-                None => Ok(PrivateFrame::Ignored),
-            },
-        }
+        let head = PrivateHead::read(frame)?;
+        head.frame(|head| channel(head.arg()), |channel, head| reports(channel, head.data()))
     }
 }
 
-impl Frame<'_> {
-    /// The spot channel that the frame is about, if it is one that we follow.
-    fn channel(&self) -> Option<&'static str> {
-        let arg: Arg<'_> = serde_json::from_str(self.arg?.get()).ok()?;
-        if !arg.inst_type.text()?.eq_ignore_ascii_case("SPOT") {
-            return None;
-        }
-        let name = arg.channel.text()?;
-        [ORDERS, FILL, ACCOUNT].into_iter().find(|channel| *channel == name)
+/// The channel that a frame is about, if it is one that we follow.
+fn channel(arg: Option<&RawValue>) -> Option<&'static str> {
+    #[derive(Debug, Default, Deserialize)]
+    #[serde(default, rename_all = "camelCase")]
+    struct Arg<'a> {
+        #[serde(borrow)]
+        inst_type: Loose<'a>,
+        #[serde(borrow)]
+        channel: Loose<'a>,
     }
+    let arg: Arg<'_> = serde_json::from_str(arg?.get()).ok()?;
+    let (market, name) = (Market::read(&arg.inst_type.text()?)?, arg.channel.text()?);
+    CHANNELS.iter().find(|(_, of, channel)| *of == market && *channel == name).map(|(name, ..)| *name)
 }
 
-/// The venue sends the number 0, its documents say the text "0" (sheet trap 1).
-fn login(frame: &Frame<'_>) -> PrivateFrame {
-    match frame.code.text().as_deref() {
-        None | Some("0" | "00000") => PrivateFrame::LoggedIn,
-        Some(code) => PrivateFrame::LoginFailed(errors::stream(code, &frame.msg.text().unwrap_or_default())),
-    }
-}
-
-fn error(frame: &Frame<'_>) -> PrivateFrame {
-    let code = frame.code.text().unwrap_or_default();
-    let error = errors::stream(&code, &frame.msg.text().unwrap_or_default());
-    if LOGIN_CODES.contains(&code.as_ref()) { PrivateFrame::LoginFailed(error) } else { PrivateFrame::Error(error) }
-}
-
-fn reports(channel: &'static str, data: Option<&RawValue>) -> Result<PrivateFrame, RowError> {
-    let json = data.map_or("null", RawValue::get);
+fn reports(channel: &'static str, data: Option<&RawValue>) -> Result<Vec<ReportBody>, RowError> {
     let mut reports = Vec::new();
     match channel {
-        ORDERS => {
-            for row in rows::<OrderRow<'_>>(json)? {
-                let order = row.update(OrderSource::Push)?;
+        ORDERS | FUTURES_ORDERS => {
+            let market = if channel == ORDERS { Market::Spot } else { Market::UsdtFutures };
+            for row in rows::<OrderRow<'_>>(data)? {
+                let order = row.update(OrderSource::Push, market)?;
                 let fill = row.fill(&order)?;
                 // The fill first: an order that ends is complete by then.
                 reports.extend(fill.map(ReportBody::Fill));
@@ -124,19 +99,30 @@ fn reports(channel: &'static str, data: Option<&RawValue>) -> Result<PrivateFram
             }
         }
         FILL => {
-            for row in rows::<FillRow<'_>>(json)? {
-                reports.push(ReportBody::Fill(row.report(FeeSource::Push)?));
+            for row in rows::<FillRow<'_>>(data)? {
+                reports.push(ReportBody::Fill(row.report(FeeSource::Push, Market::Spot)?));
+            }
+        }
+        FUTURES_FILL => {
+            for row in rows::<FillRow<'_>>(data)? {
+                reports.push(ReportBody::Fill(row.report(FeeSource::Answer, Market::UsdtFutures)?));
+            }
+        }
+        POSITIONS => {
+            for row in rows::<PositionRow<'_>>(data)? {
+                reports.extend(row.report()?.map(ReportBody::Position));
+            }
+        }
+        CLOSED => {
+            for row in rows::<PositionRow<'_>>(data)? {
+                reports.push(ReportBody::Position(row.closed()?));
             }
         }
         _ => {
-            for row in rows::<BalanceRow<'_>>(json)? {
+            for row in rows::<BalanceRow<'_>>(data)? {
                 reports.extend(row.report()?.map(ReportBody::Balance));
             }
         }
     }
-    Ok(PrivateFrame::Reports(reports))
-}
-
-fn rows<'a, T: Deserialize<'a>>(json: &'a str) -> Result<Vec<T>, RowError> {
-    serde_json::from_str::<Option<Vec<T>>>(json).map(Option::unwrap_or_default).map_err(|_| RowError("list"))
+    Ok(reports)
 }

@@ -5,12 +5,14 @@
 
 use super::Classic;
 use super::rows::{BalanceRow, FeeSource, FillRow, OrderRow, OrderSource};
-use crate::envelope::{Answer, RowError, accepted, public, public_rows, read, rows, unreadable};
-use crate::loose::Loose;
-use crate::symbols::{ContractRow, Product, SymbolRow};
+use crate::bills::BillRow;
+use crate::envelope::{Answer, Leg, RowError, accepted, all_cancelled, object, public_rows, read, rows};
+use crate::loose::{Loose, fixed};
+use crate::positions::{AccountRow, PositionRow};
+use crate::symbols::{ContractRow, SymbolRow, VenueMarket as _};
 use crate::write::PAGE_ROWS;
 use crate::{errors, keys};
-use domain::{ClientOrderId, Scaled, Symbol, UnixNanos};
+use domain::{ClientOrderId, Market, Scaled, Symbol, UnixNanos, VenueOrderId};
 use messages::{CouldNotAsk, QueryAnswer, SignIntent, VenueError, VenueReason};
 use serde::Deserialize;
 use serde_json::value::RawValue;
@@ -23,7 +25,8 @@ impl RestCodec for Classic {
             (Answer::Success(data), SignIntent::Cancel { id, venue_order_id, .. }) => {
                 accepted(data, id, *venue_order_id)
             }
-            (Answer::Success(_), SignIntent::CancelAll { .. }) => ActAnswer::Done,
+            (Answer::Success(data), SignIntent::CancelAll { .. }) => cancelled_all(data),
+            (Answer::Success(_), intent) if intent.verb().sets() => ActAnswer::Done,
             (Answer::Failure(error), _) => ActAnswer::Failed(error),
             (Answer::Success(_) | Answer::Unclear, _) => ActAnswer::Unclear,
         }
@@ -53,51 +56,147 @@ impl RestCodec for Classic {
     }
 }
 
-fn question(intent: &SignIntent, data: Option<&RawValue>) -> Result<QueryAnswer, RowError> {
-    match intent {
-        SignIntent::QueryOrder { id, .. } => one_order(data, id),
-        SignIntent::OpenOrders { .. } => orders(data, OrderSource::Unfilled, UnixNanos(0)),
-        SignIntent::OrderHistory { since, .. } => orders(data, OrderSource::Answer, *since),
-        SignIntent::Fills { since, .. } => fills(data, *since),
-        SignIntent::Balances => balances(data),
-        SignIntent::KeyInfo => keys::classic(data).map(QueryAnswer::KeyInfo),
-        SignIntent::Place(_) | SignIntent::Cancel { .. } | SignIntent::CancelAll { .. } | SignIntent::StreamLogin => {
-            Err(RowError("not a question"))
-        }
+/// Spot names its instrument only. Futures list what was cancelled and what was not, in a success too.
+fn cancelled_all(data: Option<&RawValue>) -> ActAnswer {
+    #[derive(Debug, Default, Deserialize)]
+    #[serde(default, rename_all = "camelCase")]
+    struct Lists<'a> {
+        #[serde(borrow)]
+        failure_list: Option<Vec<Leg<'a>>>,
+    }
+    match data.map(|data| serde_json::from_str::<Lists<'_>>(data.get())) {
+        None => ActAnswer::Done,
+        Some(Ok(lists)) => all_cancelled(&lists.failure_list.unwrap_or_default()),
+        Some(Err(_)) => ActAnswer::Unclear,
     }
 }
 
-/// An array of none or one; a row about another order is no answer to this question.
-fn one_order(data: Option<&RawValue>, id: &ClientOrderId) -> Result<QueryAnswer, RowError> {
-    let rows: Vec<OrderRow<'_>> = rows(data)?;
+fn question(intent: &SignIntent, data: Option<&RawValue>) -> Result<QueryAnswer, RowError> {
+    match intent {
+        SignIntent::QueryOrder { symbol, id } => one_order(data, Market::of(symbol), id),
+        SignIntent::OpenOrders { symbol, .. } => match Market::of(symbol) {
+            Market::Spot => orders(Page::spot(data)?, OrderSource::Unfilled, Market::Spot, UnixNanos(0)),
+            market => orders(Page::futures(data, |lists| lists.entrusted_list)?, OrderSource::Answer, market, UnixNanos(0)),
+        },
+        SignIntent::OrderHistory { symbol, since, .. } => match Market::of(symbol) {
+            Market::Spot => orders(Page::spot(data)?, OrderSource::Answer, Market::Spot, *since),
+            market => orders(Page::futures(data, |lists| lists.entrusted_list)?, OrderSource::Answer, market, *since),
+        },
+        SignIntent::Fills { symbol, since, .. } => match Market::of(symbol) {
+            Market::Spot => fills(Page::spot(data)?, Market::Spot, *since),
+            market => fills(Page::futures(data, |lists| lists.fill_list)?, market, *since),
+        },
+        SignIntent::Positions => positions(data),
+        SignIntent::FuturesSettings { .. } => {
+            object::<AccountRow<'_>>(data, "account")?.settings().map(QueryAnswer::FuturesSettings)
+        }
+        SignIntent::Bills { since, .. } => bills(data, *since),
+        SignIntent::Balances => balances(data),
+        SignIntent::KeyInfo => keys::classic(data).map(QueryAnswer::KeyInfo),
+        SignIntent::Place(_)
+        | SignIntent::Cancel { .. }
+        | SignIntent::CancelAll { .. }
+        | SignIntent::StreamLogin
+        | SignIntent::SetLeverage { .. }
+        | SignIntent::SetMarginMode { .. }
+        | SignIntent::SetPositionMode { .. } => Err(RowError("not a question")),
+    }
+}
+
+/// The lists of futures stand in an object, beside the id that the next page begins below.
+#[derive(Debug, Default, Deserialize)]
+#[serde(default, rename_all = "camelCase")]
+struct Lists<'a> {
+    #[serde(borrow)]
+    entrusted_list: Option<&'a RawValue>,
+    #[serde(borrow)]
+    fill_list: Option<&'a RawValue>,
+    #[serde(borrow)]
+    bills: Option<&'a RawValue>,
+    #[serde(borrow)]
+    end_id: Loose<'a>,
+}
+
+/// One page, and the id below which the next one begins where the venue says it.
+struct Page<'a, T> {
+    rows: Vec<T>,
+    end: Loose<'a>,
+}
+
+impl<'a, T: Deserialize<'a>> Page<'a, T> {
+    /// A list of spot: an array.
+    fn spot(data: Option<&'a RawValue>) -> Result<Self, RowError> {
+        Ok(Self { rows: rows(data)?, end: Loose::default() })
+    }
+
+    /// A list of futures.
+    fn futures(
+        data: Option<&'a RawValue>,
+        which: fn(&Lists<'a>) -> Option<&'a RawValue>,
+    ) -> Result<Self, RowError> {
+        let lists: Lists<'a> = object(data, "list")?;
+        Ok(Self { rows: rows(which(&lists))?, end: lists.end_id })
+    }
+
+    /// Where the next page begins: there is one only while pages are full and have not reached back beyond what was
+    /// asked for. Without a word of the venue, the last row says it.
+    fn next(&self, reached: bool, last: Option<VenueOrderId>) -> Option<VenueOrderId> {
+        if self.rows.len() < PAGE_ROWS || reached {
+            return None;
+        }
+        self.end.text().and_then(|end| fixed(&end)).or(last)
+    }
+}
+
+/// An array of none or one on spot, an object on futures; a row about another order is no answer to this question.
+fn one_order(data: Option<&RawValue>, market: Market, id: &ClientOrderId) -> Result<QueryAnswer, RowError> {
+    let rows: Vec<OrderRow<'_>> = match (market, data) {
+        (Market::UsdtFutures, Some(_)) => vec![object(data, "order")?],
+        _ => rows(data)?,
+    };
     for row in &rows {
         if row.client_id()?.as_str() == id.as_str() {
-            return Ok(QueryAnswer::Order(Some(row.update(OrderSource::Answer)?)));
+            return Ok(QueryAnswer::Order(Some(row.update(OrderSource::Answer, market)?)));
         }
     }
     if rows.is_empty() { Ok(QueryAnswer::Order(None)) } else { Err(RowError("another order")) }
 }
 
-/// A page; there is a next one only while it is full and has not reached back beyond `since`.
-fn orders(data: Option<&RawValue>, source: OrderSource, since: UnixNanos) -> Result<QueryAnswer, RowError> {
-    let rows: Vec<OrderRow<'_>> = rows(data)?;
-    let full = rows.len() >= PAGE_ROWS;
-    let mut page = rows.iter().map(|row| row.update(source)).collect::<Result<Vec<_>, _>>()?;
+fn orders(
+    rows: Page<'_, OrderRow<'_>>,
+    source: OrderSource,
+    market: Market,
+    since: UnixNanos,
+) -> Result<QueryAnswer, RowError> {
+    let mut page = rows.rows.iter().map(|row| row.update(source, market)).collect::<Result<Vec<_>, _>>()?;
     let reached = page.iter().any(|order| order.created < since);
-    let next = page.last().filter(|_| full && !reached).map(|order| order.venue_order_id);
+    let next = rows.next(reached, page.last().map(|order| order.venue_order_id));
     // An older order that ended or filled later still belongs to the answer.
     page.retain(|order| order.created.max(order.updated) >= since);
     Ok(QueryAnswer::Orders { page, next })
 }
 
-fn fills(data: Option<&RawValue>, since: UnixNanos) -> Result<QueryAnswer, RowError> {
-    let rows: Vec<FillRow<'_>> = rows(data)?;
-    let full = rows.len() >= PAGE_ROWS;
-    let mut page = rows.iter().map(|row| row.report(FeeSource::Answer)).collect::<Result<Vec<_>, _>>()?;
+fn fills(rows: Page<'_, FillRow<'_>>, market: Market, since: UnixNanos) -> Result<QueryAnswer, RowError> {
+    let mut page = rows.rows.iter().map(|row| row.report(FeeSource::Answer, market)).collect::<Result<Vec<_>, _>>()?;
     let reached = page.iter().any(|fill| fill.venue_time < since);
-    let next = page.last().filter(|_| full && !reached).map(|fill| fill.trade_id);
+    let next = rows.next(reached, page.last().map(|fill| fill.trade_id));
     page.retain(|fill| fill.venue_time >= since);
     Ok(QueryAnswer::Fills { page, next })
+}
+
+fn positions(data: Option<&RawValue>) -> Result<QueryAnswer, RowError> {
+    let rows: Vec<PositionRow<'_>> = rows(data)?;
+    let found = rows.iter().filter_map(|row| row.report().transpose()).collect::<Result<Vec<_>, _>>()?;
+    Ok(QueryAnswer::Positions(found))
+}
+
+fn bills(data: Option<&RawValue>, since: UnixNanos) -> Result<QueryAnswer, RowError> {
+    let rows: Page<'_, BillRow<'_>> = Page::futures(data, |lists| lists.bills)?;
+    let mut page = rows.rows.iter().filter_map(|row| row.report().transpose()).collect::<Result<Vec<_>, _>>()?;
+    let reached = page.iter().any(|bill| bill.venue_time < since);
+    let next = rows.next(reached, page.last().map(|bill| bill.id));
+    page.retain(|bill| bill.venue_time >= since);
+    Ok(QueryAnswer::Bills { page, next })
 }
 
 fn balances(data: Option<&RawValue>) -> Result<QueryAnswer, RowError> {
@@ -112,15 +211,7 @@ impl PublicRestCodec for Classic {
     }
 
     fn server_time(&self, status: u16, body: &[u8]) -> Result<UnixNanos, PublicAnswerError> {
-        #[derive(Debug, Default, Deserialize)]
-        #[serde(default, rename_all = "camelCase")]
-        struct Time<'a> {
-            #[serde(borrow)]
-            server_time: Loose<'a>,
-        }
-        let data = public(status, body)?;
-        let time: Time<'_> = serde_json::from_str(data.get()).map_err(|_| unreadable("no server time"))?;
-        time.server_time.millis().filter(|time| time.0 > 0).ok_or_else(|| unreadable("no server time"))
+        crate::server_time(status, body)
     }
 
     fn instruments_targets(&self) -> &'static [&'static str] {
@@ -158,8 +249,8 @@ impl PublicRestCodec for Classic {
         let row = |row: &&RawValue| {
             let ticker: Ticker<'_> = serde_json::from_str(row.get()).ok()?;
             let price = ticker.last_pr.scaled().ok().flatten().filter(|price| price.mantissa > 0)?;
-            let product = if ticker.funding_rate.text().is_some() { Product::Futures } else { Product::Spot };
-            Some((product.symbol(&ticker.symbol.text()?)?, price))
+            let market = if ticker.funding_rate.text().is_some() { Market::UsdtFutures } else { Market::Spot };
+            Some((market.symbol(&ticker.symbol.text()?)?, price))
         };
         Ok(rows.iter().filter_map(row).collect())
     }

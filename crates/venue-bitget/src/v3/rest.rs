@@ -8,11 +8,13 @@ use super::rows::{CoinRow, FillRow, OrderRow};
 use crate::envelope::{
     Answer, Leg, RowError, accepted, all_cancelled, object, public_rows, read,
 };
+use crate::bills::BillRow;
 use crate::loose::{Loose, fixed};
-use crate::symbols::{Product, UnifiedRow};
+use crate::positions::{PositionRow, UnifiedSettings};
+use crate::symbols::{UnifiedRow, VenueMarket as _};
 use crate::write::PAGE_ROWS;
 use crate::{errors, keys};
-use domain::{ClientOrderId, Scaled, Symbol, UnixNanos, VenueOrderId};
+use domain::{ClientOrderId, Market, Scaled, Symbol, UnixNanos, VenueOrderId};
 use messages::{CouldNotAsk, QueryAnswer, SignIntent, VenueError, VenueReason};
 use serde::Deserialize;
 use serde_json::value::RawValue;
@@ -41,6 +43,7 @@ impl RestCodec for Unified {
                 accepted(data, id, *venue_order_id)
             }
             (Answer::Success(data), SignIntent::CancelAll { .. }) => cancelled_all(data),
+            (Answer::Success(_), intent) if intent.verb().sets() => ActAnswer::Done,
             (Answer::Failure(error), _) => ActAnswer::Failed(error),
             (Answer::Success(_) | Answer::Unclear, _) => ActAnswer::Unclear,
         }
@@ -85,11 +88,20 @@ fn question(intent: &SignIntent, data: Option<&RawValue>) -> Result<QueryAnswer,
         SignIntent::OpenOrders { symbol, .. } => orders(data, symbol, UnixNanos(0)),
         SignIntent::OrderHistory { symbol, since, .. } => orders(data, symbol, *since),
         SignIntent::Fills { symbol, since, .. } => fills(data, symbol, *since),
+        SignIntent::Positions => positions(data),
+        SignIntent::FuturesSettings { symbol } => {
+            object::<UnifiedSettings<'_>>(data, "settings")?.settings(symbol).map(QueryAnswer::FuturesSettings)
+        }
+        SignIntent::Bills { since, .. } => bills(data, *since),
         SignIntent::Balances => balances(data),
         SignIntent::KeyInfo => keys::unified(data).map(QueryAnswer::KeyInfo),
-        SignIntent::Place(_) | SignIntent::Cancel { .. } | SignIntent::CancelAll { .. } | SignIntent::StreamLogin => {
-            Err(RowError("not a question"))
-        }
+        SignIntent::Place(_)
+        | SignIntent::Cancel { .. }
+        | SignIntent::CancelAll { .. }
+        | SignIntent::StreamLogin
+        | SignIntent::SetLeverage { .. }
+        | SignIntent::SetMarginMode { .. }
+        | SignIntent::SetPositionMode { .. } => Err(RowError("not a question")),
     }
 }
 
@@ -145,6 +157,23 @@ fn fills(data: Option<&RawValue>, symbol: &Symbol, since: UnixNanos) -> Result<Q
     Ok(QueryAnswer::Fills { page: found, next })
 }
 
+fn positions(data: Option<&RawValue>) -> Result<QueryAnswer, RowError> {
+    let page: Page<'_, PositionRow<'_>> = object(data, "list")?;
+    let rows = page.list.unwrap_or_default();
+    let found = rows.iter().filter_map(|row| row.report().transpose()).collect::<Result<Vec<_>, _>>()?;
+    Ok(QueryAnswer::Positions(found))
+}
+
+fn bills(data: Option<&RawValue>, since: UnixNanos) -> Result<QueryAnswer, RowError> {
+    let page: Page<'_, BillRow<'_>> = object(data, "list")?;
+    let rows = page.list.unwrap_or_default();
+    let mut found = rows.iter().filter_map(|row| row.report().transpose()).collect::<Result<Vec<_>, _>>()?;
+    let reached = found.iter().any(|bill| bill.venue_time < since);
+    let next = next(rows.len(), reached, page.cursor)?;
+    found.retain(|bill| bill.venue_time >= since);
+    Ok(QueryAnswer::Bills { page: found, next })
+}
+
 fn balances(data: Option<&RawValue>) -> Result<QueryAnswer, RowError> {
     /// Only coins with a balance are listed.
     #[derive(Debug, Default, Deserialize)]
@@ -196,7 +225,7 @@ impl PublicRestCodec for Unified {
         let row = |row: &&RawValue| {
             let ticker: Ticker<'_> = serde_json::from_str(row.get()).ok()?;
             let price = ticker.last_price.scaled().ok().flatten().filter(|price| price.mantissa > 0)?;
-            Some((Product::read(&ticker.category.text()?)?.symbol(&ticker.symbol.text()?)?, price))
+            Some((Market::read(&ticker.category.text()?)?.symbol(&ticker.symbol.text()?)?, price))
         };
         Ok(public_rows(status, body)?.iter().filter_map(row).collect())
     }

@@ -5,9 +5,9 @@
 
 use crate::envelope::RowError;
 use crate::loose::{Loose, fixed};
-use crate::symbols::{Product, asset};
+use crate::symbols::{VenueMarket as _, asset};
 use crate::words::{NOTHING, liquidity, number, side, status};
-use domain::{Amount, Fee, NumberError, Scaled, Side, Symbol, UnixNanos};
+use domain::{Amount, Fee, Market, NumberError, Scaled, Side, Symbol, UnixNanos};
 use messages::{BalanceReport, ClientIdText, FillReport, OrderUpdate};
 use serde::Deserialize;
 
@@ -52,18 +52,18 @@ impl OrderRow<'_> {
         client_id(self.client_oid).map(Option::unwrap_or_default)
     }
 
-    /// The row as an update; `None` for a product that is not ours.
+    /// The row as an update; `None` for a market that is not ours.
     pub(crate) fn update(&self) -> Result<Option<OrderUpdate>, RowError> {
-        let Some(product) = product(self.category)? else { return Ok(None) };
+        let Some(market) = market_of(self.category)? else { return Ok(None) };
         let filled = number(self.cum_exec_qty, "filled quantity")?.unwrap_or(NOTHING);
         let side = side(self.side)?;
-        let market = self.order_type.text().is_some_and(|kind| kind.eq_ignore_ascii_case("market"));
+        let at_market = self.order_type.text().is_some_and(|kind| kind.eq_ignore_ascii_case("market"));
         // A market buy of spot is ordered in quote (`amount`): all that is known in base is what was filled.
-        let in_quote = market && side == Side::Buy && product == Product::Spot;
+        let in_quote = at_market && side == Side::Buy && market == Market::Spot;
         let qty = if in_quote { filled } else { number(self.qty, "size")?.ok_or(RowError("size"))? };
         let created = self.created_time.millis().unwrap_or_default();
         Ok(Some(OrderUpdate {
-            symbol: symbol(product, self.symbol)?,
+            symbol: symbol(market, self.symbol)?,
             client_id: self.client_id()?,
             venue_order_id: self.id()?,
             side,
@@ -121,12 +121,12 @@ struct FeeRow<'a> {
 }
 
 impl FillRow<'_> {
-    /// The row as a report; `None` for a product that is not ours.
+    /// The row as a report; `None` for a market that is not ours.
     pub(crate) fn report(&self) -> Result<Option<FillReport>, RowError> {
-        let Some(product) = product(self.category)? else { return Ok(None) };
+        let Some(market) = market_of(self.category)? else { return Ok(None) };
         let time = [self.exec_time, self.created_time, self.updated_time];
         Ok(Some(FillReport {
-            symbol: symbol(product, self.symbol)?,
+            symbol: symbol(market, self.symbol)?,
             trade_id: self.exec_id.text().and_then(|text| fixed(&text)).ok_or(RowError("trade id"))?,
             venue_order_id: self.order_id.text().and_then(|text| fixed(&text)).ok_or(RowError("order id"))?,
             client_id: client_id(self.client_oid)?,
@@ -178,13 +178,13 @@ impl CoinRow<'_> {
     }
 }
 
-/// The product of a row; `None`: not one of ours.
-fn product(category: Loose<'_>) -> Result<Option<Product>, RowError> {
-    category.text().map(|word| Product::read(&word)).ok_or(RowError("category"))
+/// The market of a row; `None`: not one of ours.
+fn market_of(category: Loose<'_>) -> Result<Option<Market>, RowError> {
+    category.text().map(|word| Market::read(&word)).ok_or(RowError("category"))
 }
 
-fn symbol(product: Product, name: Loose<'_>) -> Result<Symbol, RowError> {
-    name.text().and_then(|name| product.symbol(&name)).ok_or(RowError("symbol"))
+fn symbol(market: Market, name: Loose<'_>) -> Result<Symbol, RowError> {
+    name.text().and_then(|name| market.symbol(&name)).ok_or(RowError("symbol"))
 }
 
 fn client_id(field: Loose<'_>) -> Result<Option<ClientIdText>, RowError> {

@@ -8,10 +8,10 @@ use std::io::Read as _;
 use std::path::PathBuf;
 use std::time::Duration;
 use venue_api::{ActAnswer, FeedFrame, FeedFrameKind, PrivateFrame, VenueCodecs, WireLevel};
-use venue_bitget::Environment;
+use venue_bitget::{AccountMode, Environment};
 
 fn codecs() -> VenueCodecs {
-    venue_bitget::codecs(Environment::Production)
+    venue_bitget::codecs(Environment::Production, AccountMode::Classic)
 }
 
 fn recording(name: &str) -> Option<Vec<u8>> {

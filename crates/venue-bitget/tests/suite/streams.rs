@@ -4,10 +4,10 @@ use crate::common::{number, symbol};
 use domain::{Liquidity, Side, VenueOrderStatus};
 use messages::{ReportBody, VenueErrorClass, VenueReason};
 use venue_api::{Channel, FeedFrame, FeedFrameKind, FrameError, PrivateFrame, Subscription, VenueCodecs};
-use venue_bitget::Environment;
+use venue_bitget::{AccountMode, Environment};
 
 fn codecs() -> VenueCodecs {
-    venue_bitget::codecs(Environment::Production)
+    venue_bitget::codecs(Environment::Production, AccountMode::Classic)
 }
 
 fn feed(text: &str) -> Result<FeedFrame, FrameError> {
