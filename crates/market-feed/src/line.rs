@@ -143,8 +143,8 @@ impl Line {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use venue_api::Channel;
     use domain::Symbol;
+    use venue_api::Channel;
 
     const LIMITS: LineLimits =
         LineLimits { ack_wait_max: Duration::from_secs(5), silence_max: Duration::from_secs(10) };

@@ -113,9 +113,9 @@ pub(crate) fn all_cancelled(legs: &[Leg<'_>]) -> ActAnswer {
 /// `null` where a list belongs is an empty list (sheet trap 21).
 pub(crate) fn rows<'a, T: Deserialize<'a>>(data: Option<&'a RawValue>) -> Result<Vec<T>, RowError> {
     match data {
-        Some(data) => {
-            serde_json::from_str::<Option<Vec<T>>>(data.get()).map(Option::unwrap_or_default).map_err(|_| RowError("list"))
-        }
+        Some(data) => serde_json::from_str::<Option<Vec<T>>>(data.get())
+            .map(Option::unwrap_or_default)
+            .map_err(|_| RowError("list")),
         None => Ok(Vec::new()),
     }
 }

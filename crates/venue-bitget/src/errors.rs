@@ -168,8 +168,14 @@ mod tests {
 
     #[test]
     fn an_answer_of_the_other_interface_says_which_mode_the_account_has() {
-        assert_eq!(account_mode_said_by(&rest(400, "40084", "You are in Classic Account mode")), Some(AccountMode::Classic));
-        assert_eq!(account_mode_said_by(&rest(400, "40085", "You are in Unified Account mode")), Some(AccountMode::Unified));
+        assert_eq!(
+            account_mode_said_by(&rest(400, "40084", "You are in Classic Account mode")),
+            Some(AccountMode::Classic)
+        );
+        assert_eq!(
+            account_mode_said_by(&rest(400, "40085", "You are in Unified Account mode")),
+            Some(AccountMode::Unified)
+        );
         for other in ["40009", "40037", "429", "", "25000"] {
             assert_eq!(account_mode_said_by(&rest(400, other, "")), None, "{other}");
         }

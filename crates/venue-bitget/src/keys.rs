@@ -208,7 +208,8 @@ mod tests {
 
     #[test]
     fn a_sub_account_names_its_parent_and_a_main_account_none() {
-        let classic = |parent: &str| read(&format!(r#"{{"userId":"7","parentId":{parent},"authorities":["stow"]}}"#)).unwrap();
+        let classic =
+            |parent: &str| read(&format!(r#"{{"userId":"7","parentId":{parent},"authorities":["stow"]}}"#)).unwrap();
         assert_eq!(classic("7").parent, None);
         assert_eq!(classic("\"\"").parent, None);
         assert_eq!(classic("9").parent.unwrap().as_str(), "9");

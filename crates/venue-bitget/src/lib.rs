@@ -174,7 +174,6 @@ fn server_time(status: u16, body: &[u8]) -> Result<UnixNanos, PublicAnswerError>
         #[serde(borrow)]
         server_time: Loose<'a>,
     }
-    let time: Time<'_> =
-        serde_json::from_str(public(status, body)?.get()).map_err(|_| unreadable("no server time"))?;
+    let time: Time<'_> = serde_json::from_str(public(status, body)?.get()).map_err(|_| unreadable("no server time"))?;
     time.server_time.millis().filter(|time| time.0 > 0).ok_or_else(|| unreadable("no server time"))
 }

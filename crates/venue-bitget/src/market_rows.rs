@@ -151,7 +151,8 @@ impl CandleRow<'_> {
     fn push<E: Error>(&self) -> Result<CandlePush, E> {
         let missing = || E::custom("a part of the candle is missing");
         let price = |field: Loose<'_>| field.scaled().map_err(E::custom)?.ok_or_else(missing);
-        let amount = |field: Loose<'_>| -> Result<Decimal, E> { field.decimal().map_err(E::custom)?.ok_or_else(missing) };
+        let amount =
+            |field: Loose<'_>| -> Result<Decimal, E> { field.decimal().map_err(E::custom)?.ok_or_else(missing) };
         Ok(CandlePush {
             start: self.start.millis().ok_or_else(missing)?,
             open: price(self.open)?,

@@ -286,16 +286,22 @@ mod tests {
         assert!(ended.qty.0.is_zero() && ended.entry.is_none() && ended.liquidation.is_none());
         let row = r#"{"posId":"1","instId":"ETHUSDT","marginMode":"crossed","holdSide":"long","posMode":"one_way_mode","openSize":"0.01","closeSize":"0.01","uTime":"1719143618543"}"#;
         let closed = serde_json::from_str::<PositionRow<'_>>(row).unwrap().closed().unwrap();
-        assert_eq!((closed.symbol.as_str(), closed.side, closed.qty.0), ("ETHUSDT-PERP", PositionSide::Net, Decimal::ZERO));
+        assert_eq!(
+            (closed.symbol.as_str(), closed.side, closed.qty.0),
+            ("ETHUSDT-PERP", PositionSide::Net, Decimal::ZERO)
+        );
     }
 
     #[test]
     fn positions_of_other_products_are_left_out_and_odd_words_are_errors() {
         let row = |json: &str| serde_json::from_str::<PositionRow<'_>>(json).unwrap().report();
         assert_eq!(row(r#"{"category":"COIN-FUTURES","symbol":"BTCUSD"}"#), Ok(None));
-        let good = r#"{"symbol":"BTCUSDT","marginMode":"crossed","holdSide":"long","posMode":"hedge_mode","total":"1"}"#;
+        let good =
+            r#"{"symbol":"BTCUSDT","marginMode":"crossed","holdSide":"long","posMode":"hedge_mode","total":"1"}"#;
         assert!(row(good).unwrap().is_some());
-        for (from, to) in [("crossed", "?"), ("\"long\"", "\"up\""), ("hedge_mode", "?"), ("\"1\"", "\"x\""), ("\"1\"", "\"\"")] {
+        for (from, to) in
+            [("crossed", "?"), ("\"long\"", "\"up\""), ("hedge_mode", "?"), ("\"1\"", "\"x\""), ("\"1\"", "\"\"")]
+        {
             assert!(row(&good.replace(from, to)).is_err(), "{from} {to}");
         }
     }
@@ -303,7 +309,9 @@ mod tests {
     #[test]
     fn settings_are_those_of_the_margin_mode_in_force() {
         let row = r#"{"crossedMarginLeverage":"20","isolatedLongLever":"5","isolatedShortLever":"7","marginMode":"MODE","posMode":"hedge_mode"}"#;
-        let settings = |mode: &str| serde_json::from_str::<AccountRow<'_>>(&row.replace("MODE", mode)).unwrap().settings().unwrap();
+        let settings = |mode: &str| {
+            serde_json::from_str::<AccountRow<'_>>(&row.replace("MODE", mode)).unwrap().settings().unwrap()
+        };
         let (crossed, isolated) = (settings("crossed"), settings("isolated"));
         assert_eq!((crossed.leverage_long, crossed.leverage_short), (20, 20));
         assert_eq!((isolated.leverage_long, isolated.leverage_short), (5, 7));
@@ -316,7 +324,10 @@ mod tests {
         let settings: UnifiedSettings<'_> = serde_json::from_str(row).unwrap();
         let found = |name: &str| settings.settings(&Symbol::from(name).unwrap()).unwrap();
         let btc = found("BTCUSDT-PERP");
-        assert_eq!((btc.leverage_long, btc.margin_mode, btc.position_mode), (20, MarginMode::Crossed, PositionMode::OneWay));
+        assert_eq!(
+            (btc.leverage_long, btc.margin_mode, btc.position_mode),
+            (20, MarginMode::Crossed, PositionMode::OneWay)
+        );
         assert_eq!(found("ETHUSDT-PERP").leverage_long, 0, "not told");
     }
 }

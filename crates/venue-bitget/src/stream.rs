@@ -123,9 +123,7 @@ fn unified_argument(subscription: &Subscription) -> String {
         Channel::Ticker => "ticker",
         Channel::Candle(interval) => {
             let interval = interval_word(interval, false);
-            return format!(
-                r#"{{"instType":"{market}","topic":"kline","symbol":"{name}","interval":"{interval}"}}"#
-            );
+            return format!(r#"{{"instType":"{market}","topic":"kline","symbol":"{name}","interval":"{interval}"}}"#);
         }
         book => book_word(book).unwrap_or_default(),
     };

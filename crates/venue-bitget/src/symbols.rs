@@ -409,7 +409,10 @@ mod tests {
         assert_eq!(classic, unified);
         assert_eq!(classic.symbol.as_str(), "BTCUSDT-PERP");
         assert_eq!((classic.price_decimals, classic.tick, classic.qty_decimals, classic.lot), (1, 5, 4, 1));
-        assert_eq!((classic.min_qty, classic.max_qty, classic.min_notional.to_string()), (1, 12_000_000, "5".to_owned()));
+        assert_eq!(
+            (classic.min_qty, classic.max_qty, classic.min_notional.to_string()),
+            (1, 12_000_000, "5".to_owned())
+        );
         assert_eq!((classic.market, classic.leverage_max), (Market::UsdtFutures, 150));
     }
 
@@ -439,7 +442,9 @@ mod tests {
 
     #[test]
     fn a_name_and_its_product_come_back_from_our_name() {
-        for (market, name, ours) in [(Market::Spot, "btcusdt", "BTCUSDT"), (Market::UsdtFutures, "BTCUSDT", "BTCUSDT-PERP")] {
+        for (market, name, ours) in
+            [(Market::Spot, "btcusdt", "BTCUSDT"), (Market::UsdtFutures, "BTCUSDT", "BTCUSDT-PERP")]
+        {
             let symbol = market.symbol(name).unwrap();
             assert_eq!(symbol.as_str(), ours);
             assert_eq!(venue_name(&symbol), (market, "BTCUSDT"));

@@ -76,7 +76,9 @@ fn question(intent: &SignIntent, data: Option<&RawValue>) -> Result<QueryAnswer,
         SignIntent::QueryOrder { symbol, id } => one_order(data, Market::of(symbol), id),
         SignIntent::OpenOrders { symbol, .. } => match Market::of(symbol) {
             Market::Spot => orders(Page::spot(data)?, OrderSource::Unfilled, Market::Spot, UnixNanos(0)),
-            market => orders(Page::futures(data, |lists| lists.entrusted_list)?, OrderSource::Answer, market, UnixNanos(0)),
+            market => {
+                orders(Page::futures(data, |lists| lists.entrusted_list)?, OrderSource::Answer, market, UnixNanos(0))
+            }
         },
         SignIntent::OrderHistory { symbol, since, .. } => match Market::of(symbol) {
             Market::Spot => orders(Page::spot(data)?, OrderSource::Answer, Market::Spot, *since),
@@ -130,10 +132,7 @@ impl<'a, T: Deserialize<'a>> Page<'a, T> {
     }
 
     /// A list of futures.
-    fn futures(
-        data: Option<&'a RawValue>,
-        which: fn(&Lists<'a>) -> Option<&'a RawValue>,
-    ) -> Result<Self, RowError> {
+    fn futures(data: Option<&'a RawValue>, which: fn(&Lists<'a>) -> Option<&'a RawValue>) -> Result<Self, RowError> {
         let lists: Lists<'a> = object(data, "list")?;
         Ok(Self { rows: rows(which(&lists))?, end: lists.end_id })
     }

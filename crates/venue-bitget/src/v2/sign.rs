@@ -49,11 +49,7 @@ fn write_request(intent: &SignIntent, draft: &mut Draft) -> Result<(), SignRefus
     match intent {
         SignIntent::Place(order) => write_place(order, draft),
         SignIntent::Cancel { symbol, id, venue_order_id } => {
-            let mut body = about(
-                draft,
-                symbol,
-                ["/api/v2/spot/trade/cancel-order", "/api/v2/mix/order/cancel-order"],
-            )?;
+            let mut body = about(draft, symbol, ["/api/v2/spot/trade/cancel-order", "/api/v2/mix/order/cancel-order"])?;
             match venue_order_id {
                 Some(venue_order_id) => body.text("orderId", venue_order_id)?,
                 None => body.text("clientOid", id.as_str())?,

@@ -5,10 +5,8 @@
 
 use super::Unified;
 use super::rows::{CoinRow, FillRow, OrderRow};
-use crate::envelope::{
-    Answer, Leg, RowError, accepted, all_cancelled, object, public_rows, read,
-};
 use crate::bills::BillRow;
+use crate::envelope::{Answer, Leg, RowError, accepted, all_cancelled, object, public_rows, read};
 use crate::loose::{Loose, fixed};
 use crate::positions::{PositionRow, UnifiedSettings};
 use crate::symbols::{UnifiedRow, VenueMarket as _};

@@ -29,7 +29,10 @@ fn signature(prehash: &[u8]) -> String {
 
 fn draft(intent: &SignIntent, at_ms: u64) -> Draft {
     let mut draft = Draft::default();
-    codecs(Environment::Production, AccountMode::Classic).signing.draft(intent, UnixNanos::from_millis(at_ms), &mut draft).unwrap();
+    codecs(Environment::Production, AccountMode::Classic)
+        .signing
+        .draft(intent, UnixNanos::from_millis(at_ms), &mut draft)
+        .unwrap();
     draft
 }
 
