@@ -15,7 +15,7 @@ use secrets::{SecretBytes, SigningKey};
 use serde_json::{Map, Value, json};
 use std::io::{BufRead as _, Write as _};
 use venue_api::{Credentials, Draft, HeaderSink, Method};
-use venue_bitget::{AccountMode, Environment};
+use venue_bitget::Environment;
 
 fn main() -> std::io::Result<()> {
     let mut out = std::io::stdout().lock();
@@ -67,7 +67,7 @@ fn answer(line: &str) -> Result<Value, String> {
     }
     let credentials = Credentials { key: needed("key")?, passphrase: text("passphrase").unwrap_or("") };
     let environment = if text("environment") == Some("demo") { Environment::Demo } else { Environment::Production };
-    let codec = venue_bitget::codecs(environment, AccountMode::Classic).signing;
+    let codec = venue_bitget::codecs(environment).signing;
     let mut draft = Box::<Draft>::default();
     draft.method = method;
     draft.timestamp = timestamp.as_bytes().try_into().map_err(|_| "the timestamp is too long".to_owned())?;

@@ -115,7 +115,7 @@ impl Random {
 fn signer(clock: Arc<ManualClock>) -> InlineSigner {
     let [key, secret, passphrase] = KEY.map(|text| SecretBytes::from_slice(text.as_bytes()).unwrap());
     let key = LoadedKey::new(key, secret, passphrase).unwrap();
-    let codec = venue_bitget::codecs(venue_bitget::Environment::Production, venue_bitget::AccountMode::Classic).signing;
+    let codec = venue_bitget::codecs(venue_bitget::Environment::Production).signing;
     let mut signer = InlineSigner::new(key, codec, clock, identity(), KeyDuty::Full);
     signer.set_clock_offset(0).unwrap();
     signer

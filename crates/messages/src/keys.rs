@@ -189,9 +189,6 @@ impl KeyRight {
 pub struct KeyInfo {
     /// The venue's id of the account.
     pub account: ArrayString<32>,
-    /// How the venue keeps the account, where the answer shows it.
-    #[serde(default)]
-    pub mode: Option<AccountMode>,
     /// The account that this one is a sub-account of; `None`: it is a main account, or the venue does not tell.
     #[serde(default)]
     pub parent: Option<ArrayString<32>>,
@@ -201,6 +198,9 @@ pub struct KeyInfo {
     pub bound_addresses: u16,
     /// When it ends, where the venue says so.
     pub expires: Option<UnixNanos>,
+    /// How the venue keeps the account, where it has more than one way: the one in which it answered.
+    #[serde(default)]
+    pub account_mode: Option<AccountMode>,
 }
 
 /// What was found when a key was tried, one line for each probe.

@@ -470,7 +470,7 @@ impl Core {
                     self.asking.not_asked(query, now.mono);
                 }
             }
-            (_, Route::CancelAll) => {}
+            (_, Route::CancelAll | Route::Setting) => {}
         }
     }
 
@@ -651,6 +651,11 @@ impl Core {
                     state.duty = duty;
                 }
                 self.maybe_reconcile(venue, now);
+            }
+            Control::AccountMode(_, mode) => {
+                let who = ArrayString::from("key-manager").unwrap_or_default();
+                let what = note(&format!("account mode {}", mode.as_str()));
+                self.publish(EventBody::Act { who, what }, now, out);
             }
             Control::SignerBack(epoch) => self.signer_back(epoch, now),
             Control::JournalFailed => self.journal_ok = false,

@@ -40,7 +40,7 @@ fn policy() -> PolicyDocument {
 }
 
 fn codec() -> Arc<dyn SigningCodec> {
-    venue_bitget::codecs(venue_bitget::Environment::Production, venue_bitget::AccountMode::Classic).signing
+    venue_bitget::codecs(venue_bitget::Environment::Production).signing
 }
 
 struct Rig {

@@ -197,7 +197,8 @@ fn each_duty_signs_its_verbs_and_no_others() {
     let allowed = |duty| -> Vec<Verb> { Verb::ALL.into_iter().filter(|verb| duty_allows(duty, *verb)).collect() };
     assert_eq!(allowed(KeyDuty::None), []);
     assert_eq!(allowed(KeyDuty::VerifyOnly), [Verb::Balances, Verb::KeyInfo]);
-    assert_eq!(allowed(KeyDuty::CancelOnly), Verb::ALL.into_iter().filter(|v| *v != Verb::Place).collect::<Vec<_>>());
+    let lowers_risk = |verb: &Verb| *verb != Verb::Place && !verb.sets();
+    assert_eq!(allowed(KeyDuty::CancelOnly), Verb::ALL.into_iter().filter(lowers_risk).collect::<Vec<_>>());
     assert_eq!(allowed(KeyDuty::Full), Verb::ALL);
     for duty in [KeyDuty::None, KeyDuty::VerifyOnly, KeyDuty::CancelOnly, KeyDuty::Full] {
         for intent in one_of_each() {
@@ -284,6 +285,17 @@ fn key_linked_for_streams_never_places_or_cancels() {
 }
 
 #[test]
+fn trade_key_of_a_unified_account_does_not_log_in_and_a_key_that_only_reads_does() {
+    let mut trades = signer(KeyDuty::Full);
+    assert!(trades.sign(&SignIntent::StreamLogin).is_ok(), "a classic account");
+    trades.set_account_mode(messages::AccountMode::Unified).unwrap();
+    assert_eq!(trades.sign(&SignIntent::StreamLogin).err(), Some(SignRefusal::KeyState));
+    let mut reads = signer(KeyDuty::Full).reading_only();
+    reads.set_account_mode(messages::AccountMode::Unified).unwrap();
+    assert!(reads.sign(&SignIntent::StreamLogin).is_ok());
+}
+
+#[test]
 fn unconfirmed_trade_key_does_not_log_in_and_does_all_else() {
     let mut signer = signer(KeyDuty::Full).without_login();
     for intent in one_of_each() {
@@ -329,7 +341,7 @@ fn bitget_signer() -> InlineSigner {
     let clock = Arc::new(ManualClock::new(WALL, MonoNanos(1_000_000_000)));
     let values = secrets("bg_0123456789abcdef", "sk_test_secret_0001", "Passw0rd1");
     let key = LoadedKey::new(values.key, values.secret, values.passphrase).unwrap();
-    let codec = venue_bitget::codecs(venue_bitget::Environment::Production, venue_bitget::AccountMode::Classic).signing;
+    let codec = venue_bitget::codecs(venue_bitget::Environment::Production).signing;
     let mut signer = InlineSigner::new(key, codec, clock, identity(), KeyDuty::Full);
     signer.set_clock_offset(0).unwrap();
     signer

@@ -293,7 +293,7 @@ mod tests {
 
     fn drafted(intent: &SignIntent) -> Box<Draft> {
         let mut draft = Box::<Draft>::default();
-        let codec = venue_bitget::codecs(venue_bitget::Environment::Production, venue_bitget::AccountMode::Classic).signing;
+        let codec = venue_bitget::codecs(venue_bitget::Environment::Production).signing;
         codec.draft(intent, AT, &mut draft).unwrap();
         draft
     }

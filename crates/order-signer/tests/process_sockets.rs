@@ -22,7 +22,7 @@ fn identity() -> Identity {
 fn signer() -> InlineSigner {
     let bytes = |text: &str| SecretBytes::from_slice(text.as_bytes()).unwrap();
     let key = LoadedKey::new(bytes("bg_invented"), bytes("invented secret"), bytes("invented")).unwrap();
-    let codec = venue_bitget::codecs(venue_bitget::Environment::Production, venue_bitget::AccountMode::Classic).signing;
+    let codec = venue_bitget::codecs(venue_bitget::Environment::Production).signing;
     // Time stands still, so that both signers sign for the same millisecond.
     let clock = Arc::new(ManualClock::new(UnixNanos(1_700_000_000_000_000_000), domain::MonoNanos(1)));
     InlineSigner::new(key, codec, clock, identity(), KeyDuty::Full)

@@ -55,7 +55,7 @@ fn new_vault(dir: &Path) {
 
 fn desk(dir: &Path) -> CustodyDesk {
     let custody = Custody::open(dir, &passphrase()).unwrap();
-    let codec = venue_bitget::codecs(venue_bitget::Environment::Production, venue_bitget::AccountMode::Classic).signing;
+    let codec = venue_bitget::codecs(venue_bitget::Environment::Production).signing;
     let identity = EpochStore::open(dir).unwrap().identity();
     let place = DeskPlace { seat: SEAT, alias: KeyAlias::from("old").unwrap(), codec };
     let desk = CustodyDesk::open(custody, vec![place], None, identity, Arc::new(SystemClock)).unwrap();

@@ -84,7 +84,7 @@ impl Desk {
     pub(super) fn new(board: TopWriter) -> Self {
         let version = version();
         Self {
-            codec: venue_bitget::codecs(venue_bitget::Environment::Production, venue_bitget::AccountMode::Classic).feed,
+            codec: venue_bitget::codecs(venue_bitget::Environment::Production).feed,
             frame: FeedFrame::default(),
             bids: Vec::with_capacity(64),
             asks: Vec::with_capacity(64),

@@ -110,7 +110,7 @@ pub(super) fn signer(clock: Arc<dyn Clock>) -> Result<InlineSigner, BenchError> 
         secret("invented12345")?,
     )
     .map_err(|_| BenchError::Setup("no memory for a key"))?;
-    let codec = venue_bitget::codecs(venue_bitget::Environment::Production, venue_bitget::AccountMode::Classic).signing;
+    let codec = venue_bitget::codecs(venue_bitget::Environment::Production).signing;
     let mut signer = InlineSigner::new(key, codec, clock, identity()?, KeyDuty::Full);
     signer.set_clock_offset(0).map_err(|_| BenchError::Setup("the signer does not take the clock"))?;
     Ok(signer)

@@ -269,7 +269,9 @@ fn link(dir: &Path, key: &ApiKeyMaterial, policy: &PolicyDocument, clock: &Syste
 fn plan(sim: &RunningSim, listen: SocketAddr, root: &Path) -> Plan {
     let venue = VenuePlan {
         name: ACCOUNT.to_owned(),
-        codecs: venue_bitget::codecs(venue_bitget::Environment::Production, venue_bitget::AccountMode::Classic),
+        account: ACCOUNT.to_owned(),
+        stream_key: None,
+        codecs: venue_bitget::codecs(venue_bitget::Environment::Production),
         rest: sim.rest.clone(),
         ws_public: sim.ws_public.clone(),
         ws_private: sim.ws_private.clone(),

@@ -101,7 +101,7 @@ fn serve(
     let places = boot.places.iter().map(|place| DeskPlace {
         seat: place.seat,
         alias: place.alias,
-        codec: venue_bitget::codecs(environment(&place.environment), venue_bitget::AccountMode::Classic).signing,
+        codec: venue_bitget::codecs(environment(&place.environment)).signing,
     });
     let mut desk = CustodyDesk::open(custody, places.collect(), Some(records.clone()), identity, clock)
         .map_err(|error| commands::keys::custody_trouble(&error))?;

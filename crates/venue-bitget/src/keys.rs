@@ -40,7 +40,7 @@ impl AccountInfo<'_> {
         let parent = self.parent_id.text().filter(|id| id.as_ref() != "0" && *id != account.as_str());
         Ok(KeyInfo {
             account,
-            mode: Some(mode),
+            account_mode: Some(mode),
             parent: parent.map(|id| fixed(&id).ok_or(RowError("parent id"))).transpose()?,
             rights,
             bound_addresses: u16::try_from(bound).unwrap_or(u16::MAX),
@@ -186,7 +186,7 @@ mod tests {
         assert!(info.rights.contains(&KeyRight::SpotTrade) && info.rights.contains(&KeyRight::FuturesTrade));
         assert!(info.rights.contains(&KeyRight::UnifiedManagement));
         assert!(!info.rights.iter().any(|right| right.is_forbidden()));
-        assert_eq!((info.mode, info.parent, info.bound_addresses), (Some(AccountMode::Unified), None, 2));
+        assert_eq!((info.account_mode, info.parent, info.bound_addresses), (Some(AccountMode::Unified), None, 2));
         let reads = read_unified(&good.replace("read-and-write", "read-only")).unwrap();
         assert_eq!(reads.rights.as_slice(), [KeyRight::SpotRead, KeyRight::FuturesRead]);
     }

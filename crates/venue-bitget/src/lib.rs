@@ -31,6 +31,7 @@ mod loose;
 mod market_rows;
 mod positions;
 mod stream;
+mod switch;
 mod symbols;
 mod v2;
 mod v3;
@@ -49,7 +50,7 @@ use messages::EndpointGroup;
 use serde::Deserialize;
 use std::sync::Arc;
 use std::time::Duration;
-use venue_api::{Capabilities, EnvironmentHosts, PublicAnswerError, VenueCodecs};
+use venue_api::{Capabilities, EnvironmentHosts, ModeSwitch, PublicAnswerError, VenueCodecs};
 
 /// How often a sign of life is sent. The documents ask for 30 s; the server drops after 30 s in one
 /// copy and after 2 min in another, so there is room for one lost ping.
@@ -137,32 +138,45 @@ const UNIFIED: Capabilities = Capabilities {
     ..CLASSIC
 };
 
-/// All codecs of an account of this mode in `environment`.
+/// All codecs of an account in `environment`. Until somebody turns their switch they speak to a classic account.
+///
+/// Public data is read from v2 whatever the account: it serves everybody, and its books have checksums
+/// ([`with_unified_public`] reads it from v3). Budgets are those of v2, which are nowhere larger than those of v3.
 #[must_use]
-pub fn codecs(environment: Environment, mode: AccountMode) -> VenueCodecs {
+pub fn codecs(environment: Environment) -> VenueCodecs {
+    codecs_of(environment, AccountMode::Classic)
+}
+
+/// All codecs of an account whose mode is known; the switch can still be turned.
+#[must_use]
+pub fn codecs_of(environment: Environment, mode: AccountMode) -> VenueCodecs {
+    let mode = ModeSwitch::new(mode);
+    let bitget = Arc::new(switch::Bitget { environment, mode: mode.clone() });
+    VenueCodecs {
+        capabilities: CLASSIC,
+        signing: Arc::clone(&bitget) as _,
+        rest: Arc::clone(&bitget) as _,
+        public: Arc::new(v2::Classic { environment }),
+        feed: Arc::new(v2::Classic { environment }),
+        private: bitget as _,
+        mode,
+    }
+}
+
+/// The same codecs with public data of v3: its books have sequences of 64 bits, a depth of fifty, and no checksum.
+#[must_use]
+pub fn with_unified_public(environment: Environment, codecs: VenueCodecs) -> VenueCodecs {
+    let unified = Arc::new(v3::Unified { environment });
+    let capabilities = Capabilities { hosts: UNIFIED.hosts, ..codecs.capabilities };
+    VenueCodecs { capabilities, public: Arc::clone(&unified) as _, feed: unified as _, ..codecs }
+}
+
+/// What the venue can do with an account of this mode.
+#[must_use]
+pub const fn capabilities(mode: AccountMode) -> Capabilities {
     match mode {
-        AccountMode::Classic => {
-            let codec = Arc::new(v2::Classic { environment });
-            VenueCodecs {
-                capabilities: CLASSIC,
-                signing: Arc::clone(&codec) as _,
-                rest: Arc::clone(&codec) as _,
-                public: Arc::clone(&codec) as _,
-                feed: Arc::clone(&codec) as _,
-                private: codec as _,
-            }
-        }
-        AccountMode::Unified => {
-            let codec = Arc::new(v3::Unified { environment });
-            VenueCodecs {
-                capabilities: UNIFIED,
-                signing: Arc::clone(&codec) as _,
-                rest: Arc::clone(&codec) as _,
-                public: Arc::clone(&codec) as _,
-                feed: Arc::clone(&codec) as _,
-                private: codec as _,
-            }
-        }
+        AccountMode::Classic => CLASSIC,
+        AccountMode::Unified => UNIFIED,
     }
 }
 

@@ -164,17 +164,19 @@ pub(crate) struct CoinRow<'a> {
 impl CoinRow<'_> {
     /// The row as a report; nothing for a coin whose name is too long to be traded here.
     ///
-    /// What is held is what of the balance is not available: it is in orders, or stands as margin for positions.
+    /// What is held is what of the balance is not available: it is in orders, or stands as margin for positions. The
+    /// account has one wallet.
     pub(crate) fn report(&self, at: UnixNanos) -> Result<Option<BalanceReport>, RowError> {
         let name = self.coin.text().ok_or(RowError("coin"))?;
         let Some(asset) = asset(&name) else { return Ok(None) };
         let amount = |field: Loose<'_>| field.decimal().map_err(|_| RowError("balance"));
         let available = amount(self.available)?.ok_or(RowError("balance"))?;
         let locked = amount(self.locked)?.unwrap_or_default();
-        let rest = amount(self.balance)?.and_then(|balance| balance.checked_sub(available));
-        // With a profit that is not realised, more than the balance may be available.
-        let held = rest.filter(|rest| !rest.is_sign_negative()).unwrap_or(locked);
-        Ok(Some(BalanceReport { asset, available: Amount(available), held: Amount(held), venue_time: at }))
+        let rest = amount(self.balance)?.map(|balance| balance.checked_sub(available).ok_or(RowError("balance")));
+        // Results that are not realised count for what is available and not for the balance: it may be negative.
+        let held = rest.transpose()?.unwrap_or(locked);
+        let (available, held) = (Amount(available), Amount(held));
+        Ok(Some(BalanceReport { wallet: Market::Spot, asset, available, held, venue_time: at }))
     }
 }
 

@@ -9,7 +9,7 @@ use venue_api::{FeedFrame, VenueCodecs, WireLevel};
 use venue_bitget::{AccountMode, Environment};
 
 fn codecs() -> VenueCodecs {
-    venue_bitget::codecs(Environment::Production, AccountMode::Classic)
+    venue_bitget::codecs_of(Environment::Production, AccountMode::Classic)
 }
 
 /// A stored file, or nothing where there is none.

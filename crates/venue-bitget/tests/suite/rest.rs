@@ -7,7 +7,7 @@ use venue_api::{ActAnswer, VenueCodecs};
 use venue_bitget::{AccountMode, Environment};
 
 fn codecs() -> VenueCodecs {
-    venue_bitget::codecs(Environment::Production, AccountMode::Classic)
+    venue_bitget::codecs_of(Environment::Production, AccountMode::Classic)
 }
 
 fn act(intent: &SignIntent, status: u16, body: &str) -> ActAnswer {

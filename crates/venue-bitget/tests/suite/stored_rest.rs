@@ -11,7 +11,7 @@ use messages::{
 use rust_decimal::Decimal;
 use serde_json::Value;
 use venue_api::{ActAnswer, ListedInstrument, VenueCodecs};
-use venue_bitget::{Environment, codecs};
+use venue_bitget::{Environment, codecs_of};
 
 /// Paths of stored cases that the codec does not read, and why. A path ending with `*` stands for all that begin so.
 const NOT_OURS: &[(&str, &str)] = &[
@@ -254,7 +254,7 @@ fn every_stored_answer_is_read_without_loss_or_does_not_apply() {
         let path = stored["path"].as_str().unwrap();
         let mode = if path.starts_with("/api/v3/") { AccountMode::Unified } else { AccountMode::Classic };
         let case = Case {
-            codecs: codecs(Environment::Production, mode),
+            codecs: codecs_of(Environment::Production, mode),
             body: stored["response"].to_string(),
             data: stored["response"]["data"].clone(),
         };
@@ -301,7 +301,7 @@ fn every_stored_answer_is_read_without_loss_or_does_not_apply() {
                 let QueryAnswer::KeyInfo(info) = case.ask(&SignIntent::KeyInfo) else { panic!("{}", case.body) };
                 assert_eq!((info.bound_addresses, info.account.as_str()), (1, data["userId"].as_str().unwrap()));
                 assert_eq!(
-                    (info.mode, info.rights.as_slice()),
+                    (info.account_mode, info.rights.as_slice()),
                     (Some(mode), &[KeyRight::Unknown][..]),
                     "words without a product"
                 );
@@ -312,7 +312,7 @@ fn every_stored_answer_is_read_without_loss_or_does_not_apply() {
                     (info.bound_addresses, info.account.as_str(), info.parent),
                     (2, data["userId"].as_str().unwrap(), None)
                 );
-                assert!(info.rights.contains(&KeyRight::FuturesTrade) && info.mode == Some(mode));
+                assert!(info.rights.contains(&KeyRight::FuturesTrade) && info.account_mode == Some(mode));
             }
             "/api/v2/spot/account/assets" => {
                 let QueryAnswer::Balances(list) = case.ask(&SignIntent::Balances) else { panic!("{}", case.body) };

@@ -8,7 +8,7 @@ use messages::{AccountMode, ReportBody};
 use rust_decimal::Decimal;
 use serde_json::Value;
 use venue_api::{CandleInterval, Channel, FeedFrame, FeedFrameKind, PrivateFrame};
-use venue_bitget::{Environment, codecs};
+use venue_bitget::{Environment, codecs_of};
 
 /// Cases whose pushes the codec does not read, and why.
 const NOT_OURS: &[(&str, &str)] = &[
@@ -42,7 +42,7 @@ fn every_stored_push_is_read_without_loss_or_does_not_apply() {
         let name = case["case"].as_str().unwrap();
         let reason = NOT_OURS.iter().find(|(known, _)| *known == name).map(|(_, reason)| *reason);
         let mode = if name.contains("Unified") { AccountMode::Unified } else { AccountMode::Classic };
-        let codecs = codecs(Environment::Production, mode);
+        let codecs = codecs_of(Environment::Production, mode);
         for step in case["steps"].as_array().unwrap() {
             let text = step["json"].to_string();
             let (mut frame, data) = (FeedFrame::default(), &step["json"]["data"][0]);

@@ -7,7 +7,7 @@ use venue_api::{Channel, FeedFrame, FeedFrameKind, FrameError, PrivateFrame, Sub
 use venue_bitget::{AccountMode, Environment};
 
 fn codecs() -> VenueCodecs {
-    venue_bitget::codecs(Environment::Production, AccountMode::Classic)
+    venue_bitget::codecs_of(Environment::Production, AccountMode::Classic)
 }
 
 fn feed(text: &str) -> Result<FeedFrame, FrameError> {
