@@ -18,25 +18,31 @@
 //! misreading cannot cancel itself out; it listens on loopback only; every queue and memory has a
 //! bound; an answer leaves before the pushes it causes, except where a fault says otherwise.
 
+mod accounts;
 mod auth;
 mod call;
 mod config;
 mod control;
+mod control_http;
+mod countdown;
 mod depth;
 mod desk;
+mod entry;
 mod error;
 mod fault;
+mod fault_desk;
+mod fault_file;
 mod feed;
 mod follower;
 mod history;
 mod hub;
 mod intervals;
 mod limits;
+mod mishaps;
 mod orders;
 mod population;
 mod prints;
-mod private;
-mod public;
+mod quotes;
 mod reject;
 mod rest;
 mod routes;
@@ -44,6 +50,7 @@ mod server;
 mod session;
 mod standing;
 mod stream;
+mod tamper;
 mod ticket;
 mod v2;
 mod v3;
@@ -56,6 +63,6 @@ pub use config::{
 };
 pub use control::{BalanceTruth, FillTruth, KeyTruth, OrderTruth, SimControl};
 pub use error::SimError;
-pub use fault::{FaultKind, FaultPlan, FaultPlanError, FaultTime, PlannedFault};
+pub use fault::{FaultKind, FaultParameters, FaultPlan, FaultPlanError, FaultSite, FaultTime, PlannedFault};
 pub use orders::OrderStatus;
 pub use server::{RunningSim, SimVenue};

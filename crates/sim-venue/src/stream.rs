@@ -1,22 +1,34 @@
 //! One task for each WebSocket client: reads its frames, writes its queue, keeps its time limits.
 
+use crate::FaultSite;
 use crate::hub::{Out, Socket};
 use crate::limits::Budget;
 use crate::server::Shared;
 use crate::session::Verdict;
+use actix_web::http::StatusCode;
+use actix_web::web::Bytes;
 use actix_web::{HttpRequest, HttpResponse, web};
-use actix_ws::{AggregatedMessage, CloseCode, CloseReason, Session};
+use actix_ws::{AggregatedMessage, CloseCode, CloseReason, Item, Session};
 use std::net::{IpAddr, Ipv4Addr};
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::mpsc::{Receiver, channel};
 
-/// Accepts a stream connection on the public or the private address.
+/// Which address a stream connects to.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Path {
+    /// Public channels only; the private address takes all of them.
+    pub(crate) public: bool,
+    /// v3 instead of v2.
+    pub(crate) unified: bool,
+}
+
+/// Accepts a stream connection.
 pub(crate) async fn connect(
     request: HttpRequest,
     payload: web::Payload,
     shared: web::Data<Shared>,
-    public: bool,
+    path: Path,
 ) -> Result<HttpResponse, actix_web::Error> {
     let address = request.peer_addr().map_or(IpAddr::V4(Ipv4Addr::LOCALHOST), |peer| peer.ip());
     let limits = shared.stream_limits;
@@ -26,10 +38,29 @@ pub(crate) async fn connect(
             return Ok(HttpResponse::TooManyRequests().finish());
         }
     }
+    let site = if path.public { FaultSite::Public } else { FaultSite::Private };
+    let (slow, refused) = {
+        let mut venue = shared.venue();
+        let (slow, refused) = venue.hub.faults.handshake(site);
+        (slow, refused.or_else(|| venue.closed().map(|_| 503)))
+    };
+    if let Some(delay) = slow {
+        tokio::time::sleep(delay).await;
+    }
+    if let Some(status) = refused.and_then(|status| StatusCode::from_u16(status).ok()) {
+        return Ok(HttpResponse::build(status).finish());
+    }
     let (response, session, messages) = actix_ws::handle(&request, payload)?;
     let (queue, frames) = channel(limits.queue_max);
     let socket = request.conn_data::<Socket>().cloned();
-    let id = shared.venue().hub.open(queue, socket, address, public);
+    let id = {
+        let hub = &mut shared.venue().hub;
+        let id = hub.open(queue, socket, address, path.public);
+        if let Some(session) = hub.get_mut(id) {
+            session.unified = path.unified;
+        }
+        id
+    };
     let messages = messages.max_frame_size(64 * 1_024).aggregate_continuations().max_continuation_size(64 * 1_024);
     let client = Client { id, shared: shared.into_inner(), session };
     actix_rt::spawn(client.run(messages, frames));
@@ -60,12 +91,20 @@ impl Client {
         tokio::pin!(death, silence);
         loop {
             let wake = tokio::select! {
-                message = messages.recv() => Wake::Message(message),
+                // What the venue has to say goes first; a connection that is told to fall silent answers nothing more.
+                biased;
                 frame = frames.recv() => Wake::Frame(frame),
+                message = messages.recv() => Wake::Message(message),
                 () = &mut death => Wake::TooOld,
                 () = &mut silence => Wake::TooQuiet,
             };
             match wake {
+                Wake::Frame(Some(Out::HalfOpen(duration))) => return self.half_open(frames, duration).await,
+                Wake::Frame(Some(Out::Split { text, parts, pause })) => {
+                    if self.split(&text, parts, pause).await.is_err() {
+                        break;
+                    }
+                }
                 Wake::Frame(Some(Out::Text(text))) => {
                     if self.session.text(text).await.is_err() {
                         break;
@@ -85,6 +124,33 @@ impl Client {
         let reason = CloseReason { code: CloseCode::Normal, description: None };
         // The peer may be gone already.
         let _ = self.session.close(Some(reason)).await;
+    }
+
+    /// Sends one message in several frames.
+    async fn split(&mut self, text: &str, parts: usize, pause: Duration) -> Result<(), actix_ws::Closed> {
+        let bytes = Bytes::copy_from_slice(text.as_bytes());
+        let each = (bytes.len() / parts.max(2)).max(1);
+        let mut rest = bytes;
+        self.session.continuation(Item::FirstText(rest.split_to(each.min(rest.len())))).await?;
+        while rest.len() > each {
+            tokio::time::sleep(pause).await;
+            self.session.continuation(Item::Continue(rest.split_to(each))).await?;
+        }
+        tokio::time::sleep(pause).await;
+        self.session.continuation(Item::Last(rest)).await
+    }
+
+    /// Neither reads nor writes; the peer sees a connection that is open and dead.
+    async fn half_open(self, mut frames: Receiver<Out>, duration: Option<Duration>) {
+        let end = tokio::time::sleep(duration.unwrap_or(self.shared.stream_limits.lifetime));
+        tokio::pin!(end);
+        loop {
+            tokio::select! {
+                () = &mut end => break,
+                frame = frames.recv() => if matches!(frame, Some(Out::Close) | None) { break },
+            }
+        }
+        self.shared.venue().hub.drop_silently(self.id);
     }
 
     async fn on_message(&mut self, message: AggregatedMessage, rate: &Budget, subscribes: &Budget) -> Verdict {
