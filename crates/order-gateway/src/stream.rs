@@ -167,8 +167,12 @@ impl<D: Departure> PrivateStream<D> {
         match Self::connect(&self.parts) {
             Ok((handle, events)) => {
                 let give_up = self.parts.clock.mono().after(RENEW_PATIENCE);
-                self.next =
-                    Some(Next { core: self.core.successor(self.parts.codec.channels(&self.parts.symbols)), handle, events, give_up });
+                self.next = Some(Next {
+                    core: self.core.successor(self.parts.codec.channels(&self.parts.symbols)),
+                    handle,
+                    events,
+                    give_up,
+                });
             }
             Err(error) => tracing::error!(venue = %self.parts.name, %error, "no second private stream"),
         }

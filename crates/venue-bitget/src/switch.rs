@@ -131,9 +131,15 @@ mod tests {
             String::from_utf8(draft.target.to_vec()).unwrap()
         };
         let address = || codecs.private.address("wss://ws.bitget.com/v2/ws/private");
-        assert_eq!((target().as_str(), address().as_str()), ("/api/v2/spot/account/info", "wss://ws.bitget.com/v2/ws/private"));
+        assert_eq!(
+            (target().as_str(), address().as_str()),
+            ("/api/v2/spot/account/info", "wss://ws.bitget.com/v2/ws/private")
+        );
         codecs.signing.set_account_mode(AccountMode::Unified);
-        assert_eq!((target().as_str(), address().as_str()), ("/api/v3/account/info", "wss://ws.bitget.com/v3/ws/private"));
+        assert_eq!(
+            (target().as_str(), address().as_str()),
+            ("/api/v3/account/info", "wss://ws.bitget.com/v3/ws/private")
+        );
         assert_eq!(codecs.mode.get(), AccountMode::Unified, "one switch for all codecs of an account");
         codecs.mode.set(AccountMode::Classic);
         assert_eq!(codecs.private.address("ws://127.0.0.1:9/v3/ws/private"), "ws://127.0.0.1:9/v2/ws/private");
