@@ -128,7 +128,7 @@ class Steps:
         ioc = x.create_order(symbol, "limit", "buy", 0.001, round(last * 1.01, 2), {"timeInForce": "IOC"})
         self.check("immediate or cancel", x.fetch_order(ioc["id"], symbol)["status"] == "closed", ioc)
         mine = x.fetch_my_trades(symbol)
-        self.check("my trades", len(mine) >= 3 and all(it["fee"]["cost"] > 0 for it in mine), mine)
+        self.check("my trades", len(mine) >= 3 and all(it["fee"]["cost"] for it in mine), mine)
         closed = x.fetch_closed_orders(symbol)
         self.check("closed orders", any(it["id"] == sold["id"] for it in closed), closed)
         canceled = x.fetch_canceled_orders(symbol)
@@ -151,6 +151,99 @@ class Steps:
         self.refused("client id twice", ccxt.ExchangeError, "25212" if self.uta else "40786",
                      lambda: x.create_order(symbol, "limit", "buy", 0.001, round(last * 0.97, 2), {"clientOid": f"{self.mode}-twice"}))
         x.cancel_all_orders(symbol)
+
+    def swap(self, x):
+        symbol = "BTC/USDT:USDT"
+        uta = {"uta": True} if self.uta else {}
+        last = self.market(x, symbol, ["1m", "1h", "1d"])["last"]
+        market = x.market(symbol)
+        self.check("contract", market["linear"] and market["settle"] == "USDT" and market["contractSize"] == 1, market)
+        rate = x.fetch_funding_rate(symbol)
+        self.check("funding rate", rate["fundingRate"] is not None and rate["fundingTimestamp"] > x.milliseconds(), rate)
+        self.check("funding history", isinstance(x.fetch_funding_rate_history(symbol), list))
+        self.check("open interest", x.fetch_open_interest(symbol)["symbol"] == symbol)
+        tiers = x.fetch_market_leverage_tiers(symbol)
+        self.check("leverage tiers", len(tiers) > 0 and tiers[0]["maxLeverage"] >= 20, tiers)
+        balance = x.fetch_balance({"type": "swap", **uta})
+        self.check("swap balance", balance["USDT"]["free"] > 1000, balance.get("USDT"))
+        if not self.uta:
+            moved = x.transfer("USDT", 100, "spot", "swap")
+            self.check("transfer", bool(moved["id"]), moved)
+        x.set_leverage(10, symbol)
+        self.done("set leverage")
+        if not self.uta:
+            leverage = x.fetch_leverage(symbol)
+            self.check("leverage", leverage["longLeverage"] == 10, leverage)
+            x.set_margin_mode("cross", symbol)
+            self.done("set margin mode")
+        x.set_position_mode(False, symbol)
+        self.done("one-way mode")
+        self.check("no position", x.fetch_positions([symbol]) == [])
+
+        rests = x.create_order(symbol, "limit", "buy", 0.01, round(last * 0.97, 1), {"clientOid": f"{self.mode}-swap-1"})
+        opened = [it for it in x.fetch_open_orders(symbol) if it["id"] == rests["id"]]
+        self.check("open orders", len(opened) == 1 and opened[0]["amount"] == 0.01, opened)
+        one = x.fetch_order(rests["id"], symbol)
+        self.check("order by id", one["status"] == "open" and one["price"] == round(last * 0.97, 1), one)
+        self.check("order's client id", one["clientOrderId"] == f"{self.mode}-swap-1", one)
+        by_client = x.fetch_order(None, symbol, {"clientOid": f"{self.mode}-swap-1"}) if self.uta else one
+        self.check("order by client id", by_client["id"] == rests["id"], by_client)
+        new = {} if self.uta else {"newClientOid": f"{self.mode}-swap-2"}
+        edited = x.edit_order(rests["id"], symbol, "limit", "buy", 0.02, round(last * 0.96, 1), new)
+        self.check("edit order", bool(edited["id"]), edited)
+        changed = x.fetch_open_orders(symbol)
+        self.check("edited", len(changed) == 1 and changed[0]["amount"] == 0.02, changed)
+        x.cancel_order(changed[0]["id"], symbol)
+        self.check("cancelled", x.fetch_open_orders(symbol) == [])
+        self.check("cancelled order", x.fetch_order(changed[0]["id"], symbol)["status"] == "canceled")
+        post = x.create_order(symbol, "limit", "buy", 0.01, round(last * 1.01, 1), {"postOnly": True})
+        self.check("post-only that would take is cancelled", x.fetch_order(post["id"], symbol)["status"] == "canceled", post)
+
+        bought = x.create_order(symbol, "market", "buy", 0.02)
+        done = x.fetch_order(bought["id"], symbol)
+        self.check("market buy", done["status"] == "closed" and done["filled"] == 0.02, done)
+        held = x.fetch_positions([symbol])
+        self.check("position", len(held) == 1 and held[0]["side"] == "long" and held[0]["contracts"] == 0.02, held)
+        self.check("position's figures", held[0]["leverage"] == 10 and held[0]["markPrice"] > 0 and held[0]["entryPrice"] > 0, held)
+        self.check("one position", x.fetch_position(symbol)["contracts"] == 0.02)
+        x.create_order(symbol, "limit", "sell", 0.01, round(last * 1.03, 1), {"reduceOnly": True})
+        reducing = x.fetch_open_orders(symbol)
+        self.check("reduce-only rests", len(reducing) == 1 and reducing[0]["reduceOnly"], reducing)
+        x.cancel_all_orders(symbol)
+        self.check("cancel all", x.fetch_open_orders(symbol) == [])
+        x.close_position(symbol)
+        self.check("closed", x.fetch_positions([symbol]) == [])
+        mine = x.fetch_my_trades(symbol)
+        self.check("my trades", len(mine) >= 2 and all(it["fee"]["cost"] for it in mine), mine)
+        self.check("closed orders", any(it["id"] == bought["id"] for it in x.fetch_closed_orders(symbol)))
+        past = x.fetch_positions_history([symbol])
+        self.check("position history", len(past) == 1 and past[0]["entryPrice"] > 0, past)
+
+        x.set_position_mode(True, symbol)
+        self.done("hedge mode")
+        x.create_order(symbol, "market", "buy", 0.02, None, {"hedged": True})
+        x.create_order(symbol, "market", "sell", 0.01, None, {"hedged": True})
+        sides = {it["side"]: it["contracts"] for it in x.fetch_positions([symbol])}
+        self.check("both positions", sides == {"long": 0.02, "short": 0.01}, sides)
+        x.create_order(symbol, "market", "sell", 0.01, None, {"hedged": True, "reduceOnly": True})
+        sides = {it["side"]: it["contracts"] for it in x.fetch_positions([symbol])}
+        self.check("selling closes a part of the long one", sides == {"long": 0.01, "short": 0.01}, sides)
+        x.create_order(symbol, "market", "buy", 0.01, None, {"hedged": True, "reduceOnly": True})
+        x.create_order(symbol, "market", "sell", 0.01, None, {"hedged": True, "reduceOnly": True})
+        self.check("both closed", x.fetch_positions([symbol]) == [])
+        x.set_position_mode(False, symbol)
+        self.done("one-way mode again")
+
+        batch = x.create_orders([
+            {"symbol": symbol, "type": "limit", "side": "buy", "amount": 0.01, "price": round(last * share, 1)}
+            for share in (0.97, 0.98)
+        ])
+        self.check("batch", len(batch) == 2 and all(it["id"] for it in batch), batch)
+        gone = x.cancel_orders([it["id"] for it in batch], symbol)
+        self.check("cancel batch", len(gone) == 2 and x.fetch_open_orders(symbol) == [], gone)
+        self.refused("too little margin", ccxt.ExchangeError if self.uta else ccxt.InsufficientFunds, "25202" if self.uta else "40762",
+                     lambda: x.create_order(symbol, "limit", "buy", 100, round(last * 0.99, 1)))
+        self.refused("nothing to close", ccxt.ExchangeError, "25227" if self.uta else "22002", lambda: x.close_position(symbol))
 
     def credentials(self):
         wrong = self.sync(secret="wrong")
@@ -177,6 +270,7 @@ class Steps:
         try:
             await x.load_markets()
             await self.watch(x, "BTC/USDT", uta)
+            await self.watch(x, "BTC/USDT:USDT", uta)
         finally:
             await x.close()
 
@@ -210,7 +304,7 @@ class Steps:
         told = await self.soon("watch orders", orders)
         self.check(f"{symbol} watch orders", told[-1]["id"] == order["id"], told)
         told = await self.soon("watch fills", fills)
-        self.check(f"{symbol} watch fills", told[-1]["order"] == order["id"] and told[-1]["fee"]["cost"] > 0, told)
+        self.check(f"{symbol} watch fills", told[-1]["order"] == order["id"] and told[-1]["fee"]["cost"], told)
         if swap:
             await self.soon("watch positions", x.watch_positions([symbol], None, None, dict(uta)))
             self.done(f"{symbol} watch positions")
@@ -221,8 +315,9 @@ class Steps:
         markets = x.load_markets()
         self.check("markets", "BTC/USDT" in markets, list(markets))
         self.check("time", abs(x.fetch_time() - x.milliseconds()) < 60_000)
-        self.check("account is recognised", x.is_uta_enabled() == self.uta if hasattr(x, "is_uta_enabled") else True)
+        self.check("account is recognised", x.options["uta"] == self.uta, x.options["uta"])
         self.spot(x)
+        self.swap(x)
         self.credentials()
         asyncio.run(self.streaming())
         print(f"passed {self.mode}: {self.count} steps", flush=True)

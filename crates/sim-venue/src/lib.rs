@@ -42,6 +42,7 @@ mod intervals;
 mod limits;
 mod mishaps;
 mod opening;
+mod mixdesk;
 mod orders;
 mod outgoing;
 mod perpetuals;

@@ -269,8 +269,8 @@ pub(crate) fn closed_position_push(it: &ClosedPosition, instrument: &Instrument)
 pub(crate) fn account_push(it: &AccountSnapshot) -> Value {
     let (margin, text) = (&it.margin, |amount: Atoms| amount.to_string());
     json!({
-        "marginCoin": it.coin, "frozen": text(margin.order_margin), "available": text(margin.available),
-        "maxOpenPosAvailable": text(margin.available), "maxTransferOut": text(margin.transferable),
+        "marginCoin": it.coin, "frozen": text(margin.order_margin), "available": text(margin.available()),
+        "maxOpenPosAvailable": text(margin.available()), "maxTransferOut": text(margin.transferable()),
         "equity": text(margin.equity), "usdtEquity": text(margin.equity), "crossedRiskRate": plain(it.risk_rate()),
         "unrealizedPL": text(margin.unrealised), "unionTotalMargin": "0", "unionAvailable": "0", "unionMm": "0",
         "assetsMode": "single",
@@ -287,7 +287,8 @@ pub(crate) fn equity_push(it: &AccountSnapshot, bitcoin: Decimal) -> Value {
     })
 }
 
-const fn bill_words(kind: BillKind) -> &'static str {
+/// Why a futures balance changed, in the venue's words.
+pub(crate) const fn bill_words(kind: BillKind) -> &'static str {
     match kind {
         BillKind::Open(PositionSide::Long) => "open_long",
         BillKind::Open(PositionSide::Short) => "open_short",
