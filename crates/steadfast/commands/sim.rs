@@ -1,6 +1,7 @@
 //! `steadfast sim`: the embedded exchange as a program of its own.
 
 use crate::cli::{Global, SimArgs};
+use crate::commands::tape_market;
 use crate::report::{Exit, Trouble, causes};
 use crate::term::{self, StopSignal};
 use clock::SystemClock;
@@ -82,6 +83,9 @@ fn config(args: &SimArgs) -> Result<SimConfig, Trouble> {
     }
     if !args.balances.is_empty() {
         config.balances = args.balances.iter().map(|text| balance(text)).collect::<Result<_, _>>()?;
+    }
+    if let Some(path) = &args.tape {
+        config.instruments = tape_market::listings(&tape_market::recorded(path));
     }
     config.market = match (&args.tape, args.quiet_market) {
         (Some(path), false) => Market::Tape { path: path.clone(), at_end: sim_venue::TapeEnd::default() },
