@@ -72,7 +72,18 @@ impl Random {
                     "kind": "place", "symbol": symbol.as_str(), "side": if side == Side::Buy { "buy" } else { "sell" },
                     "force": force, "price": scaled(price), "qty": scaled(qty), "id": id.as_str(),
                 });
-                (SignIntent::Place(PlaceOrder { id, symbol, side, price, qty, time_in_force }), told)
+                (
+                    SignIntent::Place(PlaceOrder {
+                        id,
+                        symbol,
+                        side,
+                        price,
+                        qty,
+                        time_in_force,
+                        effect: domain::PositionEffect::default(),
+                    }),
+                    told,
+                )
             }
             4 => (
                 SignIntent::Cancel { symbol, id, venue_order_id: venue_id },

@@ -2,6 +2,7 @@
 
 use crate::{Asset, InstrumentId, Notional, NumberError, Price, Qty, Scaled, Side, Symbol, UnixNanos, VenueId};
 use rust_decimal::Decimal;
+use serde::{Deserialize, Serialize};
 
 /// Whether orders are taken on an instrument now.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -14,6 +15,45 @@ pub enum InstrumentStatus {
     Delisted,
 }
 
+/// Which market of a venue an instrument is traded on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Market {
+    /// Coins change hands; a strategy sells only what it bought.
+    #[default]
+    Spot,
+    /// Perpetual futures, margined and settled in USDT; positions may be short.
+    UsdtFutures,
+}
+
+impl Market {
+    /// Every market.
+    pub const ALL: [Self; 2] = [Self::Spot, Self::UsdtFutures];
+    /// What the names of perpetual futures end with here (`BTCUSDT-PERP`): venues spell them like the spot instrument.
+    pub const PERPETUAL_SUFFIX: &'static str = "-PERP";
+
+    /// The word in settings, journal and metrics.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Spot => "spot",
+            Self::UsdtFutures => "usdt-futures",
+        }
+    }
+
+    /// The market that an instrument's name tells.
+    #[must_use]
+    pub fn of(symbol: &str) -> Self {
+        if symbol.ends_with(Self::PERPETUAL_SUFFIX) { Self::UsdtFutures } else { Self::Spot }
+    }
+
+    /// Whether orders open and close positions on margin here.
+    #[must_use]
+    pub const fn has_positions(self) -> bool {
+        matches!(self, Self::UsdtFutures)
+    }
+}
+
 /// What stays the same about an instrument for as long as it is listed.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Instrument {
@@ -21,8 +61,10 @@ pub struct Instrument {
     pub id: InstrumentId,
     /// The venue account it is traded through.
     pub venue: VenueId,
-    /// The venue's spelling.
+    /// The venue's spelling; of a perpetual future with [`Market::PERPETUAL_SUFFIX`].
     pub symbol: Symbol,
+    /// Where it is traded.
+    pub market: Market,
     /// What is bought and sold.
     pub base: Asset,
     /// What it is paid in.

@@ -70,6 +70,85 @@ impl TimeInForce {
     }
 }
 
+/// Which position an order works on, in a market with positions.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum PositionSide {
+    /// The one position of an account in one-way mode; also everything on spot.
+    #[default]
+    Net,
+    /// The long position of an account in hedge mode.
+    Long,
+    /// The short position of an account in hedge mode.
+    Short,
+}
+
+impl PositionSide {
+    /// The word in settings, journal and metrics.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Net => "net",
+            Self::Long => "long",
+            Self::Short => "short",
+        }
+    }
+}
+
+/// What an order may do to a position. Spot orders have the default: net, not reduce-only.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default, Serialize, Deserialize)]
+pub struct PositionEffect {
+    /// The position it works on.
+    pub side: PositionSide,
+    /// The venue itself lets it only make the position smaller.
+    pub reduce_only: bool,
+}
+
+impl PositionEffect {
+    /// Every effect; an effect's place here is its code on the wire and on disk.
+    pub const ALL: [Self; 6] = [
+        Self { side: PositionSide::Net, reduce_only: false },
+        Self { side: PositionSide::Net, reduce_only: true },
+        Self { side: PositionSide::Long, reduce_only: false },
+        Self { side: PositionSide::Long, reduce_only: true },
+        Self { side: PositionSide::Short, reduce_only: false },
+        Self { side: PositionSide::Short, reduce_only: true },
+    ];
+
+    /// Its place in [`Self::ALL`].
+    #[must_use]
+    pub const fn code(self) -> u8 {
+        let side = match self.side {
+            PositionSide::Net => 0,
+            PositionSide::Long => 2,
+            PositionSide::Short => 4,
+        };
+        if self.reduce_only { side + 1 } else { side }
+    }
+
+    /// The effect with this code.
+    #[must_use]
+    pub fn from_code(code: u8) -> Option<Self> {
+        Self::ALL.get(usize::from(code)).copied()
+    }
+
+    /// Whether it is what a spot order has.
+    #[must_use]
+    pub fn is_default(&self) -> bool {
+        *self == Self::default()
+    }
+
+    /// Whether an order of `side` makes a hedge-mode position larger; `None` for the net position, where it depends.
+    #[must_use]
+    pub const fn opens(self, side: Side) -> Option<bool> {
+        match (self.side, side) {
+            (PositionSide::Net, _) => None,
+            (PositionSide::Long, Side::Buy) | (PositionSide::Short, Side::Sell) => Some(true),
+            (PositionSide::Long, Side::Sell) | (PositionSide::Short, Side::Buy) => Some(false),
+        }
+    }
+}
+
 /// Where an order is in its life.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -207,6 +286,8 @@ pub struct Order {
     pub qty: Qty,
     /// How long it may rest.
     pub time_in_force: TimeInForce,
+    /// Which position it works on, and how.
+    pub effect: PositionEffect,
     /// Where it is in its life.
     pub state: OrderState,
     /// What a cancel has come to.
@@ -458,6 +539,7 @@ mod tests {
             price: Price(100),
             qty: Qty(10),
             time_in_force: TimeInForce::Gtc,
+            effect: PositionEffect::default(),
             state,
             cancel: CancelState::None,
             filled: Qty::ZERO,

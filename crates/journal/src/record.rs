@@ -4,8 +4,8 @@ use crate::JournalError;
 use arrayvec::ArrayString;
 use domain::{
     Amount, Asset, CancelState, ClientOrderId, Epoch, Fee, Fill, InstanceTag, InstrumentId, InstrumentStatus,
-    InstrumentVersion, Liquidity, MonoNanos, Notional, Order, OrderState, Pnl, Price, Qty, Scaled, Side, StrategyTag,
-    TimeInForce, UnixNanos, VenueId, VenueOrderId, VenueTradeId,
+    InstrumentVersion, Liquidity, MonoNanos, Notional, Order, OrderState, Pnl, PositionEffect, Price, Qty, Scaled,
+    Side, StrategyTag, TimeInForce, UnixNanos, VenueId, VenueOrderId, VenueTradeId,
 };
 use messages::{
     CouldNotAsk, DifferenceKind, EventBody, HaltReason, Note, OrderEvent, PositionAfter, RefuseReason, TopUsed,
@@ -26,6 +26,8 @@ pub struct OrderRecord {
     price: Scaled,
     qty: Scaled,
     time_in_force: TimeInForce,
+    #[serde(default, skip_serializing_if = "PositionEffect::is_default")]
+    effect: PositionEffect,
     state: OrderState,
     #[serde(default)]
     cancel: CancelState,
@@ -372,6 +374,7 @@ impl Encoder {
             price: self.price(instrument, version, order.price)?,
             qty: self.qty(instrument, version, order.qty)?,
             time_in_force: order.time_in_force,
+            effect: order.effect,
             state: order.state,
             cancel: order.cancel,
             filled: self.qty(instrument, version, order.filled)?,
@@ -534,6 +537,7 @@ fn decode_order(order: &OrderRecord) -> Order {
         price: Price(order.price.mantissa),
         qty: Qty(order.qty.mantissa),
         time_in_force: order.time_in_force,
+        effect: order.effect,
         state: order.state,
         cancel: order.cancel,
         filled: Qty(order.filled.mantissa),

@@ -375,6 +375,7 @@ mod tests {
             price: Price(6_000_050),
             qty: Qty(1_230),
             time_in_force: TimeInForce::PostOnly,
+            effect: domain::PositionEffect::default(),
             state: OrderState::Signed,
             cancel: CancelState::None,
             filled: Qty(0),

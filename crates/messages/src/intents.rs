@@ -1,10 +1,10 @@
 //! What strategies and operators ask of the order path.
 
-use crate::{HaltReason, KeyDuty};
+use crate::{AccountMode, HaltReason, KeyDuty};
 use arrayvec::ArrayString;
 use domain::{
-    ClientOrderId, Epoch, InstrumentId, InstrumentVersion, MonoNanos, OrderPrice, OrderQty, Side, StrategyTag,
-    TimeInForce, VenueId,
+    ClientOrderId, Epoch, InstrumentId, InstrumentVersion, MonoNanos, OrderPrice, OrderQty, PositionEffect, Side,
+    StrategyTag, TimeInForce, VenueId,
 };
 
 /// A strategy's wish to place one limit order, on the grid of the instrument version it saw.
@@ -24,6 +24,8 @@ pub struct OrderIntent {
     pub qty: OrderQty,
     /// How long it may rest.
     pub time_in_force: TimeInForce,
+    /// Which position it works on, and how; the default on spot.
+    pub effect: PositionEffect,
     /// When the market frame that led to it was received.
     pub caused: MonoNanos,
     /// When the strategy decided.
@@ -91,6 +93,8 @@ pub enum Control {
     },
     /// What the key of a venue may do now, from the key manager.
     KeyDuty(VenueId, KeyDuty),
+    /// How the venue keeps the account, from the key manager: requests are written in that way from now on.
+    AccountMode(VenueId, AccountMode),
     /// A new signer process has taken the place of one that died or fell silent; it signs under this epoch.
     SignerBack(Epoch),
     /// The journal can no longer be written (disk full, fsync error): no new risk, cancels pass.

@@ -96,6 +96,39 @@ pub enum KeyDuty {
     Full,
 }
 
+/// How a venue keeps an account: each product on its own, or all as one.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum AccountMode {
+    /// A wallet for each product (Bitget: classic, API v2).
+    Classic,
+    /// One account that is collateral for all products (Bitget: unified, API v3).
+    Unified,
+}
+
+impl AccountMode {
+    /// Every mode.
+    pub const ALL: [Self; 2] = [Self::Classic, Self::Unified];
+
+    /// The word in settings, journal and API.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Classic => "classic",
+            Self::Unified => "unified",
+        }
+    }
+
+    /// The other one.
+    #[must_use]
+    pub const fn other(self) -> Self {
+        match self {
+            Self::Classic => Self::Unified,
+            Self::Unified => Self::Classic,
+        }
+    }
+}
+
 /// One right of a key, in words common to all venues.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -158,6 +191,9 @@ pub struct KeyInfo {
     pub bound_addresses: u16,
     /// When it ends, where the venue says so.
     pub expires: Option<UnixNanos>,
+    /// How the venue keeps the account, where it has more than one way: the one in which it answered.
+    #[serde(default)]
+    pub account_mode: Option<AccountMode>,
 }
 
 /// What was found when a key was tried, one line for each probe.

@@ -1,10 +1,10 @@
 //! What the gateway tells the order path: everything that comes from the venue, and what became of every request.
 
-use crate::{EndpointGroup, KeyInfo, SignIntent, VenueError, Verb};
+use crate::{EndpointGroup, KeyInfo, MarginMode, PositionMode, SignIntent, VenueError, Verb};
 use arrayvec::ArrayString;
 use domain::{
-    Amount, Asset, ClientOrderId, Fee, Liquidity, MonoNanos, Scaled, Side, Symbol, UnixNanos, VenueId, VenueOrderId,
-    VenueOrderStatus, VenueTradeId,
+    Amount, Asset, ClientOrderId, Fee, Liquidity, MonoNanos, PositionSide, Scaled, Side, Symbol, UnixNanos, VenueId,
+    VenueOrderId, VenueOrderStatus, VenueTradeId,
 };
 use std::time::Duration;
 
@@ -104,6 +104,78 @@ pub struct BalanceReport {
     pub venue_time: UnixNanos,
 }
 
+/// One futures position as the venue tells it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct PositionReport {
+    /// The venue's spelling of the instrument, with the suffix of its market.
+    pub symbol: Symbol,
+    /// Net in one-way mode; long or short in hedge mode.
+    pub side: PositionSide,
+    /// Size in base; negative: short (also on the short side of hedge mode). Zero: closed.
+    pub qty: Amount,
+    /// Average entry price; none without a position.
+    pub entry: Option<Amount>,
+    /// The venue's mark price, where told.
+    pub mark: Option<Amount>,
+    /// The price at which the venue would liquidate; none where there is none or it is not told.
+    pub liquidation: Option<Amount>,
+    /// Times the margin; zero: not told.
+    pub leverage: u16,
+    /// Margin mode.
+    pub margin_mode: MarginMode,
+    /// Result at the mark, in the settle asset.
+    pub unrealised: Amount,
+    /// Margin bound by it, in the settle asset, where told.
+    pub margin: Option<Amount>,
+    /// The venue's time of it.
+    pub venue_time: UnixNanos,
+}
+
+/// Leverage and modes that hold for an instrument.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct FuturesSettings {
+    /// Times the margin of long positions (and of short ones where the venue keeps one number).
+    pub leverage_long: u16,
+    /// Times the margin of short positions.
+    pub leverage_short: u16,
+    /// Margin mode.
+    pub margin_mode: MarginMode,
+    /// Position mode of the account.
+    pub position_mode: PositionMode,
+}
+
+/// What a bill is for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum BillKind {
+    /// Funding, paid or received.
+    Funding,
+    /// A trading fee.
+    Fee,
+    /// Profit or loss of a closed position.
+    RealisedPnl,
+    /// Moved between wallets, in or out.
+    Transfer,
+    /// Anything else.
+    Other,
+}
+
+/// One entry of the account's statement.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct BillReport {
+    /// The venue's id of it; the key by which it is counted once.
+    pub id: VenueOrderId,
+    /// What it is for.
+    pub kind: BillKind,
+    /// The asset.
+    pub asset: Asset,
+    /// Change of the balance; negative: paid.
+    pub amount: Amount,
+    /// The instrument it belongs to, where told.
+    pub symbol: Option<Symbol>,
+    /// The venue's time of it.
+    pub venue_time: UnixNanos,
+}
+
 /// Why a question has no answer. Never the same as "not found".
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum CouldNotAsk {
@@ -138,6 +210,17 @@ pub enum QueryAnswer {
     },
     /// All balances.
     Balances(Vec<BalanceReport>),
+    /// All futures positions that are not closed.
+    Positions(Vec<PositionReport>),
+    /// Leverage and modes of one instrument.
+    FuturesSettings(FuturesSettings),
+    /// Funding, fees and transfers, newest first.
+    Bills {
+        /// One page, at most 100.
+        page: Vec<BillReport>,
+        /// Whether an older page may exist.
+        more: bool,
+    },
     /// The key's rights.
     KeyInfo(KeyInfo),
     /// The question could not be asked or its answer not read.
@@ -196,6 +279,17 @@ pub enum ReportBody {
     Fill(FillReport),
     /// A balance as pushed.
     Balance(BalanceReport),
+    /// A futures position as pushed.
+    Position(PositionReport),
+    /// The answer to a request that changes leverage or a mode.
+    SettingAnswered {
+        /// Which setting.
+        verb: Verb,
+        /// The venue's spelling of the instrument; empty for the whole account.
+        symbol: Symbol,
+        /// What the venue said; `None` when it took it.
+        error: Option<VenueError>,
+    },
     /// The answer to a query with purpose [`QueryPurpose::Reconcile`].
     Answer {
         /// Which query.

@@ -2,7 +2,8 @@
 //!
 //! Withdrawing, transferring and key management do not exist in this vocabulary.
 
-use domain::{ClientOrderId, Scaled, Side, Symbol, TimeInForce, UnixNanos, VenueOrderId};
+use domain::{ClientOrderId, PositionEffect, Scaled, Side, Symbol, TimeInForce, UnixNanos, VenueOrderId};
+use serde::{Deserialize, Serialize};
 
 /// One limit order to be placed, in travelling decimals.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -19,6 +20,58 @@ pub struct PlaceOrder {
     pub qty: Scaled,
     /// How long it may rest.
     pub time_in_force: TimeInForce,
+    /// Which position it works on, and how; the default on spot.
+    pub effect: PositionEffect,
+}
+
+/// What margin a position draws on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum MarginMode {
+    /// All of the account's margin.
+    #[default]
+    Crossed,
+    /// Its own margin alone.
+    Isolated,
+}
+
+impl MarginMode {
+    /// Every mode.
+    pub const ALL: [Self; 2] = [Self::Crossed, Self::Isolated];
+
+    /// The word in settings and journal.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Crossed => "crossed",
+            Self::Isolated => "isolated",
+        }
+    }
+}
+
+/// How many positions an account holds on one instrument.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum PositionMode {
+    /// One, long or short.
+    #[default]
+    OneWay,
+    /// A long one and a short one.
+    Hedge,
+}
+
+impl PositionMode {
+    /// Every mode.
+    pub const ALL: [Self; 2] = [Self::OneWay, Self::Hedge];
+
+    /// The word in settings and journal.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::OneWay => "one_way",
+            Self::Hedge => "hedge",
+        }
+    }
 }
 
 /// A request that the signer knows how to build and sign.
@@ -72,6 +125,39 @@ pub enum SignIntent {
         /// Only fills older than this trade id (paging).
         older_than: Option<VenueOrderId>,
     },
+    /// The account's futures positions, all of them.
+    Positions,
+    /// Leverage, margin mode and position mode that hold for an instrument.
+    FuturesSettings {
+        /// The venue's spelling of the instrument.
+        symbol: Symbol,
+    },
+    /// Funding payments, fees and transfers of the account since a time.
+    Bills {
+        /// From this venue time on.
+        since: UnixNanos,
+        /// Only bills older than this id (paging).
+        older_than: Option<VenueOrderId>,
+    },
+    /// Use this leverage on an instrument.
+    SetLeverage {
+        /// The venue's spelling of the instrument.
+        symbol: Symbol,
+        /// Times the margin, from 1.
+        leverage: u16,
+    },
+    /// Use this margin mode on an instrument.
+    SetMarginMode {
+        /// The venue's spelling of the instrument.
+        symbol: Symbol,
+        /// Crossed or isolated.
+        mode: MarginMode,
+    },
+    /// Hold one position for each instrument, or a long and a short one; for the whole account.
+    SetPositionMode {
+        /// One-way or hedge.
+        mode: PositionMode,
+    },
     /// The account's balances.
     Balances,
     /// The key's rights, addresses and account.
@@ -103,11 +189,23 @@ pub enum Verb {
     KeyInfo,
     /// Log in to the private stream.
     StreamLogin,
+    /// List futures positions.
+    Positions,
+    /// Read leverage and modes.
+    FuturesSettings,
+    /// List funding, fees and transfers.
+    Bills,
+    /// Change the leverage of an instrument.
+    SetLeverage,
+    /// Change the margin mode of an instrument.
+    SetMarginMode,
+    /// Change the position mode of the account.
+    SetPositionMode,
 }
 
 impl Verb {
     /// Every verb.
-    pub const ALL: [Self; 10] = [
+    pub const ALL: [Self; 16] = [
         Self::Place,
         Self::Cancel,
         Self::CancelAll,
@@ -118,6 +216,12 @@ impl Verb {
         Self::Balances,
         Self::KeyInfo,
         Self::StreamLogin,
+        Self::Positions,
+        Self::FuturesSettings,
+        Self::Bills,
+        Self::SetLeverage,
+        Self::SetMarginMode,
+        Self::SetPositionMode,
     ];
 
     /// The name used in metrics, `wire.log` and journal.
@@ -134,13 +238,25 @@ impl Verb {
             Self::Balances => "balances",
             Self::KeyInfo => "key_info",
             Self::StreamLogin => "stream_login",
+            Self::Positions => "positions",
+            Self::FuturesSettings => "futures_settings",
+            Self::Bills => "bills",
+            Self::SetLeverage => "set_leverage",
+            Self::SetMarginMode => "set_margin_mode",
+            Self::SetPositionMode => "set_position_mode",
         }
     }
 
     /// Whether it only asks and changes nothing at the venue.
     #[must_use]
     pub const fn only_asks(self) -> bool {
-        !matches!(self, Self::Place | Self::Cancel | Self::CancelAll)
+        !matches!(self, Self::Place | Self::Cancel | Self::CancelAll) && !self.sets()
+    }
+
+    /// Whether it changes how futures of the account are margined, and no order.
+    #[must_use]
+    pub const fn sets(self) -> bool {
+        matches!(self, Self::SetLeverage | Self::SetMarginMode | Self::SetPositionMode)
     }
 }
 
@@ -159,6 +275,12 @@ impl SignIntent {
             Self::Balances => Verb::Balances,
             Self::KeyInfo => Verb::KeyInfo,
             Self::StreamLogin => Verb::StreamLogin,
+            Self::Positions => Verb::Positions,
+            Self::FuturesSettings { .. } => Verb::FuturesSettings,
+            Self::Bills { .. } => Verb::Bills,
+            Self::SetLeverage { .. } => Verb::SetLeverage,
+            Self::SetMarginMode { .. } => Verb::SetMarginMode,
+            Self::SetPositionMode { .. } => Verb::SetPositionMode,
         }
     }
 }
@@ -203,8 +325,10 @@ pub enum EndpointGroup {
     OrderQuery,
     /// Reading fills.
     Fills,
-    /// Reading balances.
+    /// Reading balances, positions, settings and bills.
     Account,
+    /// Changing leverage and modes.
+    Settings,
     /// Reading the key's rights.
     KeyInfo,
     /// Logging in to a stream (no REST budget).
@@ -213,8 +337,16 @@ pub enum EndpointGroup {
 
 impl EndpointGroup {
     /// Every group.
-    pub const ALL: [Self; 7] =
-        [Self::Place, Self::Cancel, Self::OrderQuery, Self::Fills, Self::Account, Self::KeyInfo, Self::Stream];
+    pub const ALL: [Self; 8] = [
+        Self::Place,
+        Self::Cancel,
+        Self::OrderQuery,
+        Self::Fills,
+        Self::Account,
+        Self::Settings,
+        Self::KeyInfo,
+        Self::Stream,
+    ];
 
     /// The group that a verb draws on.
     #[must_use]
@@ -224,7 +356,8 @@ impl EndpointGroup {
             Verb::Cancel | Verb::CancelAll => Self::Cancel,
             Verb::QueryOrder | Verb::OpenOrders | Verb::OrderHistory => Self::OrderQuery,
             Verb::Fills => Self::Fills,
-            Verb::Balances => Self::Account,
+            Verb::Balances | Verb::Positions | Verb::FuturesSettings | Verb::Bills => Self::Account,
+            Verb::SetLeverage | Verb::SetMarginMode | Verb::SetPositionMode => Self::Settings,
             Verb::KeyInfo => Self::KeyInfo,
             Verb::StreamLogin => Self::Stream,
         }
@@ -239,6 +372,7 @@ impl EndpointGroup {
             Self::OrderQuery => "order_query",
             Self::Fills => "fills",
             Self::Account => "account",
+            Self::Settings => "settings",
             Self::KeyInfo => "key_info",
             Self::Stream => "stream",
         }

@@ -225,6 +225,7 @@ mod tests {
             price: one,
             qty: one,
             time_in_force: TimeInForce::Gtc,
+            effect: domain::PositionEffect::default(),
         };
         Item(SignIntent::Place(order), MonoNanos(100))
     }

@@ -6,7 +6,9 @@
 //! missing or wrong is told from a whole one.
 
 use crate::departure::Departure;
-use domain::{ClientOrderId, Scaled, Side, StrategyTag, Symbol, TimeInForce, UnixNanos, VenueId, VenueOrderId};
+use domain::{
+    ClientOrderId, PositionEffect, Scaled, Side, StrategyTag, Symbol, TimeInForce, UnixNanos, VenueId, VenueOrderId,
+};
 use messages::{SignIntent, Verb};
 use std::fs;
 use std::io;
@@ -55,6 +57,8 @@ pub struct WireOrder {
     pub qty: Scaled,
     /// How long it may rest.
     pub time_in_force: TimeInForce,
+    /// Which position it works on, and how. Records of earlier programs have zero there: the default.
+    pub effect: PositionEffect,
 }
 
 impl WireRecord {
@@ -82,6 +86,7 @@ impl WireRecord {
                     price: place.price,
                     qty: place.qty,
                     time_in_force: place.time_in_force,
+                    effect: place.effect,
                 }),
                 ..blank
             }),
@@ -114,6 +119,7 @@ impl WireRecord {
         out.put(&[price.decimals, qty.decimals]);
         out.put(&price.mantissa.to_le_bytes());
         out.put(&qty.mantissa.to_le_bytes());
+        out.put(&[self.order.map_or(0, |order| order.effect.code())]);
         seal(out.bytes)
     }
 
@@ -136,9 +142,13 @@ impl WireRecord {
         let [price_decimals, qty_decimals] = input.take()?;
         let price = Scaled { mantissa: i64::from_le_bytes(input.take()?), decimals: price_decimals };
         let qty = Scaled { mantissa: i64::from_le_bytes(input.take()?), decimals: qty_decimals };
+        let [effect] = input.take()?;
+        let effect = PositionEffect::from_code(effect)?;
         let order = match side {
             0 => None,
-            side => Some(WireOrder { side: side_of(side - 1)?, price, qty, time_in_force: tif_of(time_in_force)? }),
+            side => {
+                Some(WireOrder { side: side_of(side - 1)?, price, qty, time_in_force: tif_of(time_in_force)?, effect })
+            }
         };
         let shape_fits = match verb {
             Verb::Place => id.is_some() && order.is_some(),
@@ -448,6 +458,7 @@ pub(crate) mod tests {
                 price: Scaled { mantissa: 6_000_000, decimals: 2 },
                 qty: Scaled { mantissa: 1_000, decimals: 6 },
                 time_in_force: TimeInForce::PostOnly,
+                effect: PositionEffect::default(),
             }),
             strategy: StrategyTag(4),
         }
@@ -481,6 +492,7 @@ pub(crate) mod tests {
                         price: Scaled { mantissa: price, decimals: price_decimals },
                         qty: Scaled { mantissa: qty, decimals: qty_decimals },
                         time_in_force: tif_of(tif).unwrap(),
+                        effect: PositionEffect::from_code(tif).unwrap(),
                     };
                     let verb = match kind {
                         0 => Verb::Place,

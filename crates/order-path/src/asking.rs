@@ -516,7 +516,12 @@ impl Core {
                 unclear = self.fills_page(venue, page, now, out).1 && order.venue_order_id.is_none();
                 more = has_more.then(|| page.last().map(|fill| fill.trade_id)).flatten();
             }
-            QueryAnswer::Balances(_) | QueryAnswer::KeyInfo(_) | QueryAnswer::CouldNotAsk(_) => return,
+            QueryAnswer::Balances(_)
+            | QueryAnswer::Positions(_)
+            | QueryAnswer::FuturesSettings(_)
+            | QueryAnswer::Bills { .. }
+            | QueryAnswer::KeyInfo(_)
+            | QueryAnswer::CouldNotAsk(_) => return,
         }
         let now_known = self.table.get(&id).is_some_and(|order| !still_open(order));
         if found || now_known {
@@ -634,7 +639,12 @@ impl Core {
                 }
                 self.finish(venue, now, out);
             }
-            QueryAnswer::Order(_) | QueryAnswer::KeyInfo(_) | QueryAnswer::CouldNotAsk(_) => {}
+            QueryAnswer::Order(_)
+            | QueryAnswer::Positions(_)
+            | QueryAnswer::FuturesSettings(_)
+            | QueryAnswer::Bills { .. }
+            | QueryAnswer::KeyInfo(_)
+            | QueryAnswer::CouldNotAsk(_) => {}
         }
     }
 

@@ -331,6 +331,7 @@ impl Core {
             price: wanted.price.price(),
             qty: wanted.qty.qty(),
             time_in_force: wanted.time_in_force,
+            effect: wanted.effect,
             state: OrderState::Checked,
             cancel: CancelState::None,
             filled: Qty::ZERO,
@@ -349,6 +350,7 @@ impl Core {
                 price: version.price_scaled(order.price),
                 qty: version.qty_scaled(order.qty),
                 time_in_force: order.time_in_force,
+                effect: order.effect,
             }),
             route: Route::Order(order.id),
             strategy: order.strategy,
@@ -649,6 +651,11 @@ impl Core {
                     state.duty = duty;
                 }
                 self.maybe_reconcile(venue, now);
+            }
+            Control::AccountMode(_, mode) => {
+                let who = ArrayString::from("key-manager").unwrap_or_default();
+                let what = note(&format!("account mode {}", mode.as_str()));
+                self.publish(EventBody::Act { who, what }, now, out);
             }
             Control::SignerBack(epoch) => self.signer_back(epoch, now),
             Control::JournalFailed => self.journal_ok = false,

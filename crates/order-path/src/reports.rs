@@ -49,7 +49,7 @@ impl Core {
                 self.publish(body, now, out);
             }
             ReportBody::Answer { query, answer } => self.answer(*query, answer, now, out),
-            ReportBody::CancelAllDone { .. } => {}
+            ReportBody::CancelAllDone { .. } | ReportBody::Position(_) | ReportBody::SettingAnswered { .. } => {}
             ReportBody::RateLimited { group, wait } => self.rate_limited(venue, *group, *wait, now),
         }
     }
@@ -176,6 +176,7 @@ impl Core {
             price,
             qty,
             time_in_force: TimeInForce::Gtc,
+            effect: domain::PositionEffect::default(),
             state: OrderState::Unknown,
             cancel: CancelState::None,
             filled: Qty::ZERO,

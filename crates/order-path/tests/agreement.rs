@@ -197,6 +197,7 @@ fn setup(epoch: u32) -> Setup {
         id: InstrumentId(0),
         venue: VENUE,
         symbol: "BTCUSDT".try_into().expect("it fits"),
+        market: domain::Market::Spot,
         base: "BTC".try_into().expect("it fits"),
         quote: "USDT".try_into().expect("it fits"),
         version: version(),
@@ -285,6 +286,7 @@ impl World {
             price: version().order_price(Price(60_000_000_000 + away), Rounding::Exact).expect("on the grid"),
             qty: version().order_qty(Qty(qty), Rounding::Exact).expect("on the grid"),
             time_in_force: TimeInForce::Gtc,
+            effect: domain::PositionEffect::default(),
             caused: self.now.mono,
             decided: self.now.mono,
         };

@@ -77,6 +77,7 @@ impl Rig {
             price: whole(price),
             qty: Scaled { mantissa: qty_millis, decimals: 3 },
             time_in_force: TimeInForce::Gtc,
+            effect: domain::PositionEffect::default(),
         }
     }
 

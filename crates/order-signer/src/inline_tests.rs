@@ -104,6 +104,7 @@ fn place(sequence: u64) -> SignIntent {
         price: Scaled { mantissa: 6_000_000, decimals: 2 },
         qty: Scaled { mantissa: 1_000, decimals: 6 },
         time_in_force: TimeInForce::Gtc,
+        effect: domain::PositionEffect::default(),
     })
 }
 
@@ -196,7 +197,8 @@ fn each_duty_signs_its_verbs_and_no_others() {
     let allowed = |duty| -> Vec<Verb> { Verb::ALL.into_iter().filter(|verb| duty_allows(duty, *verb)).collect() };
     assert_eq!(allowed(KeyDuty::None), []);
     assert_eq!(allowed(KeyDuty::VerifyOnly), [Verb::Balances, Verb::KeyInfo]);
-    assert_eq!(allowed(KeyDuty::CancelOnly), Verb::ALL.into_iter().filter(|v| *v != Verb::Place).collect::<Vec<_>>());
+    let lowers_risk = |verb: &Verb| *verb != Verb::Place && !verb.sets();
+    assert_eq!(allowed(KeyDuty::CancelOnly), Verb::ALL.into_iter().filter(lowers_risk).collect::<Vec<_>>());
     assert_eq!(allowed(KeyDuty::Full), Verb::ALL);
     for duty in [KeyDuty::None, KeyDuty::VerifyOnly, KeyDuty::CancelOnly, KeyDuty::Full] {
         for intent in one_of_each() {
@@ -280,6 +282,17 @@ fn key_linked_for_streams_never_places_or_cancels() {
     for intent in one_of_each() {
         assert_eq!(signer.sign(&intent).is_ok(), intent.verb().only_asks(), "{intent:?}");
     }
+}
+
+#[test]
+fn trade_key_of_a_unified_account_does_not_log_in_and_a_key_that_only_reads_does() {
+    let mut trades = signer(KeyDuty::Full);
+    assert!(trades.sign(&SignIntent::StreamLogin).is_ok(), "a classic account");
+    trades.set_account_mode(messages::AccountMode::Unified).unwrap();
+    assert_eq!(trades.sign(&SignIntent::StreamLogin).err(), Some(SignRefusal::KeyState));
+    let mut reads = signer(KeyDuty::Full).reading_only();
+    reads.set_account_mode(messages::AccountMode::Unified).unwrap();
+    assert!(reads.sign(&SignIntent::StreamLogin).is_ok());
 }
 
 #[test]

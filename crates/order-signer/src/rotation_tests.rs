@@ -28,6 +28,7 @@ fn place(sequence: u64) -> SignIntent {
         price: Scaled { mantissa: 6_000_000, decimals: 2 },
         qty: Scaled { mantissa: 100, decimals: 6 },
         time_in_force: TimeInForce::Gtc,
+        effect: domain::PositionEffect::default(),
     })
 }
 

@@ -32,8 +32,8 @@ impl VenueRules {
 }
 
 /// The endpoints, one for each verb. There is none that withdraws, transfers or manages keys.
-const fn bitget_endpoint(verb: Verb) -> (Method, &'static str) {
-    match verb {
+const fn bitget_endpoint(verb: Verb) -> Option<(Method, &'static str)> {
+    Some(match verb {
         Verb::Place => (Method::Post, "/api/v2/spot/trade/place-order"),
         Verb::Cancel => (Method::Post, "/api/v2/spot/trade/cancel-order"),
         Verb::CancelAll => (Method::Post, "/api/v2/spot/trade/cancel-symbol-order"),
@@ -44,7 +44,13 @@ const fn bitget_endpoint(verb: Verb) -> (Method, &'static str) {
         Verb::Balances => (Method::Get, "/api/v2/spot/account/assets"),
         Verb::KeyInfo => (Method::Get, "/api/v2/spot/account/info"),
         Verb::StreamLogin => (Method::Frame, "/user/verify"),
-    }
+        Verb::Positions
+        | Verb::FuturesSettings
+        | Verb::Bills
+        | Verb::SetLeverage
+        | Verb::SetMarginMode
+        | Verb::SetPositionMode => return None,
+    })
 }
 
 /// What a field must say.
@@ -67,7 +73,7 @@ impl Wanted<'_> {
 
 fn bitget_spot(intent: &SignIntent, at: UnixNanos, draft: &Draft) -> Option<()> {
     let verb = intent.verb();
-    let (method, path) = bitget_endpoint(verb);
+    let (method, path) = bitget_endpoint(verb)?;
     let millis = at.as_millis();
     let text = |bytes| std::str::from_utf8(bytes).ok();
     let (time, target) = (text(&draft.timestamp)?, text(&draft.target)?);
@@ -156,7 +162,15 @@ fn wanted(intent: &SignIntent) -> [Field<'_>; FIELDS_MAX] {
             let start = ("startTime", older_than.is_none().then_some(Wanted::Millis(since.as_millis())));
             [text("symbol", symbol.as_str()), page, cursor, start, none, none, none]
         }
-        SignIntent::Balances | SignIntent::KeyInfo | SignIntent::StreamLogin => [none; FIELDS_MAX],
+        SignIntent::Balances
+        | SignIntent::KeyInfo
+        | SignIntent::StreamLogin
+        | SignIntent::Positions
+        | SignIntent::FuturesSettings { .. }
+        | SignIntent::Bills { .. }
+        | SignIntent::SetLeverage { .. }
+        | SignIntent::SetMarginMode { .. }
+        | SignIntent::SetPositionMode { .. } => [none; FIELDS_MAX],
     }
 }
 
@@ -253,6 +267,7 @@ mod tests {
             price: Scaled { mantissa: 6_512_340, decimals: 2 },
             qty: Scaled { mantissa: 1_500, decimals: 6 },
             time_in_force: TimeInForce::Gtc,
+            effect: domain::PositionEffect::default(),
         }
     }
 

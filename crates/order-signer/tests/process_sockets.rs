@@ -41,6 +41,7 @@ fn place(sequence: u64) -> SignIntent {
         price: Scaled { mantissa: 6_512_345, decimals: 2 },
         qty: Scaled { mantissa: 1_500, decimals: 6 },
         time_in_force: TimeInForce::PostOnly,
+        effect: domain::PositionEffect::default(),
     })
 }
 

@@ -74,6 +74,7 @@ fn signs(desk: &CustodyDesk, sequence: u64) -> String {
         price: Scaled { mantissa: 6_000_000, decimals: 2 },
         qty: Scaled { mantissa: 100, decimals: 6 },
         time_in_force: TimeInForce::Gtc,
+        effect: domain::PositionEffect::default(),
     });
     let request = desk.seats.with(SEAT, |seat| seat.as_mut().unwrap().sign(&order).unwrap()).unwrap();
     let (_, key) = request.headers().find(|(name, _)| *name == "ACCESS-KEY").unwrap();

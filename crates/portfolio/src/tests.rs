@@ -19,6 +19,7 @@ fn instruments() -> Vec<Instrument> {
         id: InstrumentId(id),
         venue: VenueId(0),
         symbol: Symbol::from(&format!("{base}USDT")).unwrap(),
+        market: domain::Market::Spot,
         base: asset(base),
         quote: asset("USDT"),
         version: InstrumentVersion {
@@ -53,6 +54,7 @@ fn order(number: u64, side: Side, price: i64, qty: i64) -> Order {
         price: Price(price),
         qty: Qty(qty),
         time_in_force: TimeInForce::PostOnly,
+        effect: domain::PositionEffect::default(),
         state: OrderState::Signed,
         cancel: CancelState::None,
         filled: Qty::ZERO,

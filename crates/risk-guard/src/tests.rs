@@ -110,6 +110,7 @@ fn intent(side: Side, price: i64, thousandths: i64) -> OrderIntent {
         price: version().order_price(Price(price), Rounding::Exact).unwrap(),
         qty: version().order_qty(Qty(thousandths * 1_000), Rounding::Exact).unwrap(),
         time_in_force: TimeInForce::PostOnly,
+        effect: domain::PositionEffect::default(),
         caused: NOW,
         decided: NOW,
     }

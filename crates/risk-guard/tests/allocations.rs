@@ -27,7 +27,15 @@ fn instrument() -> Instrument {
         valid_from: UnixNanos(0),
     };
     let symbol = Symbol::from("BTCUSDT").expect("a short symbol");
-    Instrument { id: InstrumentId(0), venue: VenueId(0), symbol, base: asset("BTC"), quote: asset("USDT"), version }
+    Instrument {
+        id: InstrumentId(0),
+        venue: VenueId(0),
+        symbol,
+        market: domain::Market::Spot,
+        base: asset("BTC"),
+        quote: asset("USDT"),
+        version,
+    }
 }
 
 fn order(number: u64, side: Side, price: Price) -> Order {
@@ -43,6 +51,7 @@ fn order(number: u64, side: Side, price: Price) -> Order {
         price,
         qty: Qty(1_000),
         time_in_force: TimeInForce::Gtc,
+        effect: domain::PositionEffect::default(),
         state: OrderState::Acked,
         cancel: CancelState::None,
         filled: Qty::ZERO,
@@ -91,6 +100,7 @@ fn a_life_of_orders_checks_and_fills_allocates_nothing() {
                 price,
                 qty,
                 time_in_force: TimeInForce::Gtc,
+                effect: domain::PositionEffect::default(),
                 caused: now,
                 decided: now,
             };

@@ -265,6 +265,10 @@ impl PolicyGate {
                 }
                 Ok(())
             }
+            // Until the policy has a rule for leverage and modes nothing of it is signed.
+            SignIntent::SetLeverage { .. } | SignIntent::SetMarginMode { .. } | SignIntent::SetPositionMode { .. } => {
+                Err(PolicyRefusal::Verb)
+            }
             _ => {
                 debug_assert!(verb.only_asks(), "every verb that changes something has its rules above");
                 Ok(())

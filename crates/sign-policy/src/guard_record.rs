@@ -60,6 +60,7 @@ pub fn economic_digest(order: &PlaceOrder) -> [u8; 32] {
         TimeInForce::Fok => 3,
         TimeInForce::PostOnly => 4,
     }]);
+    hash.update([order.effect.code()]);
     hash.finalize().into()
 }
 
@@ -210,6 +211,7 @@ mod tests {
             price: Scaled { mantissa: 15, decimals: 1 },
             qty: Scaled { mantissa: 3, decimals: 0 },
             time_in_force: TimeInForce::Gtc,
+            effect: domain::PositionEffect::default(),
         };
         let other_id =
             ClientOrderId::new(InstanceTag::from_number(1), Epoch::new(1).unwrap(), Sequence::new(2).unwrap());
@@ -223,6 +225,8 @@ mod tests {
             PlaceOrder { qty: Scaled { mantissa: 30, decimals: 0 }, ..order },
             PlaceOrder { time_in_force: TimeInForce::Ioc, ..order },
             PlaceOrder { time_in_force: TimeInForce::PostOnly, ..order },
+            PlaceOrder { effect: domain::PositionEffect::ALL[1], ..order },
+            PlaceOrder { effect: domain::PositionEffect::ALL[2], ..order },
         ];
         let digests: std::collections::BTreeSet<_> = all.iter().map(economic_digest).collect();
         assert_eq!(digests.len(), all.len());

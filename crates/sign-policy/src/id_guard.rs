@@ -159,6 +159,7 @@ mod tests {
             price: Scaled { mantissa, decimals: 2 },
             qty: Scaled { mantissa: 1_000, decimals: 6 },
             time_in_force: TimeInForce::Gtc,
+            effect: domain::PositionEffect::default(),
         }
     }
 

@@ -73,6 +73,7 @@ pub(crate) fn order(side: Side, price: &str, qty: &str) -> PlaceOrder {
         price: number(price),
         qty: number(qty),
         time_in_force: TimeInForce::Gtc,
+        effect: domain::PositionEffect::default(),
     }
 }
 

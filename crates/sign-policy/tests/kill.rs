@@ -23,6 +23,7 @@ fn order(epoch: Epoch, sequence: u64) -> PlaceOrder {
         price: Scaled { mantissa: 6_000_000 + i64::try_from(sequence).expect("a price"), decimals: 2 },
         qty: Scaled { mantissa: 15, decimals: 4 },
         time_in_force: TimeInForce::Gtc,
+        effect: domain::PositionEffect::default(),
     }
 }
 

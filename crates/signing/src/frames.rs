@@ -9,14 +9,14 @@
 
 use crate::{Blanks, SignedRequest};
 use arrayvec::{ArrayString, ArrayVec};
-use domain::{ClientOrderId, Scaled, Side, TimeInForce, UnixNanos, VenueId};
-use messages::{PlaceOrder, SignIntent, SignRefusal, Verb};
+use domain::{ClientOrderId, PositionEffect, Scaled, Side, TimeInForce, UnixNanos, VenueId};
+use messages::{AccountMode, MarginMode, PlaceOrder, PositionMode, SignIntent, SignRefusal, Verb};
 use venue_api::{BODY_MAX, HEADERS_MAX, Method, TARGET_MAX};
 
 /// Largest question and answer, in bytes.
 pub const FRAME_MAX: usize = 32 + TARGET_MAX + HEADERS_MAX + BODY_MAX;
 /// The version of this layout; a process of another version is refused.
-pub const FRAME_VERSION: u8 = 1;
+pub const FRAME_VERSION: u8 = 2;
 
 /// A buffer for one frame.
 pub type Frame = ArrayVec<u8, FRAME_MAX>;
@@ -51,6 +51,15 @@ pub enum Question {
         /// In nanoseconds.
         offset_ns: i64,
     },
+    /// How the venue keeps the account of a seat.
+    Mode {
+        /// The venue account.
+        seat: VenueId,
+        /// Comes back with the answer.
+        nonce: u64,
+        /// Requests are written for this from now on.
+        mode: AccountMode,
+    },
 }
 
 /// The frame is none of this version.
@@ -61,6 +70,7 @@ pub struct FrameError;
 const KIND_SIGN: u8 = 1;
 const KIND_OFFSET: u8 = 2;
 const KIND_SIGN_CANDIDATE: u8 = 3;
+const KIND_MODE: u8 = 4;
 
 const STATUS_SIGNED: u8 = 0;
 const STATUS_DONE: u8 = 1;
@@ -195,12 +205,14 @@ pub fn write_question(question: &Question, frame: &mut Frame) -> Result<(), Fram
         Question::Sign { seat, nonce, .. } => (KIND_SIGN, *seat, *nonce),
         Question::SignCandidate { seat, nonce, .. } => (KIND_SIGN_CANDIDATE, *seat, *nonce),
         Question::Offset { seat, nonce, .. } => (KIND_OFFSET, *seat, *nonce),
+        Question::Mode { seat, nonce, .. } => (KIND_MODE, *seat, *nonce),
     };
     writer.bytes(&[FRAME_VERSION, kind, seat.0])?;
     writer.number(nonce)?;
     match question {
         Question::Sign { intent, .. } | Question::SignCandidate { intent, .. } => write_intent(intent, &mut writer),
         Question::Offset { offset_ns, .. } => writer.bytes(&offset_ns.to_le_bytes()),
+        Question::Mode { mode, .. } => writer.bytes(&[code(&AccountMode::ALL, mode)?]),
     }
 }
 
@@ -210,7 +222,11 @@ fn write_intent(intent: &SignIntent, writer: &mut Writer<'_>) -> Result<(), Fram
         SignIntent::Place(order) => {
             writer.bytes(order.id.as_str().as_bytes())?;
             writer.text(&order.symbol)?;
-            writer.bytes(&[code(&SIDES, &order.side)?, code(&TIMES_IN_FORCE, &order.time_in_force)?])?;
+            writer.bytes(&[
+                code(&SIDES, &order.side)?,
+                code(&TIMES_IN_FORCE, &order.time_in_force)?,
+                order.effect.code(),
+            ])?;
             writer.scaled(order.price)?;
             writer.scaled(order.qty)
         }
@@ -233,7 +249,21 @@ fn write_intent(intent: &SignIntent, writer: &mut Writer<'_>) -> Result<(), Fram
             writer.number(since.0)?;
             writer.optional(older_than.as_deref())
         }
-        SignIntent::Balances | SignIntent::KeyInfo | SignIntent::StreamLogin => Ok(()),
+        SignIntent::Bills { since, older_than } => {
+            writer.number(since.0)?;
+            writer.optional(older_than.as_deref())
+        }
+        SignIntent::FuturesSettings { symbol } => writer.text(symbol),
+        SignIntent::SetLeverage { symbol, leverage } => {
+            writer.text(symbol)?;
+            writer.bytes(&leverage.to_le_bytes())
+        }
+        SignIntent::SetMarginMode { symbol, mode } => {
+            writer.text(symbol)?;
+            writer.bytes(&[code(&MarginMode::ALL, mode)?])
+        }
+        SignIntent::SetPositionMode { mode } => writer.bytes(&[code(&PositionMode::ALL, mode)?]),
+        SignIntent::Balances | SignIntent::KeyInfo | SignIntent::StreamLogin | SignIntent::Positions => Ok(()),
     }
 }
 
@@ -253,6 +283,7 @@ pub fn read_question(bytes: &[u8]) -> Result<Question, FrameError> {
         KIND_SIGN => Question::Sign { seat, nonce, intent: read_intent(&mut reader)? },
         KIND_SIGN_CANDIDATE => Question::SignCandidate { seat, nonce, intent: read_intent(&mut reader)? },
         KIND_OFFSET => Question::Offset { seat, nonce, offset_ns: reader.array().map(i64::from_le_bytes)? },
+        KIND_MODE => Question::Mode { seat, nonce, mode: reader.of(&AccountMode::ALL)? },
         _ => return Err(FrameError),
     };
     reader.end()?;
@@ -264,8 +295,9 @@ fn read_intent(reader: &mut Reader<'_>) -> Result<SignIntent, FrameError> {
         Verb::Place => {
             let (id, symbol) = (reader.id()?, reader.text()?);
             let (side, time_in_force) = (reader.of(&SIDES)?, reader.of(&TIMES_IN_FORCE)?);
+            let effect = reader.of(&PositionEffect::ALL)?;
             let (price, qty) = (reader.scaled()?, reader.scaled()?);
-            SignIntent::Place(PlaceOrder { id, symbol, side, price, qty, time_in_force })
+            SignIntent::Place(PlaceOrder { id, symbol, side, price, qty, time_in_force, effect })
         }
         Verb::Cancel => {
             let (symbol, id) = (reader.text()?, reader.id()?);
@@ -285,6 +317,21 @@ fn read_intent(reader: &mut Reader<'_>) -> Result<SignIntent, FrameError> {
         Verb::Balances => SignIntent::Balances,
         Verb::KeyInfo => SignIntent::KeyInfo,
         Verb::StreamLogin => SignIntent::StreamLogin,
+        Verb::Positions => SignIntent::Positions,
+        Verb::FuturesSettings => SignIntent::FuturesSettings { symbol: reader.text()? },
+        Verb::Bills => {
+            let since = UnixNanos(reader.number()?);
+            SignIntent::Bills { since, older_than: reader.optional()? }
+        }
+        Verb::SetLeverage => {
+            let symbol = reader.text()?;
+            SignIntent::SetLeverage { symbol, leverage: reader.array().map(u16::from_le_bytes)? }
+        }
+        Verb::SetMarginMode => {
+            let symbol = reader.text()?;
+            SignIntent::SetMarginMode { symbol, mode: reader.of(&MarginMode::ALL)? }
+        }
+        Verb::SetPositionMode => SignIntent::SetPositionMode { mode: reader.of(&PositionMode::ALL)? },
     })
 }
 

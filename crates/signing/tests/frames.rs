@@ -2,8 +2,10 @@
 #![expect(clippy::unwrap_used, reason = "a failing step ends the test")]
 
 use arrayvec::ArrayString;
-use domain::{ClientOrderId, Epoch, InstanceTag, Scaled, Sequence, Side, TimeInForce, UnixNanos, VenueId};
-use messages::{PlaceOrder, SignIntent};
+use domain::{
+    ClientOrderId, Epoch, InstanceTag, PositionEffect, Scaled, Sequence, Side, TimeInForce, UnixNanos, VenueId,
+};
+use messages::{MarginMode, PlaceOrder, PositionMode, SignIntent};
 use proptest::prelude::*;
 use signing::Blanks;
 use signing::frames::{Frame, Question, read_answer, read_question, write_question};
@@ -33,10 +35,15 @@ fn intent() -> impl Strategy<Value = SignIntent> {
         Just(TimeInForce::Fok),
         Just(TimeInForce::PostOnly)
     ];
+    let effect = (0_u8..6).prop_map(|code| PositionEffect::from_code(code).unwrap());
+    let margin = prop_oneof![Just(MarginMode::Crossed), Just(MarginMode::Isolated)];
+    let mode = prop_oneof![Just(PositionMode::OneWay), Just(PositionMode::Hedge)];
     prop_oneof![
-        (id(), symbol(), side, scaled(), scaled(), time).prop_map(|(id, symbol, side, price, qty, time_in_force)| {
-            SignIntent::Place(PlaceOrder { id, symbol, side, price, qty, time_in_force })
-        }),
+        (id(), symbol(), side, scaled(), scaled(), time, effect).prop_map(
+            |(id, symbol, side, price, qty, time_in_force, effect)| {
+                SignIntent::Place(PlaceOrder { id, symbol, side, price, qty, time_in_force, effect })
+            }
+        ),
         (symbol(), id(), venue_id()).prop_map(|(symbol, id, venue_order_id)| SignIntent::Cancel {
             symbol,
             id,
@@ -55,6 +62,13 @@ fn intent() -> impl Strategy<Value = SignIntent> {
             since: UnixNanos(since),
             older_than
         }),
+        Just(SignIntent::Positions),
+        symbol().prop_map(|symbol| SignIntent::FuturesSettings { symbol }),
+        (any::<u64>(), venue_id())
+            .prop_map(|(since, older_than)| SignIntent::Bills { since: UnixNanos(since), older_than }),
+        (symbol(), any::<u16>()).prop_map(|(symbol, leverage)| SignIntent::SetLeverage { symbol, leverage }),
+        (symbol(), margin).prop_map(|(symbol, mode)| SignIntent::SetMarginMode { symbol, mode }),
+        mode.prop_map(|mode| SignIntent::SetPositionMode { mode }),
         Just(SignIntent::Balances),
         Just(SignIntent::KeyInfo),
         Just(SignIntent::StreamLogin),

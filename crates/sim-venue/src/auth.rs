@@ -22,6 +22,8 @@ pub enum KeyState {
     /// It works.
     #[default]
     Active,
+    /// It is kept and does not work until it is thawed.
+    Frozen,
     /// It was deleted by its owner.
     Deleted,
 }
@@ -30,7 +32,36 @@ pub enum KeyState {
 pub(crate) struct Key {
     pub(crate) config: KeyConfig,
     pub(crate) state: KeyState,
+    /// What its owner calls it.
+    pub(crate) note: String,
+    /// When it was made, in milliseconds of the venue's clock; 0 for keys of the start.
+    pub(crate) created_ms: u64,
+    /// When it stops to work, in milliseconds of the venue's clock; `None`: never.
+    pub(crate) expires_ms: Option<u64>,
 }
+
+impl Key {
+    /// Why the key does not work at `now_ms`, whoever uses it.
+    fn dead(&self, now_ms: u64) -> Option<Dead> {
+        match self.state {
+            KeyState::Deleted => Some(Dead::Gone),
+            // An expired key is gone like a deleted one; the venue documents no code of its own for it.
+            _ if self.expires_ms.is_some_and(|end| now_ms >= end) => Some(Dead::Gone),
+            KeyState::Frozen => Some(Dead::Frozen),
+            KeyState::Active => None,
+        }
+    }
+}
+
+/// Why a key does not work.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Dead {
+    Gone,
+    Frozen,
+}
+
+/// What an open stream of a key is told before it is closed: code and words.
+pub(crate) type Closing = (u32, &'static str);
 
 /// All keys of the venue.
 #[derive(Debug, Default)]
@@ -61,7 +92,30 @@ pub(crate) struct Need {
 
 impl KeyRing {
     pub(crate) fn insert(&mut self, config: KeyConfig) {
-        self.keys.insert(config.material.key.clone(), Key { config, state: KeyState::Active });
+        let name = config.material.key.clone();
+        let key = Key { config, state: KeyState::Active, note: String::new(), created_ms: 0, expires_ms: None };
+        self.keys.insert(name, key);
+    }
+
+    /// Every key, in the order of its name.
+    pub(crate) fn iter(&self) -> impl Iterator<Item = &Key> + '_ {
+        self.keys.values()
+    }
+
+    /// Whether a key could still log in from `address`: why an open stream of it is closed, otherwise.
+    pub(crate) fn closing(&self, name: &str, address: IpAddr, now_ms: u64) -> Option<Closing> {
+        const INVALID: Closing = (30_011, "Invalid ACCESS_KEY");
+        let Some(key) = self.keys.get(name) else { return Some(INVALID) };
+        match key.dead(now_ms) {
+            Some(Dead::Gone) => return Some(INVALID),
+            Some(Dead::Frozen) => return Some((30_005, "Account has been frozen")),
+            None => {}
+        }
+        if !address_allowed(&key.config.ips, address) {
+            return Some((30_005, "Invalid IP"));
+        }
+        let reads = may_listen(&key.config.permissions);
+        (!reads).then_some((30_005, "Incorrect permissions"))
     }
 
     pub(crate) fn get(&self, key: &str) -> Option<&Key> {
@@ -88,8 +142,10 @@ impl KeyRing {
         let timestamp = request.timestamp.unwrap_or("");
         let sent_ms: u64 = timestamp.parse().map_err(|_| Reject::new("40005", "Invalid ACCESS_TIMESTAMP"))?;
         let key = self.keys.get(&name).ok_or_else(|| Reject::new("40006", "Invalid ACCESS_KEY"))?;
-        if key.state == KeyState::Deleted {
-            return Err(Reject::new("40037", "Apikey does not exist"));
+        match key.dead(now_ms) {
+            Some(Dead::Gone) => return Err(Reject::new("40037", "Apikey does not exist")),
+            Some(Dead::Frozen) => return Err(Reject::frozen()),
+            None => {}
         }
         if request.paper != (key.config.environment == Environment::Demo) {
             return Err(Reject::new("40099", "exchange environment is incorrect"));
@@ -109,8 +165,7 @@ impl KeyRing {
             return Err(Reject::new("40009", "sign signature error"));
         }
         if !permitted(&key.config.permissions, need.permission) {
-            let right = if need.permission == Permission::Read { "read" } else { "write" };
-            return Err(Reject::new("40014", format!("Incorrect permissions, need spot order {right} permissions")));
+            return Err(Reject::lacks(need.permission));
         }
         Ok(key)
     }
@@ -122,8 +177,11 @@ impl KeyRing {
         mode: impl Fn(usize) -> AccountMode,
         now_ms: u64,
     ) -> Result<usize, (u32, &'static str)> {
-        let key = self.keys.get(login.key).filter(|key| key.state == KeyState::Active);
+        let key = self.keys.get(login.key).filter(|key| key.dead(now_ms) != Some(Dead::Gone));
         let key = key.ok_or((30_011, "Invalid ACCESS_KEY"))?;
+        if key.dead(now_ms).is_some() {
+            return Err((30_005, "Account has been frozen"));
+        }
         if judge_generation(false, mode(key.config.account)).is_err()
             || !address_allowed(&key.config.ips, login.address)
         {
@@ -143,7 +201,7 @@ impl KeyRing {
         if !signature_fits(secret, login.timestamp, "GET", "/user/verify", b"", login.sign) {
             return Err((30_015, "Invalid sign"));
         }
-        if !permitted(&key.config.permissions, Permission::Read) {
+        if !may_listen(&key.config.permissions) {
             return Err((30_005, "error"));
         }
         Ok(key.config.account)
@@ -179,7 +237,12 @@ fn address_allowed(list: &[IpAddr], address: IpAddr) -> bool {
 
 /// Writing includes reading.
 fn permitted(has: &[Permission], needs: Permission) -> bool {
-    has.contains(&needs) || (needs == Permission::Read && has.contains(&Permission::Trade))
+    has.contains(&needs) || needs.included_in().is_some_and(|wider| has.contains(&wider))
+}
+
+/// Private streams are for keys that may read something.
+fn may_listen(has: &[Permission]) -> bool {
+    [Permission::Read, Permission::FuturesRead].iter().any(|right| permitted(has, *right))
 }
 
 /// The base64 HMAC-SHA256 of one prehash.
@@ -425,6 +488,31 @@ mod tests {
         let mut deleted = ring(|_| {});
         deleted.get_mut("bg_0123456789abcdef").unwrap().state = KeyState::Deleted;
         assert_eq!(code(&deleted, &request(), AccountMode::Classic, now), "40037");
+        let mut frozen = ring(|_| {});
+        frozen.get_mut("bg_0123456789abcdef").unwrap().state = KeyState::Frozen;
+        assert_eq!(code(&frozen, &request(), AccountMode::Classic, now), "40024");
+        let mut ending = ring(|_| {});
+        ending.get_mut("bg_0123456789abcdef").unwrap().expires_ms = Some(now + 1);
+        assert_eq!(code(&ending, &request(), AccountMode::Classic, now), "00000");
+        assert_eq!(code(&ending, &request(), AccountMode::Classic, now + 1), "40037");
+    }
+
+    #[test]
+    fn an_open_stream_is_closed_for_every_reason_that_refuses_a_log_in() {
+        let (name, now) = ("bg_0123456789abcdef", 1_700_000_000_000);
+        let closing = |change: &dyn Fn(&mut Key)| {
+            let mut ring = ring(|_| {});
+            change(ring.get_mut(name).unwrap());
+            ring.closing(name, HERE, now).map(|(code, _)| code)
+        };
+        assert_eq!(closing(&|_| {}), None);
+        assert_eq!(closing(&|key| key.state = KeyState::Deleted), Some(30_011));
+        assert_eq!(closing(&|key| key.expires_ms = Some(now)), Some(30_011));
+        assert_eq!(closing(&|key| key.state = KeyState::Frozen), Some(30_005));
+        assert_eq!(closing(&|key| key.config.ips = vec!["10.0.0.1".parse().unwrap()]), Some(30_005));
+        assert_eq!(closing(&|key| key.config.permissions = vec![Permission::Withdraw]), Some(30_005));
+        assert_eq!(closing(&|key| key.config.permissions = vec![Permission::Read]), None);
+        assert_eq!(ring(|_| {}).closing("bg_other", HERE, now).map(|(code, _)| code), Some(30_011));
     }
 
     #[test]

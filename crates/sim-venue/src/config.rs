@@ -16,6 +16,12 @@ pub enum Permission {
     Read,
     /// Place and cancel spot orders; includes reading.
     Trade,
+    /// Read futures orders and positions.
+    FuturesRead,
+    /// Place and cancel futures orders; includes reading them.
+    FuturesTrade,
+    /// Borrow and trade on margin.
+    Margin,
     /// Move coins between wallets.
     Transfer,
     /// Move coins out of the venue.
@@ -26,7 +32,16 @@ pub enum Permission {
 
 impl Permission {
     /// Every permission there is.
-    pub const ALL: [Self; 5] = [Self::Read, Self::Trade, Self::Transfer, Self::Withdraw, Self::SubAccounts];
+    pub const ALL: [Self; 8] = [
+        Self::Read,
+        Self::Trade,
+        Self::FuturesRead,
+        Self::FuturesTrade,
+        Self::Margin,
+        Self::Transfer,
+        Self::Withdraw,
+        Self::SubAccounts,
+    ];
 
     /// The name used on the command line.
     #[must_use]
@@ -34,21 +49,37 @@ impl Permission {
         match self {
             Self::Read => "read",
             Self::Trade => "trade",
+            Self::FuturesRead => "futures-read",
+            Self::FuturesTrade => "futures-trade",
+            Self::Margin => "margin",
             Self::Transfer => "transfer",
             Self::Withdraw => "withdraw",
             Self::SubAccounts => "sub-accounts",
         }
     }
 
-    /// The venue's code in `authorities`.
+    /// The venue's codes in `authorities`.
     #[must_use]
-    pub const fn authority(self) -> &'static str {
+    pub const fn authorities(self) -> &'static [&'static str] {
         match self {
-            Self::Read => "stor",
-            Self::Trade => "stow",
-            Self::Transfer => "wtow",
-            Self::Withdraw => "wwow",
-            Self::SubAccounts => "chow",
+            Self::Read => &["stor"],
+            Self::Trade => &["stow"],
+            Self::FuturesRead => &["coor", "cpor"],
+            Self::FuturesTrade => &["coow", "cpow"],
+            Self::Margin => &["smow"],
+            Self::Transfer => &["wtow"],
+            Self::Withdraw => &["wwow"],
+            Self::SubAccounts => &["chow"],
+        }
+    }
+
+    /// The right to write that includes this right to read.
+    #[must_use]
+    pub const fn included_in(self) -> Option<Self> {
+        match self {
+            Self::Read => Some(Self::Trade),
+            Self::FuturesRead => Some(Self::FuturesTrade),
+            _ => None,
         }
     }
 }
@@ -107,6 +138,37 @@ impl FromStr for AccountMode {
     }
 }
 
+/// What kind of instrument is traded.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Category {
+    /// One coin for another.
+    Spot,
+    /// Perpetual contracts, margined and settled in USDT.
+    UsdtFutures,
+}
+
+impl Category {
+    /// Every category there is.
+    pub const ALL: [Self; 2] = [Self::Spot, Self::UsdtFutures];
+
+    /// The name used on the command line.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Spot => "spot",
+            Self::UsdtFutures => "usdt-futures",
+        }
+    }
+}
+
+impl FromStr for Category {
+    type Err = SimError;
+
+    fn from_str(text: &str) -> Result<Self, SimError> {
+        named(&Self::ALL, Self::name, text, "category")
+    }
+}
+
 fn named<T: Copy>(all: &[T], name: impl Fn(T) -> &'static str, text: &str, what: &str) -> Result<T, SimError> {
     all.iter().copied().find(|value| name(*value) == text).ok_or_else(|| {
         let known: Vec<&str> = all.iter().map(|value| name(*value)).collect();
@@ -145,7 +207,8 @@ impl ApiKeyMaterial {
     }
 }
 
-fn random_hex<const BYTES: usize>() -> Result<String, SimError> {
+/// Random bytes as hex digits.
+pub(crate) fn random_hex<const BYTES: usize>() -> Result<String, SimError> {
     let mut bytes = [0_u8; BYTES];
     getrandom::fill(&mut bytes).map_err(|_| SimError::Randomness)?;
     Ok(hex::encode(bytes))

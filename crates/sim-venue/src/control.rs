@@ -1,10 +1,10 @@
 //! The handle by which tests and the demo look behind the scenes: the venue's own truth, and faults now.
 
-use crate::auth::KeyState;
+use crate::auth::{Key, KeyState};
 use crate::orders::{Fill, Order, OrderStatus};
 use crate::server::Shared;
 use crate::venue::Venue;
-use crate::{FaultKind, KeyConfig, Permission};
+use crate::{AccountMode, FaultKind, FaultPlan, KeyConfig, Permission};
 use domain::{Asset, Side, Symbol, TimeInForce};
 use matching::{Atoms, Balance};
 use rust_decimal::Decimal;
@@ -71,6 +71,27 @@ pub struct BalanceTruth {
     pub frozen: Decimal,
 }
 
+/// One API key as the venue knows it, without its secret.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct KeyTruth {
+    /// The public part.
+    pub key: String,
+    /// Whose it is; 0 is the main account.
+    pub account: usize,
+    /// What its owner calls it.
+    pub note: String,
+    /// Whether it works, apart from its end.
+    pub state: KeyState,
+    /// What it may do.
+    pub permissions: Vec<Permission>,
+    /// Addresses it may be used from; empty: any.
+    pub ips: Vec<IpAddr>,
+    /// When it was made, in milliseconds of the venue's clock; 0 for keys of the start.
+    pub created_ms: u64,
+    /// When it stops to work, in milliseconds of the venue's clock; `None`: never.
+    pub expires_ms: Option<u64>,
+}
+
 /// A handle on a running exchange; cheap to clone.
 #[derive(Clone)]
 pub struct SimControl {
@@ -95,6 +116,20 @@ impl SimControl {
     /// Lets something go wrong now; a fault that concerns an order acts on the next one.
     pub fn inject(&self, fault: FaultKind) {
         self.shared.venue().inject(fault);
+    }
+
+    /// Plans further faults; their times and numbers count from now.
+    ///
+    /// # Errors
+    /// Words, when more faults would wait than are taken.
+    pub fn add_faults(&self, plan: FaultPlan) -> Result<(), String> {
+        self.shared.venue().add_faults(plan)
+    }
+
+    /// What waits, what is armed and what acted, as the control endpoint shows it.
+    #[must_use]
+    pub fn fault_report(&self) -> serde_json::Value {
+        self.shared.venue().hub.faults.status()
     }
 
     /// Orders that reached the exchange authenticated, whether it took them or not.
@@ -211,19 +246,61 @@ impl SimControl {
         known
     }
 
-    /// Deletes or restores a key; false for an unknown one.
+    /// Every key, in the order of its name.
+    #[must_use]
+    pub fn keys(&self) -> Vec<KeyTruth> {
+        let venue = self.shared.venue();
+        let truth = |key: &Key| KeyTruth {
+            key: key.config.material.key.clone(),
+            account: key.config.account,
+            note: key.note.clone(),
+            state: key.state,
+            permissions: key.config.permissions.clone(),
+            ips: key.config.ips.clone(),
+            created_ms: key.created_ms,
+            expires_ms: key.expires_ms,
+        };
+        venue.keys.iter().map(truth).collect()
+    }
+
+    /// Opens an account without balances; its number, or `None` when there are too many.
+    pub fn open_account(&self, mode: AccountMode, parent: Option<usize>) -> Option<usize> {
+        self.shared.venue().open_account(mode, parent)
+    }
+
+    /// Freezes, deletes or restores a key; false for an unknown one. Open streams follow at once.
     pub fn set_key_state(&self, key: &str, state: KeyState) -> bool {
-        self.shared.venue().keys.get_mut(key).map(|key| key.state = state).is_some()
+        self.change_key(key, |key| key.state = state)
     }
 
-    /// Changes what a key may do; false for an unknown one.
+    /// Changes what a key may do; false for an unknown one. Open streams follow at once.
     pub fn set_permissions(&self, key: &str, permissions: Vec<Permission>) -> bool {
-        self.shared.venue().keys.get_mut(key).map(|key| key.config.permissions = permissions).is_some()
+        self.change_key(key, |key| key.config.permissions = permissions)
     }
 
-    /// Changes where a key may be used from; false for an unknown one.
+    /// Changes where a key may be used from; false for an unknown one. Open streams follow at once.
     pub fn set_ips(&self, key: &str, ips: Vec<IpAddr>) -> bool {
-        self.shared.venue().keys.get_mut(key).map(|key| key.config.ips = ips).is_some()
+        self.change_key(key, |key| key.config.ips = ips)
+    }
+
+    /// Lets a key end at a moment of the venue's clock, in milliseconds; false for an unknown one.
+    pub fn set_key_expiry(&self, key: &str, expires_ms: Option<u64>) -> bool {
+        self.change_key(key, |key| key.expires_ms = expires_ms)
+    }
+
+    /// Freezes or thaws an account; false for an unknown one. Its sub-accounts and open streams follow at once.
+    pub fn set_account_frozen(&self, account: usize, frozen: bool) -> bool {
+        let mut venue = self.shared.venue();
+        let known = venue.accounts.get_mut(account).map(|account| account.frozen = frozen).is_some();
+        venue.judge_streams();
+        known
+    }
+
+    fn change_key(&self, key: &str, change: impl FnOnce(&mut Key)) -> bool {
+        let mut venue = self.shared.venue();
+        let known = venue.keys.get_mut(key).map(change).is_some();
+        venue.judge_streams();
+        known
     }
 }
 

@@ -2,8 +2,9 @@
 
 use crate::depth::{SHORT_DEPTHS, price_text, qty_text};
 use crate::hub::Topic;
+use crate::intervals::INTERVALS;
 use crate::prints::{Candle, Day, Print};
-use crate::venue::{CANDLES, Instrument, Venue};
+use crate::venue::{Instrument, Venue};
 use domain::{Price, Qty};
 use matching::{Atoms, Depth, Listing};
 use rust_decimal::Decimal;
@@ -14,14 +15,11 @@ impl Venue {
         let now_ms = self.now_ms();
         for instrument in &mut self.instruments {
             let Some(book) = self.engine.book(instrument.id) else { continue };
-            let subscribed = self.hub.has_listener(Topic::Books(instrument.id));
-            let Some(update) = instrument.published.advance(book, &instrument.listing, now_ms, subscribed) else {
+            let Some(update) = instrument.published.advance(book, &instrument.listing, now_ms) else {
                 continue;
             };
             instrument.ticker_changed = true;
-            if update.publish {
-                self.hub.publish(Topic::Books(instrument.id), "update", &update.data, now_ms);
-            }
+            self.hub.publish(Topic::Books(instrument.id), "update", &update.data, now_ms);
             for (depth, changed) in SHORT_DEPTHS.into_iter().zip(update.changed_within) {
                 let topic = Topic::ShortBook(instrument.id, depth);
                 if changed && self.hub.has_listener(topic) {
@@ -50,10 +48,10 @@ impl Venue {
             if !std::mem::take(&mut instrument.candle_changed) {
                 continue;
             }
-            for (_, _, minutes) in CANDLES {
-                let topic = Topic::Candle(instrument.id, minutes);
+            for (_, _, interval) in INTERVALS {
+                let topic = Topic::Candle(instrument.id, interval);
                 if self.hub.has_listener(topic) {
-                    let last = instrument.prints.candles(minutes, (0, u64::MAX), 1);
+                    let last = instrument.prints.candles(interval, (0, u64::MAX), 1);
                     let rows: Vec<String> =
                         last.iter().map(|candle| candle_row(candle, &instrument.listing).to_string()).collect();
                     self.hub.publish(topic, "update", &rows.join(","), now_ms);
@@ -88,9 +86,12 @@ impl Venue {
             Atoms::from_mantissa(mantissa, u32::from(decimals)).unwrap_or_default().to_string()
         };
         let quote_decimals = listing.price_decimals + listing.qty_decimals;
-        let change = day
-            .filter(|day| day.open > 0)
-            .map_or(Decimal::ZERO, |day| (Decimal::from(day.last - day.open) / Decimal::from(day.open)).round_dp(5));
+        let since = |first: fn(Day) -> i64| {
+            let change = day.map(|day| (first(day), day.last)).filter(|(first, _)| *first > 0);
+            change
+                .map_or(Decimal::ZERO, |(first, last)| (Decimal::from(last - first) / Decimal::from(first)).round_dp(5))
+                .to_string()
+        };
         let figure = |pick: fn(Day) -> i64| price(day.map_or(0, pick));
         let quote = volume(day.map_or(0, |day| day.quote), quote_decimals);
         json!({
@@ -98,8 +99,8 @@ impl Venue {
             "low24h": figure(|day| day.low), "lastPr": figure(|day| day.last), "quoteVolume": quote,
             "baseVolume": volume(day.map_or(0, |day| day.base), listing.qty_decimals), "usdtVolume": quote,
             "bidPr": side(bid), "askPr": side(ask), "bidSz": qty(bid), "askSz": qty(ask),
-            "openUtc": figure(|day| day.open), "ts": now_ms.to_string(),
-            "changeUtc24h": change.to_string(), "change24h": change.to_string(),
+            "openUtc": figure(|day| day.open_utc), "ts": now_ms.to_string(),
+            "changeUtc24h": since(|day| day.open_utc), "change24h": since(|day| day.open),
         })
     }
 }

@@ -19,16 +19,23 @@
 //! bound; an answer leaves before the pushes it causes, except where a fault says otherwise.
 
 mod auth;
+mod call;
 mod config;
 mod control;
+mod control_http;
 mod depth;
 mod desk;
 mod error;
 mod fault;
+mod fault_desk;
+mod fault_file;
 mod feed;
 mod follower;
+mod history;
 mod hub;
+mod intervals;
 mod limits;
+mod mishaps;
 mod orders;
 mod population;
 mod prints;
@@ -36,19 +43,24 @@ mod private;
 mod public;
 mod reject;
 mod rest;
+mod routes;
 mod server;
 mod session;
+mod standing;
 mod stream;
+mod tamper;
 mod ticket;
+mod v2;
+mod v3;
 mod venue;
 
 pub use auth::KeyState;
 pub use config::{
-    AccountConfig, AccountMode, ApiKeyMaterial, Environment, InstrumentConfig, KeyConfig, Market, Permission,
+    AccountConfig, AccountMode, ApiKeyMaterial, Category, Environment, InstrumentConfig, KeyConfig, Market, Permission,
     RateLimits, SimConfig, StreamLimits, TapeEnd,
 };
-pub use control::{BalanceTruth, FillTruth, OrderTruth, SimControl};
+pub use control::{BalanceTruth, FillTruth, KeyTruth, OrderTruth, SimControl};
 pub use error::SimError;
-pub use fault::{FaultKind, FaultPlan, FaultPlanError, FaultTime, PlannedFault};
+pub use fault::{FaultKind, FaultParameters, FaultPlan, FaultPlanError, FaultSite, FaultTime, PlannedFault};
 pub use orders::OrderStatus;
 pub use server::{RunningSim, SimVenue};

@@ -1,10 +1,11 @@
 //! Public REST answers: time, instruments and market data.
 
+use crate::call::{Answer, Call};
 use crate::depth::{price_text, qty_text};
 use crate::feed::candle_row;
+use crate::intervals::Interval;
 use crate::reject::Reject;
-use crate::rest::{Answer, Call};
-use crate::venue::{CANDLES, Instrument, Venue};
+use crate::venue::{Instrument, Venue};
 use domain::{Price, Qty, Side};
 use serde_json::{Value, json};
 use std::collections::BTreeSet;
@@ -40,14 +41,13 @@ pub(crate) fn coins(venue: &mut Venue, call: &Call) -> Result<Answer, Reject> {
 
 /// The instrument a request names, or the venue's complaint.
 fn named<'a>(venue: &'a Venue, call: &Call) -> Result<&'a Instrument, Reject> {
-    let symbol =
-        call.query.get("symbol").filter(|symbol| !symbol.is_empty()).ok_or_else(|| Reject::missing_query("symbol"))?;
+    let symbol = call.needed("symbol")?;
     venue.instrument(symbol).ok_or_else(|| Reject::unknown_symbol(symbol))
 }
 
 /// All instruments, or the one a request names.
 fn one_or_all<'a>(venue: &'a Venue, call: &Call) -> Result<Vec<&'a Instrument>, Reject> {
-    if call.query.get("symbol").is_some_and(|symbol| !symbol.is_empty()) {
+    if call.given("symbol").is_some() {
         return named(venue, call).map(|instrument| vec![instrument]);
     }
     Ok(venue.instruments.iter().collect())
@@ -80,16 +80,9 @@ pub(crate) fn tickers(venue: &mut Venue, call: &Call) -> Result<Answer, Reject> 
     Ok(Value::Array(items.collect()).into())
 }
 
-fn limit(call: &Call, default: usize, max: usize) -> Result<usize, Reject> {
-    match call.query.get("limit").filter(|text| !text.is_empty()) {
-        None => Ok(default),
-        Some(text) => text.parse::<usize>().map(|limit| limit.clamp(1, max)).map_err(|_| Reject::invalid("limit")),
-    }
-}
-
 pub(crate) fn order_book(venue: &mut Venue, call: &Call) -> Result<Answer, Reject> {
     const DEPTH_MAX: usize = 150;
-    let count = limit(call, DEPTH_MAX, DEPTH_MAX)?;
+    let count = call.limit(DEPTH_MAX, DEPTH_MAX)?;
     // `step0` is every price; coarser steps merge prices, each ten times as wide.
     let step = match call.query.get("type").map_or("step0", String::as_str) {
         "step0" => 0,
@@ -123,22 +116,18 @@ pub(crate) fn order_book(venue: &mut Venue, call: &Call) -> Result<Answer, Rejec
 }
 
 pub(crate) fn candles(venue: &mut Venue, call: &Call) -> Result<Answer, Reject> {
-    let count = limit(call, 100, 1_000)?;
-    let granularity = call.query.get("granularity").ok_or_else(|| Reject::missing_query("granularity"))?;
-    let minutes = CANDLES.iter().find(|(name, _, _)| name == granularity).map(|(_, _, minutes)| *minutes);
-    let minutes = minutes.ok_or_else(|| Reject::new("400171", "Parameter verification failed granularity"))?;
-    let bound = |name: &str, default: u64| match call.query.get(name).filter(|text| !text.is_empty()) {
-        None => Ok(default),
-        Some(text) => text.parse::<u64>().map_err(|_| Reject::invalid(name)),
-    };
-    let range = (bound("startTime", 0)?, bound("endTime", u64::MAX)?);
+    let count = call.limit(100, 1_000)?;
+    let granularity = call.needed("granularity")?;
+    let interval = Interval::of_spot(granularity)
+        .ok_or_else(|| Reject::new("400171", "Parameter verification failed granularity"))?;
+    let range = call.span_ms()?;
     let instrument = named(venue, call)?;
-    let rows = instrument.prints.candles(minutes, range, count);
+    let rows = instrument.prints.candles(interval, range, count);
     Ok(Value::Array(rows.iter().map(|candle| candle_row(candle, &instrument.listing)).collect()).into())
 }
 
 pub(crate) fn trades(venue: &mut Venue, call: &Call) -> Result<Answer, Reject> {
-    let count = limit(call, 100, 1_000)?;
+    let count = call.limit(100, 1_000)?;
     let instrument = named(venue, call)?;
     let items = instrument.prints.recent(count).map(|print| {
         json!({

@@ -1,5 +1,6 @@
 //! The venue's error codes and the shape of its answers.
 
+use crate::Permission;
 use serde_json::Value;
 
 /// A request the venue rejects: its code, its words and the HTTP status.
@@ -50,11 +51,42 @@ impl Reject {
         Self::new("43001", "The order does not exist")
     }
 
+    /// The key or its account is frozen; the venue documents one code for both.
+    pub(crate) fn frozen() -> Self {
+        Self::new("40024", "Account has been frozen")
+    }
+
+    /// The key lacks a right.
+    pub(crate) fn lacks(permission: Permission) -> Self {
+        let what = match permission {
+            Permission::Read => "spot order read",
+            Permission::Trade => "spot order write",
+            Permission::FuturesRead => "contract order read",
+            Permission::FuturesTrade => "contract order write",
+            Permission::Margin => "margin trade write",
+            Permission::Transfer => "wallet transfer",
+            Permission::Withdraw => "wallet withdraw",
+            Permission::SubAccounts => "sub-account write",
+        };
+        Self::new("40014", format!("Incorrect permissions, need {what} permissions"))
+    }
+
+    /// What a gateway says in front of a venue that is down.
+    pub(crate) fn no_json() -> Self {
+        Self { code: "503", message: String::new(), status: 503 }
+    }
+
     pub(crate) fn body(&self, request_time_ms: u64) -> String {
+        if self.status == 503 {
+            return UNAVAILABLE.to_owned();
+        }
         serde_json::json!({"code": self.code, "msg": self.message, "requestTime": request_time_ms, "data": null})
             .to_string()
     }
 }
+
+/// The page of a gateway in front of a venue that is down.
+pub(crate) const UNAVAILABLE: &str = "<html><body><h1>503 Service Temporarily Unavailable</h1></body></html>";
 
 /// The envelope of a success.
 pub(crate) fn success(data: &Value, request_time_ms: u64) -> String {

@@ -1,17 +1,18 @@
-//! The REST side: which paths there are, in which order a request is judged, how it is answered.
+//! The REST side: in which order a request is judged, and how it is answered.
 
-use crate::auth::{Need, Request, percent_decoded};
+use crate::FaultKind;
+use crate::auth::Request;
+use crate::call::{Access, Answer, Call, Route, parameters};
 use crate::hub::Socket;
 use crate::limits::Caller;
-use crate::reject::{Reject, success};
+use crate::reject::{Reject, UNAVAILABLE, success};
+use crate::routes;
 use crate::server::Shared;
 use crate::venue::Venue;
-use crate::{FaultKind, Permission, private, public};
 use actix_web::body::{BodySize, MessageBody};
 use actix_web::http::StatusCode;
 use actix_web::{HttpRequest, HttpResponse, web};
 use serde_json::Value;
-use std::collections::BTreeMap;
 use std::convert::Infallible;
 use std::net::{IpAddr, Ipv4Addr};
 use std::pin::Pin;
@@ -19,92 +20,11 @@ use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
-/// What a handler is told about its request.
-pub(crate) struct Call {
-    /// Meaningless for public calls.
-    pub(crate) account: usize,
-    /// Name of the key that called; empty for public calls.
-    pub(crate) key: String,
-    pub(crate) query: BTreeMap<String, String>,
-    pub(crate) body: Value,
-}
-
-/// A handler's answer and what is to go wrong with it.
-pub(crate) struct Answer {
-    pub(crate) data: Value,
-    pub(crate) faults: Vec<FaultKind>,
-}
-
-impl From<Value> for Answer {
-    fn from(data: Value) -> Self {
-        Self { data, faults: Vec::new() }
-    }
-}
-
-type Handler = fn(&mut Venue, &Call) -> Result<Answer, Reject>;
-
-/// Who may call a path.
-#[derive(Clone, Copy)]
-enum Access {
-    Public,
-    Private(Need),
-}
-
-/// One path of the venue.
-struct Route {
-    method: &'static str,
-    path: &'static str,
-    per_second: u32,
-    access: Access,
-    handler: Handler,
-}
-
-const READ: Access = Access::Private(Need { unified: false, permission: Permission::Read });
-const TRADE: Access = Access::Private(Need { unified: false, permission: Permission::Trade });
-const UNIFIED: Access = Access::Private(Need { unified: true, permission: Permission::Read });
-
-const fn get(path: &'static str, per_second: u32, access: Access, handler: Handler) -> Route {
-    Route { method: "GET", path, per_second, access, handler }
-}
-
-const fn post(path: &'static str, per_second: u32, access: Access, handler: Handler) -> Route {
-    Route { method: "POST", path, per_second, access, handler }
-}
-
-/// Every path, with the documented budget per second.
-const ROUTES: [Route; 28] = [
-    get("/api/v2/public/time", 20, Access::Public, public::time),
-    get("/api/v2/spot/public/coins", 3, Access::Public, public::coins),
-    get("/api/v2/spot/public/symbols", 20, Access::Public, public::symbols),
-    get("/api/v2/spot/market/tickers", 20, Access::Public, public::tickers),
-    get("/api/v2/spot/market/orderbook", 20, Access::Public, public::order_book),
-    get("/api/v2/spot/market/candles", 20, Access::Public, public::candles),
-    get("/api/v2/spot/market/history-candles", 20, Access::Public, public::candles),
-    get("/api/v2/spot/market/fills", 10, Access::Public, public::trades),
-    get("/api/v2/spot/market/fills-history", 10, Access::Public, public::trades),
-    get("/api/v2/margin/currencies", 10, Access::Public, public::nothing),
-    get("/api/v2/mix/market/contracts", 20, Access::Public, public::nothing),
-    get("/api/v2/spot/account/info", 1, READ, private::account_info),
-    get("/api/v2/spot/account/assets", 10, READ, private::assets),
-    get("/api/v2/account/all-account-balance", 1, READ, private::all_balances),
-    get("/api/v2/common/trade-rate", 10, READ, private::trade_rate),
-    post("/api/v2/spot/trade/place-order", 10, TRADE, private::place_order),
-    post("/api/v2/spot/trade/batch-orders", 5, TRADE, private::place_batch),
-    post("/api/v2/spot/trade/cancel-order", 10, TRADE, private::cancel_order),
-    post("/api/v2/spot/trade/batch-cancel-order", 10, TRADE, private::cancel_batch),
-    post("/api/v2/spot/trade/cancel-symbol-order", 5, TRADE, private::cancel_symbol),
-    get("/api/v2/spot/trade/orderInfo", 20, READ, private::order_info),
-    get("/api/v2/spot/trade/unfilled-orders", 20, READ, private::unfilled_orders),
-    get("/api/v2/spot/trade/history-orders", 20, READ, private::history_orders),
-    get("/api/v2/spot/trade/fills", 10, READ, private::fills),
-    get("/api/v3/account/settings", 20, UNIFIED, private::unified_settings),
-    get("/api/v3/account/info", 5, UNIFIED, private::unified_info),
-    get("/api/v3/account/assets", 20, UNIFIED, private::unified_assets),
-    get("/api/v3/market/instruments", 20, Access::Public, public::nothing),
-];
-
 /// Extra time before the answer when its fill is to be seen first.
 const FILL_FIRST_DELAY: Duration = Duration::from_millis(100);
+
+/// How late an answer is unless told otherwise.
+const LATE_ACK_DELAY: Duration = Duration::from_secs(3);
 
 /// Extra time before pushes when the answer is lost or worthless.
 const LOST_FIRST_DELAY: Duration = Duration::from_millis(100);
@@ -144,6 +64,11 @@ pub(crate) async fn serve(request: HttpRequest, body: web::Bytes, shared: web::D
         tokio::time::sleep(FILL_FIRST_DELAY).await;
         return respond(200, success(&answer.data, now_ms), None);
     }
+    if let Some(delay) = answer.faults.delay(FaultKind::AckLate, LATE_ACK_DELAY) {
+        drop(release);
+        tokio::time::sleep(delay).await;
+        return respond(200, success(&answer.data, now_ms), None);
+    }
     let lost = [FaultKind::AckLost, FaultKind::ServerErrorAfterAccept];
     let release = if lost.iter().any(|fault| answer.faults.contains(fault)) {
         // The push comes later than the loss, so that nobody but the one who asks learns what became of the order.
@@ -161,7 +86,7 @@ pub(crate) async fn serve(request: HttpRequest, body: web::Bytes, shared: web::D
         socket.cut();
     }
     if answer.faults.contains(&FaultKind::ServerErrorAfterAccept) {
-        return respond(503, "<html><body><h1>503 Service Temporarily Unavailable</h1></body></html>".into(), release);
+        return respond(503, UNAVAILABLE.to_owned(), release);
     }
     respond(200, success(&answer.data, now_ms), release)
 }
@@ -196,14 +121,20 @@ fn admit(venue: &mut Venue, request: &Request<'_>, is_json: bool) -> Result<(&'s
     if !venue.limits.address(request.address) {
         return Err(Reject::too_many());
     }
+    if let Some(reject) = venue.closed() {
+        return Err(reject);
+    }
     let (path, query) = request.target.split_once('?').unwrap_or((request.target, ""));
-    let route: &'static Route = route(request.method, path).ok_or_else(Reject::not_found)?;
+    let route: &'static Route = routes::find(request.method, path).ok_or_else(Reject::not_found)?;
     let (account, key, caller) = match route.access {
         Access::Public => (0, String::new(), Caller::Address(request.address)),
         Access::Private(need) => {
             let mode = |account: usize| venue.accounts.get(account).map(|account| account.mode).unwrap_or_default();
             let key = venue.keys.authenticate(request, need, mode, venue.now_ms())?;
             let account = key.config.account;
+            if venue.frozen(account) {
+                return Err(Reject::frozen());
+            }
             (account, key.config.material.key.clone(), Caller::Account(account))
         }
     };
@@ -216,19 +147,6 @@ fn admit(venue: &mut Venue, request: &Request<'_>, is_json: bool) -> Result<(&'s
         body => serde_json::from_slice(body).map_err(|_| Reject::new("40020", "Parameter body error"))?,
     };
     Ok((route, Call { account, key, query: parameters(query), body }))
-}
-
-fn route(method: &str, path: &str) -> Option<&'static Route> {
-    static TABLE: [Route; 28] = ROUTES;
-    TABLE.iter().find(|route| route.method == method && route.path == path)
-}
-
-fn parameters(query: &str) -> BTreeMap<String, String> {
-    let pairs = query.split('&').filter(|pair| !pair.is_empty());
-    pairs
-        .map(|pair| pair.split_once('=').unwrap_or((pair, "")))
-        .map(|(name, value)| (percent_decoded(name), percent_decoded(value)))
-        .collect()
 }
 
 /// Lets an account's pushes go when it is dropped, which is when the answer has been handed to the socket.
@@ -258,28 +176,5 @@ impl MessageBody for AckBody {
 
     fn poll_next(mut self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<Option<Result<web::Bytes, Infallible>>> {
         Poll::Ready(self.text.take().map(Ok))
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn parameters_are_decoded_one_by_one() {
-        let found = parameters("symbol=BTCUSDT&clientOid=a%2Bb%20c%26d&empty=&flag");
-        assert_eq!(found["clientOid"], "a+b c&d");
-        assert_eq!((found["symbol"].as_str(), found["empty"].as_str(), found["flag"].as_str()), ("BTCUSDT", "", ""));
-    }
-
-    #[test]
-    fn no_path_is_listed_twice() {
-        for (position, one) in ROUTES.iter().enumerate() {
-            assert!(
-                ROUTES.iter().skip(position + 1).all(|two| (one.method, one.path) != (two.method, two.path)),
-                "{}",
-                one.path
-            );
-        }
     }
 }

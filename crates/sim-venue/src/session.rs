@@ -4,7 +4,8 @@ use crate::auth::Login;
 use crate::depth::PublishedBook;
 use crate::feed::{candle_row, trade_item};
 use crate::hub::{Out, Topic, frame};
-use crate::venue::{CANDLES, Venue};
+use crate::intervals::Interval;
+use crate::venue::Venue;
 use domain::Asset;
 use serde::Deserialize;
 use serde_json::Value;
@@ -93,9 +94,14 @@ impl Venue {
         let login = Login { key: &key, passphrase: &passphrase, timestamp: &timestamp, sign: &sign, address };
         let mode = |account: usize| self.accounts.get(account).map(|account| account.mode).unwrap_or_default();
         match self.keys.log_in(&login, mode, self.now_ms()) {
+            Ok(account) if self.frozen(account) => {
+                self.answer(session, error_frame(30_005, "Account has been frozen", None));
+                Verdict::Close
+            }
             Ok(account) => {
                 if let Some(session) = self.hub.get_mut(session) {
                     session.account = Some(account);
+                    session.key = Some(key);
                 }
                 // Clients wait for the number zero; a text would leave them waiting.
                 self.answer(session, format!("{{\"event\":\"login\",\"code\":0,\"connId\":\"{session:08x}\"}}"));
@@ -134,10 +140,7 @@ impl Venue {
             "books1" => Topic::ShortBook(instrument?, 1),
             "books5" => Topic::ShortBook(instrument?, 5),
             "books15" => Topic::ShortBook(instrument?, 15),
-            name => {
-                let minutes = CANDLES.iter().find(|(_, channel, _)| *channel == name).map(|(_, _, minutes)| *minutes);
-                Topic::Candle(instrument?, minutes?)
-            }
+            name => Topic::Candle(instrument?, name.strip_prefix("candle").and_then(Interval::of_general)?),
         };
         Some(topic)
     }
@@ -198,9 +201,9 @@ impl Venue {
                 let instrument = self.by_id(id)?;
                 Some(instrument.published.snapshot(&instrument.listing, depth, now_ms))
             }
-            Topic::Candle(id, minutes) => {
+            Topic::Candle(id, interval) => {
                 let instrument = self.by_id(id)?;
-                let candles = instrument.prints.candles(minutes, (0, u64::MAX), FIRST_CANDLES);
+                let candles = instrument.prints.candles(interval, (0, u64::MAX), FIRST_CANDLES);
                 let rows: Vec<String> =
                     candles.iter().map(|candle| candle_row(candle, &instrument.listing).to_string()).collect();
                 Some(rows.join(","))

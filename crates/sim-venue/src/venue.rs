@@ -2,25 +2,27 @@
 
 use crate::auth::KeyRing;
 use crate::depth::PublishedBook;
+use crate::fault_desk::Faults;
 use crate::follower::{Follower, Followers, Playback};
+use crate::history;
 use crate::hub::Hub;
 use crate::limits::Limits;
+use crate::mishaps::Mishaps;
 use crate::orders::OrderStore;
 use crate::population::{Population, STEP_MS};
 use crate::prints::Prints;
-use crate::{
-    AccountMode, ApiKeyMaterial, FaultKind, FaultPlan, InstrumentConfig, KeyConfig, Market, SimConfig, SimError,
-};
+use crate::{AccountMode, ApiKeyMaterial, Category, InstrumentConfig, KeyConfig, Market, SimConfig, SimError};
 use domain::{Asset, Clock, InstrumentId, MonoNanos, Side, TimeInForce, UnixNanos};
 use matching::{AccountId, Atoms, Engine, FeeRate, FeeSchedule, Listing, OrderSize, SelfTrade};
 use rust_decimal::Decimal;
-use std::collections::VecDeque;
+use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 use std::time::Duration;
 
 /// One instrument and what is known of its market.
 pub(crate) struct Instrument {
     pub(crate) id: InstrumentId,
+    pub(crate) category: Category,
     pub(crate) config: InstrumentConfig,
     pub(crate) listing: Listing,
     pub(crate) published: PublishedBook,
@@ -49,11 +51,33 @@ pub(crate) enum PushTopic {
 pub(crate) struct Account {
     pub(crate) engine: AccountId,
     pub(crate) user: u64,
+    /// The account this is a sub-account of.
+    pub(crate) parent: Option<usize>,
+    /// Nothing may be done with it.
+    pub(crate) frozen: bool,
     pub(crate) mode: AccountMode,
     pub(crate) store: OrderStore,
     /// Answers that have not left yet; while there are any, pushes wait.
     pub(crate) holds: u32,
     pub(crate) waiting: VecDeque<Push>,
+}
+
+impl Account {
+    /// The user number of the engine's first account.
+    const FIRST_USER: u64 = 7_264_631_750;
+
+    pub(crate) fn new(engine: AccountId, mode: AccountMode) -> Self {
+        Self {
+            engine,
+            user: Self::FIRST_USER + u64::from(engine.0),
+            parent: None,
+            frozen: false,
+            mode,
+            store: OrderStore::default(),
+            holds: 0,
+            waiting: VecDeque::new(),
+        }
+    }
 }
 
 /// Who moves the market.
@@ -81,6 +105,8 @@ pub(crate) struct Venue {
     pub(crate) engine: Engine,
     pub(crate) instruments: Vec<Instrument>,
     pub(crate) accounts: Vec<Account>,
+    /// The client behind an account of the engine.
+    pub(crate) clients: BTreeMap<AccountId, usize>,
     pub(crate) keys: KeyRing,
     pub(crate) limits: Limits,
     pub(crate) hub: Hub,
@@ -88,9 +114,9 @@ pub(crate) struct Venue {
     crowd: Crowd,
     steps: u64,
     pub(crate) house: AccountId,
-    pub(crate) faults: FaultPlan,
-    /// Faults that wait for the next order.
-    pub(crate) armed: Vec<FaultKind>,
+    pub(crate) mishaps: Mishaps,
+    /// Name of the main key.
+    pub(crate) main_key: String,
     pub(crate) place_requests: u64,
     pub(crate) accepted: u64,
     book_interval: Duration,
@@ -106,18 +132,6 @@ const WARM_UP_STEPS: u64 = 240;
 const CATCH_UP_MAX: u64 = 80;
 /// Time between two candle pushes.
 const CANDLE_INTERVAL: Duration = Duration::from_secs(1);
-/// Minutes of each candle channel, by its name.
-pub(crate) const CANDLES: [(&str, &str, u64); 8] = [
-    ("1min", "candle1m", 1),
-    ("3min", "candle3m", 3),
-    ("5min", "candle5m", 5),
-    ("15min", "candle15m", 15),
-    ("30min", "candle30m", 30),
-    ("1h", "candle1H", 60),
-    ("4h", "candle4H", 240),
-    ("1day", "candle1D", 1_440),
-];
-
 impl Venue {
     pub(crate) fn new(config: &SimConfig, main: ApiKeyMaterial, clock: Arc<dyn Clock>) -> Result<Self, SimError> {
         let now = clock.unix();
@@ -140,6 +154,7 @@ impl Venue {
             let config = *config;
             instruments.push(Instrument {
                 id,
+                category: Category::Spot,
                 config,
                 listing,
                 published,
@@ -161,16 +176,9 @@ impl Venue {
                     return Err(setting(format!("balance {asset}={amount} is not a positive amount")));
                 }
             }
-            let user = 7_264_631_750 + u64::from(account.0);
-            accounts.push(Account {
-                engine: account,
-                user,
-                mode,
-                store: OrderStore::default(),
-                holds: 0,
-                waiting: VecDeque::new(),
-            });
+            accounts.push(Account::new(account, mode));
         }
+        let main_key = main.key.clone();
         let mut keys = KeyRing::default();
         keys.insert(KeyConfig {
             material: main,
@@ -215,6 +223,7 @@ impl Venue {
             }
         };
         let started = clock.mono();
+        let clients = accounts.iter().enumerate().map(|(index, account)| (account.engine, index)).collect();
         let limits = Limits::new(Arc::clone(&clock), config.rate_limits, config.stream_limits);
         let mut venue = Self {
             offset_ns: config.clock_offset_ms.saturating_mul(1_000_000),
@@ -222,15 +231,16 @@ impl Venue {
             engine,
             instruments,
             accounts,
+            clients,
             keys,
             limits,
-            hub: Hub::default(),
+            hub: Hub::with_faults(Faults::new(config.faults.clone())),
             fees,
             crowd,
             steps: 0,
             house,
-            faults: config.faults.clone(),
-            armed: Vec::new(),
+            mishaps: Mishaps::default(),
+            main_key,
             place_requests: 0,
             accepted: 0,
             book_interval: config.book_interval,
@@ -239,6 +249,7 @@ impl Venue {
             clock,
         };
         venue.warm_up();
+        venue.remember_past(config.seed);
         Ok(venue)
     }
 
@@ -247,13 +258,34 @@ impl Venue {
         self.clock.unix().shifted(self.offset_ns)
     }
 
+    /// Time since the start of the exchange.
+    pub(crate) fn elapsed(&self) -> Duration {
+        self.clock.mono().since(self.started)
+    }
+
+    /// Moves the venue's clock.
+    pub(crate) const fn shift_clock(&mut self, by_ns: i64) {
+        self.offset_ns = self.offset_ns.saturating_add(by_ns);
+    }
+
     /// The venue's own time in milliseconds.
     pub(crate) fn now_ms(&self) -> u64 {
         self.now().as_millis()
     }
 
+    /// The spot instrument of a symbol, in either case.
     pub(crate) fn instrument(&self, symbol: &str) -> Option<&Instrument> {
-        self.instruments.iter().find(|instrument| instrument.config.symbol.eq_ignore_ascii_case(symbol))
+        self.find(Category::Spot, symbol)
+    }
+
+    /// The instrument of a category and symbol, in either case.
+    pub(crate) fn find(&self, category: Category, symbol: &str) -> Option<&Instrument> {
+        self.listed(category).find(|instrument| instrument.config.symbol.eq_ignore_ascii_case(symbol))
+    }
+
+    /// All instruments of a category.
+    pub(crate) fn listed(&self, category: Category) -> impl Iterator<Item = &Instrument> {
+        self.instruments.iter().filter(move |instrument| instrument.category == category)
     }
 
     pub(crate) fn by_id(&self, id: InstrumentId) -> Option<&Instrument> {
@@ -277,13 +309,27 @@ impl Venue {
         self.publish_books();
     }
 
+    /// Gives a seeded market candles from before the venue opened.
+    fn remember_past(&mut self, seed: u64) {
+        if !matches!(self.crowd, Crowd::Seeded(_)) {
+            return;
+        }
+        let now_ms = self.now_ms();
+        for instrument in &mut self.instruments {
+            if let Some(first) = instrument.prints.first() {
+                let seed = seed ^ (u64::from(instrument.id.0) << 32);
+                let (minutes, hours) = history::before(seed, &instrument.listing, first.0, now_ms);
+                instrument.prints.precede(minutes, hours);
+            }
+        }
+    }
+
     /// Everything that time brings: faults, the market, publications.
     pub(crate) fn tick(&mut self) {
         let now = self.clock.mono();
         let elapsed = now.since(self.started);
-        for kind in self.faults.due_by(elapsed) {
-            self.inject(kind);
-        }
+        self.faults_on_time(elapsed);
+        self.judge_streams();
         match &self.crowd {
             Crowd::Seeded(_) => {
                 let due = u64::try_from(elapsed.as_millis()).unwrap_or(u64::MAX) / STEP_MS;

@@ -151,6 +151,7 @@ impl Desk {
             price: self.version.order_price(wanted, Rounding::passive(Side::Buy)).map_err(off_grid)?,
             qty: self.version.order_qty(qty, Rounding::Exact).map_err(off_grid)?,
             time_in_force: TimeInForce::PostOnly,
+            effect: domain::PositionEffect::default(),
             caused,
             decided,
         })

@@ -146,6 +146,7 @@ fn order(sequence: u64, intent: &OrderIntent) -> Result<Order, BenchError> {
         price: intent.price.price(),
         qty: intent.qty.qty(),
         time_in_force: intent.time_in_force,
+        effect: intent.effect,
         state: OrderState::Acked,
         cancel: CancelState::None,
         filled: Qty::ZERO,
@@ -189,6 +190,7 @@ pub(super) fn risk_check(rounds: Rounds) -> Result<Piece, BenchError> {
                 .map_err(off_grid)?,
             qty: version().order_qty(Qty(500 + i64::try_from(nth).unwrap_or(0)), Rounding::Exact).map_err(off_grid)?,
             time_in_force: TimeInForce::PostOnly,
+            effect: domain::PositionEffect::default(),
             ..Venue::resting_order(0, now)?
         });
     }
@@ -270,6 +272,7 @@ impl Signings {
                 price: Scaled { mantissa: MID - 500 - scattered(self.sequence, 2_000), decimals: 2 },
                 qty: Scaled { mantissa: 500 + scattered(self.sequence, 100), decimals: 6 },
                 time_in_force: TimeInForce::PostOnly,
+                effect: domain::PositionEffect::default(),
             }));
         }
         Ok(())

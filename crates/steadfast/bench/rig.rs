@@ -83,6 +83,7 @@ pub(super) fn instrument() -> Result<Instrument, BenchError> {
         id: INSTRUMENT,
         venue: VENUE,
         symbol: SYMBOL.try_into().map_err(too_long)?,
+        market: domain::Market::Spot,
         base: "BTC".try_into().map_err(too_long)?,
         quote: "USDT".try_into().map_err(too_long)?,
         version: version(),

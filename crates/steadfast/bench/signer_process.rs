@@ -118,6 +118,7 @@ fn order(identity: Identity, sequence: u64) -> Result<SignIntent, BenchError> {
         price: Scaled { mantissa: 6_512_345, decimals: 2 },
         qty: Scaled { mantissa: 1_500, decimals: 6 },
         time_in_force: TimeInForce::PostOnly,
+        effect: domain::PositionEffect::default(),
     }))
 }
 

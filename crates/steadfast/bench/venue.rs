@@ -77,6 +77,7 @@ impl Venue {
             price: version().order_price(Price(MID - 40_000 - steps * 1_000), Rounding::Exact).map_err(off_grid)?,
             qty: version().order_qty(Qty(100), Rounding::Exact).map_err(off_grid)?,
             time_in_force: TimeInForce::Gtc,
+            effect: domain::PositionEffect::default(),
             caused: now,
             decided: now,
         })

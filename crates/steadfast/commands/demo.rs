@@ -273,6 +273,8 @@ fn link(dir: &Path, key: &ApiKeyMaterial, policy: &PolicyDocument, clock: &Syste
 fn plan(sim: &RunningSim, scene: &Scene, listen: SocketAddr, root: &Path) -> Plan {
     let venue = VenuePlan {
         name: ACCOUNT.to_owned(),
+        account: ACCOUNT.to_owned(),
+        stream_key: None,
         codecs: venue_bitget::codecs(venue_bitget::Environment::Production),
         rest: sim.rest.clone(),
         ws_public: sim.ws_public.clone(),

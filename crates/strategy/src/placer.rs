@@ -196,6 +196,7 @@ impl Placer {
             price,
             qty,
             time_in_force: want.time_in_force,
+            effect: domain::PositionEffect::default(),
             caused: context.received,
             decided: context.now,
         };

@@ -25,6 +25,7 @@ pub(crate) fn instrument() -> Instrument {
         id: InstrumentId(0),
         venue: VenueId(0),
         symbol: Symbol::from("BTCUSDT").unwrap(),
+        market: domain::Market::Spot,
         base: Asset::from("BTC").unwrap(),
         quote: Asset::from("USDT").unwrap(),
         version: InstrumentVersion {
@@ -266,6 +267,7 @@ impl<S: Strategy> Venue<S> {
             price: intent.price.price(),
             qty: intent.qty.qty(),
             time_in_force: intent.time_in_force,
+            effect: intent.effect,
             state: OrderState::Signed,
             cancel: CancelState::None,
             filled: Qty::ZERO,

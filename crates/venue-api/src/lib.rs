@@ -6,6 +6,7 @@
 mod budget;
 mod capabilities;
 pub mod conformance;
+mod mode;
 mod public;
 mod rest;
 mod signing;
@@ -13,6 +14,7 @@ mod stream;
 
 pub use budget::*;
 pub use capabilities::*;
+pub use mode::*;
 pub use public::*;
 pub use rest::*;
 pub use signing::*;
@@ -33,4 +35,6 @@ pub struct VenueCodecs {
     pub feed: std::sync::Arc<dyn FeedCodec>,
     /// Speaks the private stream.
     pub private: std::sync::Arc<dyn PrivateCodec>,
+    /// How the venue keeps the account; turned when the venue says that it is the other way.
+    pub mode: ModeSwitch,
 }

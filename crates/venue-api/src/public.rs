@@ -1,12 +1,16 @@
 //! Unsigned REST: server time and instruments.
 
-use domain::{Amount, Asset, InstrumentStatus, Scaled, Symbol, UnixNanos};
+use domain::{Amount, Asset, InstrumentStatus, Market, Scaled, Symbol, UnixNanos};
 
 /// The trading rules of an instrument as the venue lists them, before it has an id here.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ListedInstrument {
-    /// The venue's spelling.
+    /// The venue's spelling, with the suffix of its market.
     pub symbol: Symbol,
+    /// Where it is traded.
+    pub market: Market,
+    /// Largest leverage; zero on spot.
+    pub leverage_max: u16,
     /// Base asset.
     pub base: Asset,
     /// Quote asset.

@@ -38,6 +38,7 @@ fn main() {
         price: Scaled { mantissa: 6_000_012, decimals: 2 },
         qty: Scaled { mantissa: 1_000, decimals: 6 },
         time_in_force: TimeInForce::PostOnly,
+        effect: domain::PositionEffect::default(),
     });
     let mut draft = Draft::default();
     measure("draft of a placed order", || {

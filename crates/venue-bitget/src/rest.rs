@@ -119,9 +119,16 @@ fn question(intent: &SignIntent, data: Option<&RawValue>) -> Result<QueryAnswer,
         SignIntent::Fills { since, .. } => fills(data, *since),
         SignIntent::Balances => balances(data),
         SignIntent::KeyInfo => keys::info(data).map(QueryAnswer::KeyInfo),
-        SignIntent::Place(_) | SignIntent::Cancel { .. } | SignIntent::CancelAll { .. } | SignIntent::StreamLogin => {
-            Err(RowError("not a question"))
-        }
+        SignIntent::Place(_)
+        | SignIntent::Cancel { .. }
+        | SignIntent::CancelAll { .. }
+        | SignIntent::StreamLogin
+        | SignIntent::Positions
+        | SignIntent::FuturesSettings { .. }
+        | SignIntent::Bills { .. }
+        | SignIntent::SetLeverage { .. }
+        | SignIntent::SetMarginMode { .. }
+        | SignIntent::SetPositionMode { .. } => Err(RowError("not a question of spot")),
     }
 }
 

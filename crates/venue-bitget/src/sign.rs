@@ -130,7 +130,13 @@ fn write_request(intent: &SignIntent, draft: &mut Draft) -> Result<(), SignRefus
         }
         SignIntent::Balances => append(&mut draft.target, ASSETS),
         SignIntent::KeyInfo => append(&mut draft.target, ACCOUNT_INFO),
-        SignIntent::StreamLogin => Err(SignRefusal::Unsupported),
+        SignIntent::StreamLogin
+        | SignIntent::Positions
+        | SignIntent::FuturesSettings { .. }
+        | SignIntent::Bills { .. }
+        | SignIntent::SetLeverage { .. }
+        | SignIntent::SetMarginMode { .. }
+        | SignIntent::SetPositionMode { .. } => Err(SignRefusal::Unsupported),
     }
 }
 
@@ -140,6 +146,9 @@ fn post(draft: &mut Draft, path: &[u8]) -> Result<(), SignRefusal> {
 }
 
 fn write_place(order: &PlaceOrder, draft: &mut Draft) -> Result<(), SignRefusal> {
+    if !order.effect.is_default() {
+        return Err(SignRefusal::Malformed);
+    }
     post(draft, PLACE)?;
     let body = &mut draft.body;
     append(body, b"{\"symbol\":\"")?;

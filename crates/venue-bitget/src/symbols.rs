@@ -46,6 +46,8 @@ impl SymbolRow<'_> {
         let quote = asset(&self.quote_coin.text()?)?;
         let min_notional = self.min_trade_usdt.decimal().ok()?.unwrap_or_default();
         Some(ListedInstrument {
+            market: domain::Market::Spot,
+            leverage_max: 0,
             symbol: symbol(&self.symbol.text()?)?,
             base: asset(&self.base_coin.text()?)?,
             quote,

@@ -38,6 +38,7 @@ pub(crate) fn instrument(id: u16, name: &str, book: BookSource, trades: bool) ->
         id: InstrumentId(id),
         venue: VenueId(0),
         symbol: symbol(name),
+        market: domain::Market::Spot,
         base: asset(name),
         quote: asset("USD"),
         version: version(id),

@@ -106,6 +106,7 @@ pub(super) fn place(clock: &dyn Clock, sequence: u64) -> Parcel {
         price: Scaled { mantissa: 6_000_000, decimals: 2 },
         qty: Scaled { mantissa: 1_000, decimals: 6 },
         time_in_force: TimeInForce::Gtc,
+        effect: domain::PositionEffect::default(),
     };
     let body = format!("{{\"n\":{sequence}}}");
     parcel(

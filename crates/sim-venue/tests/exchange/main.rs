@@ -13,7 +13,10 @@
 
 mod client;
 mod faults;
+mod faults_venue;
+mod faults_wire;
 mod market;
 mod orders;
 mod rejections;
+mod standing;
 mod streams;

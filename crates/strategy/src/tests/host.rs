@@ -30,6 +30,7 @@ fn intent(context: &Context<'_>) -> OrderIntent {
         price: version.order_price(Price(9_000), Rounding::Exact).unwrap(),
         qty: version.order_qty(Qty(100_000), Rounding::Exact).unwrap(),
         time_in_force: TimeInForce::Gtc,
+        effect: domain::PositionEffect::default(),
         caused: context.received,
         decided: context.now,
     }
@@ -117,6 +118,7 @@ fn order(tag: u16, number: u64) -> Order {
         price: Price(9_000),
         qty: Qty(100_000),
         time_in_force: TimeInForce::Gtc,
+        effect: domain::PositionEffect::default(),
         state: OrderState::Acked,
         cancel: CancelState::None,
         filled: Qty::ZERO,

@@ -27,6 +27,7 @@ pub(crate) fn place() -> SignIntent {
         price: number("60000.00"),
         qty: number("0.001000"),
         time_in_force: TimeInForce::Gtc,
+        effect: domain::PositionEffect::default(),
     })
 }
 

@@ -1,0 +1,34 @@
+//! Every path of the venue, one table for each part of its interface.
+
+use crate::auth::Need;
+use crate::call::{Access, Route};
+use crate::{Permission, v2, v3};
+
+/// v2, reading; a unified account is refused.
+pub(crate) const READ: Access = Access::Private(Need { unified: false, permission: Permission::Read });
+/// v2, placing and cancelling.
+pub(crate) const TRADE: Access = Access::Private(Need { unified: false, permission: Permission::Trade });
+/// v3, reading; a classic account is refused.
+pub(crate) const UNIFIED_READ: Access = Access::Private(Need { unified: true, permission: Permission::Read });
+
+/// All tables; a path stands in one of them once for each method.
+const TABLES: [&[Route]; 2] = [v2::ROUTES, v3::ROUTES];
+
+/// The route of a method and path.
+pub(crate) fn find(method: &str, path: &str) -> Option<&'static Route> {
+    TABLES.iter().flat_map(|table| table.iter()).find(|route| route.method == method && route.path == path)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn no_path_is_listed_twice() {
+        let all: Vec<(&str, &str)> =
+            TABLES.iter().flat_map(|table| table.iter()).map(|route| (route.method, route.path)).collect();
+        for (position, one) in all.iter().enumerate() {
+            assert!(!all[position + 1..].contains(one), "{one:?}");
+        }
+    }
+}
