@@ -170,8 +170,8 @@ mod tests {
         let mut recorder = recorder();
         let mut update = frame(FeedFrameKind::Book, Channel::Book);
         update.book = BookPush {
-            bids: vec![level(100_10, 1_500)],
-            asks: vec![level(100_20, 0)],
+            bids: vec![level(10_010, 1_500)],
+            asks: vec![level(10_020, 0)],
             seq: Some(8),
             prev_seq: Some(6),
             checksum: Some(-5),
@@ -180,7 +180,7 @@ mod tests {
         recorder.frame(&update, UnixNanos(1)).unwrap();
         let mut trades = frame(FeedFrameKind::Trades, Channel::Trade);
         let trade = TradePush {
-            price: level(100_10, 0).price,
+            price: level(10_010, 0).price,
             qty: level(1, 20).qty,
             aggressor: Side::Sell,
             venue_time: UnixNanos(1),

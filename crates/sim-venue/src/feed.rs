@@ -92,7 +92,9 @@ impl Venue {
                 .map_or(Decimal::ZERO, |(first, last)| (Decimal::from(last - first) / Decimal::from(first)).round_dp(5))
                 .to_string()
         };
-        let figure = |pick: fn(Day) -> i64| price(day.map_or(0, pick));
+        // Before its first trade an instrument of a recording has a book and no price; the middle of the book stands in.
+        let middle = bid.zip(ask).map_or(0, |(bid, ask)| i64::midpoint(bid.price.0, ask.price.0));
+        let figure = |pick: fn(Day) -> i64| price(day.map_or(middle, pick));
         let quote = volume(day.map_or(0, |day| day.quote), quote_decimals);
         json!({
             "symbol": instrument.config.symbol, "high24h": figure(|day| day.high), "open": figure(|day| day.open),

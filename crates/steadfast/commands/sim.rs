@@ -44,7 +44,7 @@ pub fn start(config: SimConfig) -> Result<RunningSim, Trouble> {
         std::fs::File::open(path).map_err(|error| {
             Trouble::new(Exit::NotFound, format!("cannot open the recording {}", path.display()))
                 .why(error)
-                .fix("make a tape with `steadfast tape import FILE --from hftbacktest --out FILE`")
+                .fix("make a tape with `steadfast tape import` or `steadfast tape record`")
         })?;
     }
     SimVenue::start(config, Arc::new(SystemClock)).map_err(|error| {
@@ -52,7 +52,7 @@ pub fn start(config: SimConfig) -> Result<RunningSim, Trouble> {
         match error {
             SimError::Listen { .. } => trouble.fix("choose another port with --listen, or stop what uses this one"),
             SimError::Tape { .. } => {
-                trouble.fix("make a tape with `steadfast tape import FILE --from hftbacktest --out FILE`")
+                trouble.fix("make a tape with `steadfast tape import` or `steadfast tape record`")
             }
             SimError::NotLoopback { .. } => trouble.fix("choose a loopback address, such as --listen 127.0.0.1:7450"),
             _ => trouble,

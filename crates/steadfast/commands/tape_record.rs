@@ -146,8 +146,8 @@ async fn instruments(venue: &VenuePlan, clock: &Arc<dyn Clock>) -> Result<Vec<Fe
         };
         let id = InstrumentId(number);
         let version = restore::next_version(id, listed, &restore::Versions::new(), clock.unix());
-        let (symbol, base, quote) = (listed.symbol, listed.base, listed.quote);
-        let instrument = Instrument { id, venue: VenueId(0), symbol, base, quote, version };
+        let (market, symbol, base, quote) = (listed.market, listed.symbol, listed.base, listed.quote);
+        let instrument = Instrument { id, venue: VenueId(0), market, symbol, base, quote, version };
         wanted.push(FeedInstrument { instrument, book: BookSource::Full, trades: true });
     }
     Ok(wanted)

@@ -128,7 +128,7 @@ fn times_are_exact_and_a_contract_is_not_taken_for_the_spot_instrument_of_its_na
     let (_, _, fault) = import(contract.clone().into_bytes(), RecordedVenue::Bitget, None);
     assert!(fault.unwrap().to_string().contains("is no time in seconds"), "finer than a nanosecond is not rounded");
     let (events, _, _) = import(contract.replace("0000005", "").into_bytes(), RecordedVenue::Bitget, None);
-    assert_eq!(events[0].symbol.as_str(), "AUSDT_UMCBL");
+    assert_eq!(events[0].symbol.as_str(), "AUSDT-PERP");
 }
 
 #[test]

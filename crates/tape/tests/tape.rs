@@ -168,7 +168,7 @@ fn segment_is_closed_before_a_crash_could_lose_more_than_five_seconds() {
 #[test]
 fn newer_tape_is_refused_by_its_version() {
     let mut bytes = written(&[(trade(1), false)]);
-    bytes[8] = 2;
+    bytes[8] = 3;
     assert!(matches!(TapeReader::new(&bytes[..]), Err(TapeError::NewerVersion { found: 3, supported: 2 })));
 }
 

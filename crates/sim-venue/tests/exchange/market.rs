@@ -174,6 +174,8 @@ async fn a_market_can_follow_a_recording() {
     let market = Market::Tape { path, at_end: TapeEnd::Hold };
     let sim = start(SimConfig { market, ..quiet() });
     assert_eq!(sim.control().mid("BTCUSDT"), Some(Decimal::new(610_005, 1)), "open from the first book on");
+    let ticker = Rest::new(&sim).get("/api/v2/spot/market/tickers?symbol=BTCUSDT").await;
+    assert_eq!(ticker.data()[0]["lastPr"], "61000.50", "the middle of the book, before the first trade");
     let (rest, mut stream) = (Rest::new(&sim), Stream::private(&sim).await);
     rest.place(&limit("buy", "61000", "0.1", "post_only", "behind")).await.data();
     let fill = stream.push("fill").await;

@@ -6,7 +6,7 @@
 use super::cryptofeed::{Found, symbol};
 use super::wire::{LineFault, json, level, levels};
 use crate::{EventKind, TapeChecksum, TapeLevel};
-use domain::{ChecksumRule, Side, Symbol, VenueTradeId};
+use domain::{ChecksumRule, Market, Side, Symbol, VenueTradeId};
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
@@ -71,13 +71,11 @@ pub(super) fn read(text: &str, found: &mut Found) -> Result<(), LineFault> {
     }
 }
 
-/// The instrument. A perpetual contract is called as spot is, so it gets the ending that v1 gave it.
+/// The instrument, with the suffix of its market: the venue spells perpetual futures like the spot instrument.
 fn name(arg: &Arg<'_>) -> Result<Symbol, LineFault> {
     let ending = match arg.inst_type {
         "sp" | "SP" | "SPOT" => "",
-        "mc" | "MC" | "umcbl" | "UMCBL" | "USDT-FUTURES" => "_UMCBL",
-        "dmcbl" | "DMCBL" | "COIN-FUTURES" => "_DMCBL",
-        "cmcbl" | "CMCBL" | "USDC-FUTURES" => "_CMCBL",
+        "mc" | "MC" | "USDT-FUTURES" | "COIN-FUTURES" | "USDC-FUTURES" => Market::PERPETUAL_SUFFIX,
         other => return Err(LineFault(format!("unknown kind of instrument `{other:.40}`"))),
     };
     symbol(&format!("{}{ending}", arg.inst_id))
