@@ -628,9 +628,10 @@ impl Core {
             }
             QueryAnswer::Balances(balances) => {
                 for balance in balances {
-                    self.exposure.on_balance(venue, balance.asset, balance.available, balance.held);
+                    self.exposure.on_balance(venue, balance.wallet, balance.asset, balance.available, balance.held);
                     let body = EventBody::Balance {
                         venue,
+                        wallet: balance.wallet,
                         asset: balance.asset,
                         available: balance.available,
                         held: balance.held,

@@ -159,6 +159,7 @@ impl Venue {
 
 fn balance(asset: &str, amount: &str) -> BalanceReport {
     BalanceReport {
+        wallet: domain::Market::Spot,
         asset: asset.try_into().expect("it fits"),
         available: Amount(amount.parse().expect("a number")),
         held: Amount::ZERO,

@@ -163,6 +163,7 @@ impl Venue {
 
 fn balance(asset: &str, now: UnixNanos) -> BalanceReport {
     BalanceReport {
+        wallet: domain::Market::Spot,
         asset: asset.try_into().unwrap_or_default(),
         available: Amount(Decimal::from(1_000_000)),
         held: Amount::ZERO,

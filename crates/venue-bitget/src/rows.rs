@@ -295,7 +295,13 @@ impl BalanceRow<'_> {
         let available = Amount(amount(self.available)?.ok_or(RowError("balance"))?);
         let frozen = Amount(amount(self.frozen)?.unwrap_or_default());
         let held = frozen.plus(Amount(amount(self.locked)?.unwrap_or_default())).map_err(|_| RowError("balance"))?;
-        Ok(Some(BalanceReport { asset, available, held, venue_time: self.u_time.millis().unwrap_or(UnixNanos(0)) }))
+        Ok(Some(BalanceReport {
+            wallet: domain::Market::Spot,
+            asset,
+            available,
+            held,
+            venue_time: self.u_time.millis().unwrap_or(UnixNanos(0)),
+        }))
     }
 }
 
