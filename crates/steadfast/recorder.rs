@@ -33,7 +33,11 @@ pub struct Recorder<W: Write> {
 impl<W: Write> Recorder<W> {
     /// A recorder onto this tape.
     pub const fn new(writer: TapeWriter<W>) -> Self {
-        Self { writer, told: BTreeSet::new(), recorded: Recorded { snapshots: 0, updates: 0, trades: 0, breaks: 0, too_large: 0 } }
+        Self {
+            writer,
+            told: BTreeSet::new(),
+            recorded: Recorded { snapshots: 0, updates: 0, trades: 0, breaks: 0, too_large: 0 },
+        }
     }
 
     /// What was recorded so far.
@@ -194,7 +198,10 @@ mod tests {
         else {
             panic!("{events:?}")
         };
-        assert_eq!((sum.value, bids[0].price.to_string(), asks[0].qty.to_string()), (-5, "100.10".into(), "0.000".into()));
+        assert_eq!(
+            (sum.value, bids[0].price.to_string(), asks[0].qty.to_string()),
+            (-5, "100.10".into(), "0.000".into())
+        );
     }
 
     #[test]

@@ -43,13 +43,15 @@ fn every_checksum_of_three_recorded_sessions_is_confirmed_and_one_altered_byte_i
         let packed = std::fs::File::open(&path).expect("the recording is there");
         flate2::read::MultiGzDecoder::new(packed).read_to_string(&mut text).expect("it is text");
         // One digit of the last price of a snapshot's first level, from the middle of the recording's books on.
-        let mark = text.find(if venue == "kraken" { "\\\"bs\\\":[[\\\"" } else { "\\\"bids\\\":[[\\\"" }).expect("a book");
+        let mark =
+            text.find(if venue == "kraken" { "\\\"bs\\\":[[\\\"" } else { "\\\"bids\\\":[[\\\"" }).expect("a book");
         let digit = mark + text[mark..].find(|c: char| c.is_ascii_digit()).expect("a number");
         let other = if &text[digit..=digit] == "1" { "2" } else { "1" };
         text.replace_range(digit..=digit, other);
         home.write("altered.jsonl", &text, 0o644);
         let said = home.run(&["tape", "check", "altered.jsonl", "--venue", venue]);
-        let confirmed: u64 = last_line(&said.out).split(' ').nth(2).and_then(|word| word.parse().ok()).expect("a count");
+        let confirmed: u64 =
+            last_line(&said.out).split(' ').nth(2).and_then(|word| word.parse().ok()).expect("a count");
         assert!(said.code == Some(1) && confirmed < count, "{venue}: {}", said.out);
         assert!(said.err.starts_with("error: the books of altered.jsonl do not hold"), "{}", said.err);
     }

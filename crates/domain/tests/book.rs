@@ -4,7 +4,8 @@
 #![expect(clippy::unwrap_used, reason = "a failed assumption fails the test")]
 
 use domain::{
-    Book, BookFault, BookMessage, BookState, ChecksumRule, LEVELS_MAX, Level, MonoNanos, NumberError, Price, Qty, Quote, TopOfBook,
+    Book, BookFault, BookMessage, BookState, ChecksumRule, LEVELS_MAX, Level, MonoNanos, NumberError, Price, Qty,
+    Quote, TopOfBook,
 };
 use proptest::prelude::*;
 use std::collections::BTreeMap;

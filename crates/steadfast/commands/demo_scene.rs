@@ -51,7 +51,8 @@ impl Scene {
         // At least two ticks, or both ends of a step would be the same price.
         let two_ticks = Decimal::new(2, u32::from(config.price_decimals));
         let percent = two_ticks.checked_mul(Decimal::ONE_HUNDRED)?.checked_div(config.start_price)?;
-        let percent = percent.max(Decimal::new(5, 3)).round_dp_with_strategy(3, rust_decimal::RoundingStrategy::AwayFromZero);
+        let percent =
+            percent.max(Decimal::new(5, 3)).round_dp_with_strategy(3, rust_decimal::RoundingStrategy::AwayFromZero);
         Some(Self {
             symbol: config.symbol.to_string(),
             base: config.base.to_string(),

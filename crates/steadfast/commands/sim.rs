@@ -51,9 +51,7 @@ pub fn start(config: SimConfig) -> Result<RunningSim, Trouble> {
         let trouble = Trouble::new(Exit::Failure, "the embedded exchange cannot start").why(causes(&error));
         match error {
             SimError::Listen { .. } => trouble.fix("choose another port with --listen, or stop what uses this one"),
-            SimError::Tape { .. } => {
-                trouble.fix("make a tape with `steadfast tape import` or `steadfast tape record`")
-            }
+            SimError::Tape { .. } => trouble.fix("make a tape with `steadfast tape import` or `steadfast tape record`"),
             SimError::NotLoopback { .. } => trouble.fix("choose a loopback address, such as --listen 127.0.0.1:7450"),
             _ => trouble,
         }

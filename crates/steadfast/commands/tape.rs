@@ -144,8 +144,7 @@ fn write(
             writer.write(&event.map_err(|error| unreadable(&args.file, &error))?).map_err(|error| cannot(&error))?;
         }
         writer.finish_on_disk().map_err(|error| cannot(&error))?;
-        std::fs::rename(&partial, &args.out)
-            .map_err(|source| cannot(&TapeError::Io { position: 0, source }))
+        std::fs::rename(&partial, &args.out).map_err(|source| cannot(&TapeError::Io { position: 0, source }))
     })();
     if written.is_err() {
         let _ = std::fs::remove_file(&partial);

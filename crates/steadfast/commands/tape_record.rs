@@ -87,7 +87,12 @@ struct Ended {
     down: Option<String>,
 }
 
-async fn record(global: &Global, args: &TapeRecordArgs, venue: &VenuePlan, stop: &StopSignal) -> Result<Ended, Trouble> {
+async fn record(
+    global: &Global,
+    args: &TapeRecordArgs,
+    venue: &VenuePlan,
+    stop: &StopSignal,
+) -> Result<Ended, Trouble> {
     let clock: Arc<dyn Clock> = Arc::new(SystemClock);
     let instruments = instruments(venue, &clock).await?;
     let source = format!("steadfast record {} {:.60}", venue.codecs.capabilities.kind, venue.name);

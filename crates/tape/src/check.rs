@@ -5,9 +5,7 @@
 //! instead; a crossed book is a fault anywhere.
 
 use crate::{EventKind, TapeEvent, TapeLevel};
-use domain::{
-    Book, BookFault, BookMessage, ChecksumRule, Level, MonoNanos, NumberError, Scaled, Symbol, UnixNanos,
-};
+use domain::{Book, BookFault, BookMessage, ChecksumRule, Level, MonoNanos, NumberError, Scaled, Symbol, UnixNanos};
 use std::collections::BTreeMap;
 use std::time::Duration;
 
@@ -188,7 +186,8 @@ impl Check {
             EventKind::DepthSnapshot { bids, asks, seq, levels_max, checksum } => {
                 self.levels(symbol, bids, asks)?;
                 let (price, qty) = self.survey.decimals.get(&symbol).copied().unwrap_or_default();
-                let rule = checksum.map(|checksum| checksum.rule).or_else(|| levels_max.map(|_| ChecksumRule::AsksThenBids));
+                let rule =
+                    checksum.map(|checksum| checksum.rule).or_else(|| levels_max.map(|_| ChecksumRule::AsksThenBids));
                 let mut book = Book::new(price, qty, AGE_MAX).checked_by(rule.unwrap_or_default());
                 if let Some(levels) = levels_max {
                     book = book.holding_at_most(usize::try_from(*levels).unwrap_or(usize::MAX));

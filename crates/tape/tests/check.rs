@@ -24,7 +24,11 @@ fn path(venue: RecordedVenue) -> Option<PathBuf> {
     None
 }
 
-fn import(bytes: Vec<u8>, venue: RecordedVenue, only: Option<Symbol>) -> (Vec<TapeEvent>, ImportStats, Option<ImportError>) {
+fn import(
+    bytes: Vec<u8>,
+    venue: RecordedVenue,
+    only: Option<Symbol>,
+) -> (Vec<TapeEvent>, ImportStats, Option<ImportError>) {
     let mut import = cryptofeed(Cursor::new(bytes), venue, only, |_: &ImportStats| {}).unwrap();
     let (mut events, mut fault) = (Vec::new(), None);
     for event in import.by_ref() {
@@ -154,7 +158,13 @@ fn level(price: i64, qty: i64) -> TapeLevel {
 }
 
 fn whole(seq: u64) -> EventKind {
-    EventKind::DepthSnapshot { bids: vec![level(10, 1)], asks: vec![level(11, 1)], seq, levels_max: None, checksum: None }
+    EventKind::DepthSnapshot {
+        bids: vec![level(10, 1)],
+        asks: vec![level(11, 1)],
+        seq,
+        levels_max: None,
+        checksum: None,
+    }
 }
 
 fn update(bids: Vec<TapeLevel>, first_seq: u64, seq: u64) -> EventKind {

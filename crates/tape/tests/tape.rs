@@ -28,7 +28,13 @@ fn kind() -> impl Strategy<Value = EventKind> {
     let aggressor = prop_oneof![Just(Side::Buy), Just(Side::Sell)];
     prop_oneof![
         (levels(), levels(), any::<u64>(), any::<Option<u32>>(), checksum()).prop_map(
-            |(bids, asks, seq, levels_max, checksum)| EventKind::DepthSnapshot { bids, asks, seq, levels_max, checksum }
+            |(bids, asks, seq, levels_max, checksum)| EventKind::DepthSnapshot {
+                bids,
+                asks,
+                seq,
+                levels_max,
+                checksum
+            }
         ),
         (levels(), levels(), any::<u64>(), any::<u64>(), checksum()).prop_map(
             |(bids, asks, first_seq, seq, checksum)| EventKind::DepthUpdate { bids, asks, first_seq, seq, checksum }
@@ -186,7 +192,13 @@ fn event_beyond_the_limit_is_left_out_and_the_tape_stays_good() {
         qty: Scaled { mantissa: i64::MAX, decimals: 18 },
     };
     let huge = TapeEvent {
-        kind: EventKind::DepthSnapshot { bids: vec![wide; 250_000], asks: Vec::new(), seq: 1, levels_max: None, checksum: None },
+        kind: EventKind::DepthSnapshot {
+            bids: vec![wide; 250_000],
+            asks: Vec::new(),
+            seq: 1,
+            levels_max: None,
+            checksum: None,
+        },
         ..trade(5)
     };
     let mut writer = TapeWriter::new(Vec::new(), "").unwrap();
@@ -203,7 +215,13 @@ fn event_beyond_the_limit_is_left_out_and_the_tape_stays_good() {
 fn largest_events_fit_a_segment_that_the_reader_accepts() {
     let level =
         TapeLevel { price: Scaled { mantissa: i64::MAX, decimals: 8 }, qty: Scaled { mantissa: 1, decimals: 8 } };
-    let kind = EventKind::DepthSnapshot { bids: vec![level; 150_000], asks: vec![level; 150_000], seq: 9, levels_max: None, checksum: None };
+    let kind = EventKind::DepthSnapshot {
+        bids: vec![level; 150_000],
+        asks: vec![level; 150_000],
+        seq: 9,
+        levels_max: None,
+        checksum: None,
+    };
     let large = TapeEvent { kind, ..trade(2) };
     let events = [(trade(1), false), (large, false), (trade(3), false)];
     let (found, fault) = read(&written(&events));
@@ -264,13 +282,8 @@ fn tape_of_the_first_version_is_read_as_it_was_written() {
         levels_max: None,
         checksum: None,
     };
-    let change = EventKind::DepthUpdate {
-        bids: Vec::new(),
-        asks: vec![level(16, 0)],
-        first_seq: 8,
-        seq: 9,
-        checksum: None,
-    };
+    let change =
+        EventKind::DepthUpdate { bids: Vec::new(), asks: vec![level(16, 0)], first_seq: 8, seq: 9, checksum: None };
     assert_eq!(events, [event(5, whole), event(6, change)]);
 }
 

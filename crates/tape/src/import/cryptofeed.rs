@@ -153,8 +153,8 @@ impl<P: FnMut(&ImportStats)> CryptofeedImport<P> {
             return Ok(());
         }
         let message = |what: String| ImportError::Message { line, what };
-        let outer: Outer<'_> =
-            serde_json::from_slice(text).map_err(|error| message(format!("no line of a cryptofeed recording: {error}")))?;
+        let outer: Outer<'_> = serde_json::from_slice(text)
+            .map_err(|error| message(format!("no line of a cryptofeed recording: {error}")))?;
         if outer.kind != "server_sent" {
             self.stats.other += 1;
             return Ok(());
