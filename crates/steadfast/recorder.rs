@@ -72,12 +72,8 @@ impl<W: Write> Recorder<W> {
                     }
                 }
             }
-            FeedFrameKind::Ignored
-            | FeedFrameKind::Pong
-            | FeedFrameKind::Subscribed
-            | FeedFrameKind::Unsubscribed
-            | FeedFrameKind::Error
-            | FeedFrameKind::ClosingSoon => {}
+            // Answers, and channels that no tape holds.
+            _ => {}
         }
         Ok(())
     }
