@@ -97,6 +97,8 @@ pub enum Command {
     /// Import, check and make recordings of market data
     #[command(subcommand)]
     Tape(TapeCommand),
+    /// Show what each venue can do and what of it is used here
+    Venues,
     /// Verify the journal's hash chain
     #[command(subcommand)]
     Journal(JournalCommand),

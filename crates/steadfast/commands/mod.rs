@@ -22,6 +22,7 @@ mod tape_market;
 mod tape_record;
 pub mod totp;
 pub mod vault;
+mod venues;
 #[cfg(feature = "age-export")]
 mod vault_export;
 
@@ -55,6 +56,7 @@ pub fn dispatch(cli: &Cli) -> Result<(), Trouble> {
         Command::Tape(TapeCommand::Check(args)) => tape_check::run(global, args),
         Command::Tape(TapeCommand::Record(args)) => tape_record::run(global, args),
         Command::Journal(JournalCommand::Verify) => journal::verify(global),
+        Command::Venues => venues::run(global),
         Command::Vault(command) => vault::run(global, command),
         Command::Audit(command) => audit::run(global, command),
     }
