@@ -270,6 +270,7 @@ fn plan(sim: &RunningSim, listen: SocketAddr, root: &Path) -> Plan {
     let venue = VenuePlan {
         name: ACCOUNT.to_owned(),
         account: ACCOUNT.to_owned(),
+        login_confirmed: true,
         stream_key: None,
         codecs: venue_bitget::codecs(venue_bitget::Environment::Production),
         rest: sim.rest.clone(),
