@@ -5,7 +5,13 @@ use super::check::{Checker, Signed, Told};
 use super::rig::{Rig, SEAT};
 use clock::SystemClock;
 use domain::Clock as _;
-use order_signer::process::Packets;
+use order_signer::process::{OrderPage, Packets, SocketError};
+use signing::frames::FRAME_MAX;
+use std::cell::RefCell;
+use std::time::Duration;
+
+/// Longest wait for an answer on a busy machine.
+const ANSWER_MAX: Duration = Duration::from_secs(60);
 
 /// Printable text, or what pretends to be.
 pub(crate) type Text = Vec<u8>;
@@ -214,6 +220,7 @@ pub(crate) struct Counts {
 /// The client, with all that it has had signed.
 pub(crate) struct Client<'a> {
     orders: &'a Packets,
+    page: &'a RefCell<OrderPage>,
     cancels: &'a Packets,
     pub(crate) checker: Checker,
     pub(crate) counts: Counts,
@@ -241,6 +248,7 @@ impl<'a> Client<'a> {
     pub(crate) fn new(rig: &'a Rig) -> Self {
         Self {
             orders: &rig.orders,
+            page: &rig.page,
             cancels: &rig.cancels,
             checker: Checker::new(&rig.values, &rig.ready, &rig.policy),
             counts: Counts::default(),
@@ -312,12 +320,25 @@ impl<'a> Client<'a> {
         matches!(self.send(&frame, emergency), Answer::Done)
     }
 
+    fn over_socket(&mut self, frame: &[u8]) -> Result<usize, SocketError> {
+        self.cancels.send(frame)?;
+        self.cancels.receive(&mut self.inward)
+    }
+
+    fn over_page(&mut self, frame: &[u8]) -> Result<usize, SocketError> {
+        let mut page = self.page.borrow_mut();
+        page.ask(frame, false)?;
+        let begun = SystemClock.mono();
+        page.answer(&mut self.inward, self.orders, false, || SystemClock.mono().since(begun) > ANSWER_MAX)
+    }
+
     /// Sends any bytes and judges the answer.
     pub(crate) fn send(&mut self, frame: &[u8], emergency: bool) -> Answer {
-        let socket = if emergency { self.cancels } else { self.orders };
+        // What has no room on the page can only be said to the other socket.
+        let emergency = emergency || frame.len() > FRAME_MAX;
         let begun = SystemClock.unix().as_millis();
-        socket.send(frame).unwrap_or_else(|error| panic!("the signer is gone: {error}, at {frame:?}"));
-        let len = socket.receive(&mut self.inward).unwrap_or_else(|error| panic!("no answer: {error}, at {frame:?}"));
+        let len = if emergency { self.over_socket(frame) } else { self.over_page(frame) };
+        let len = len.unwrap_or_else(|error| panic!("the signer is gone or silent: {error}, at {frame:?}"));
         let ended = SystemClock.unix().as_millis();
         let (nonce, answer) = read_answer(&self.inward[..len]).unwrap_or_else(|| panic!("foul answer to {frame:?}"));
         self.counts.asked += 1;
