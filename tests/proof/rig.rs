@@ -138,6 +138,7 @@ impl Rig {
             spin: false,
             places: vec![KeyPlace { seat: SEAT, alias, environment: "sim".to_owned() }],
             may_ask: false,
+            strict: false,
         };
         let (orders, inherited) = pair().unwrap();
         let (custody, custody_end) = pair().unwrap();

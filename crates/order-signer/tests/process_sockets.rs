@@ -4,7 +4,9 @@
 #![expect(clippy::unwrap_used, reason = "a failing step ends the test")]
 
 use clock::{ManualClock, SystemClock};
-use domain::{ClientOrderId, Clock as _, Epoch, InstanceTag, Scaled, Sequence, Side, Symbol, TimeInForce, UnixNanos, VenueId};
+use domain::{
+    ClientOrderId, Clock as _, Epoch, InstanceTag, Scaled, Sequence, Side, Symbol, TimeInForce, UnixNanos, VenueId,
+};
 use messages::{KeyDuty, PlaceOrder, SignIntent, SignRefusal};
 use order_signer::process::{LinkWait, OrderPage, Packets, ProcessSeat, Seats, SignerLink, pair, serve_orders};
 use order_signer::{Identity, InlineSigner, LoadedKey};

@@ -199,7 +199,7 @@ fn signers(dir: &DataDir, plan: &Plan, linked: Linked) -> Result<Signers, Troubl
 
 #[cfg(not(target_os = "linux"))]
 fn signers(_dir: &DataDir, plan: &Plan, linked: Linked) -> Result<Signers, Trouble> {
-    Signers::inline(linked.custody, &plan.custody, 0, &(Arc::new(SystemClock) as Arc<dyn Clock>))
+    Signers::inline(linked.custody, &plan.custody, 0, &(Arc::new(SystemClock) as Arc<dyn Clock>), false)
 }
 
 /// The policy that a person would be shown, at the exchange's price of now.

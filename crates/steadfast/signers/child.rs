@@ -101,11 +101,7 @@ fn complain(what: &str) -> ExitCode {
     ExitCode::from(Exit::Usage as u8)
 }
 
-fn serve(
-    boot: Boot,
-    ends: Ends<'_>,
-    tell: &dyn Fn(&Greeting) -> serde_json::Result<bool>,
-) -> Result<(), Trouble> {
+fn serve(boot: Boot, ends: Ends<'_>, tell: &dyn Fn(&Greeting) -> serde_json::Result<bool>) -> Result<(), Trouble> {
     only_ours()?;
     let Ends { orders, page, custody: custody_socket, cancels: cancel_socket } = ends;
     let clock: Arc<dyn Clock> = Arc::new(SystemClock);
@@ -120,7 +116,7 @@ fn serve(
     let boot_id = super::boot_id();
     // Landlock binds the thread that asks and those it starts: before the records, which begin a thread.
     let files = sandbox::close_files(&boot.custody).map_err(|error| cannot(&error))?;
-    let records = super::records(&boot.custody, &custody, identity, &*clock, &boot_id)?;
+    let records = super::records(&boot.custody, &custody, identity, &*clock, &boot_id, boot.strict)?;
     let places = boot.places.iter().map(|place| DeskPlace {
         seat: place.seat,
         alias: place.alias,

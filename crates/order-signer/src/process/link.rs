@@ -78,12 +78,7 @@ impl SignerLink {
     ///
     /// # Errors
     /// [`SocketError::System`] when the time limit cannot be set.
-    pub fn replace(
-        &mut self,
-        socket: Packets,
-        page: Option<OrderPage>,
-        hello: SignerHello,
-    ) -> Result<(), SocketError> {
+    pub fn replace(&mut self, socket: Packets, page: Option<OrderPage>, hello: SignerHello) -> Result<(), SocketError> {
         socket.wait_at_most(Some(Self::PATIENCE))?;
         self.socket = Some(socket);
         self.page = page;

@@ -9,8 +9,8 @@
 
 use super::socket::{Packets, SocketError};
 use rustix::io::Errno;
-use rustix::thread::futex::{Flags, wait, wake};
 use rustix::thread::Timespec;
+use rustix::thread::futex::{Flags, wait, wake};
 use secrets::{SharedError, SharedWords};
 use signing::frames::FRAME_MAX;
 use std::os::fd::{AsFd, OwnedFd};
