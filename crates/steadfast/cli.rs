@@ -457,7 +457,16 @@ pub struct SimArgs {
     /// A second API key of the same account, with the same secret and passphrase.
     #[arg(long, requires_all = ["secret", "passphrase"])]
     pub second_key: Option<String>,
-    /// Its permissions, comma-separated: read, trade, transfer, withdraw.
+    /// A key of the same account that may only read.
+    #[arg(long, value_name = "KEY", requires_all = ["read_only_secret", "read_only_passphrase"])]
+    pub read_only_key: Option<String>,
+    /// Its secret.
+    #[arg(long, value_name = "SECRET", requires = "read_only_key")]
+    pub read_only_secret: Option<String>,
+    /// Its passphrase.
+    #[arg(long, value_name = "PASSPHRASE", requires = "read_only_key")]
+    pub read_only_passphrase: Option<String>,
+    /// Permissions of the key, comma-separated: read, trade, futures-read, futures-trade, margin, transfer, withdraw.
     #[arg(long, value_delimiter = ',', default_value = "read,trade")]
     pub permissions: Vec<String>,
     /// Addresses that may use it; none: any.
@@ -487,6 +496,9 @@ pub struct SimArgs {
     /// Make something fail: NAME@N at the N-th place request, NAME@Ns after N seconds.
     #[arg(long, value_name = "NAME@N")]
     pub fault: Vec<String>,
+    /// Make much fail: a TOML file of faults; docs/sim.md describes it.
+    #[arg(long, value_name = "FILE")]
+    pub faults: Option<PathBuf>,
 }
 
 /// `steadfast bench`

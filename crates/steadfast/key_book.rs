@@ -2,7 +2,7 @@
 
 use crate::plan::VenuePlan;
 use audit::{AuditEntry, AuditSink, AuditVerb, Decision, Name, Permission, fail_closed};
-use domain::{Clock, UnixNanos, VenueId};
+use domain::{Clock, Market, UnixNanos, VenueId};
 use key_manager::{
     DateWarning, KeyDates, KeyManager, KeyNews, KeyNewsBody, KeyOutlets, KeySpec, Policy, ProbeLine, RotationDesk,
     RotationNews, WishRefused,
@@ -70,6 +70,8 @@ pub struct KeyOf {
     pub drain: Duration,
     /// Between two verifications of a good key.
     pub reverify_every: Duration,
+    /// The markets that the account trades, in the order of [`Market::ALL`].
+    pub markets: [bool; Market::ALL.len()],
 }
 
 /// A request signed with a key is taken by the venue for so long.
@@ -89,6 +91,7 @@ impl KeyOf {
             warn_before: plan.warn_before,
             drain: plan.rest_timeout.max(RECEIVE_WINDOW).saturating_add(DRAIN_MARGIN),
             reverify_every: plan.reverify_every,
+            markets: Market::ALL.map(|market| plan.symbols.iter().any(|symbol| Market::of(symbol) == market)),
         }
     }
 
@@ -288,7 +291,13 @@ pub fn spec(store: &dyn KeyStore, key: &KeyOf) -> Result<KeySpec, CustodyError> 
         alias: key.alias,
         account: record.account.clone(),
         state: record.state,
-        policy: Policy { role: record.role, allow_unbound: key.allow_unbound, account: record.venue_account.clone() },
+        policy: Policy {
+            role: record.role,
+            allow_unbound: key.allow_unbound,
+            account: record.venue_account.clone(),
+            account_mode: record.account_mode(),
+            markets: key.markets,
+        },
         dates: key.dates(&record),
         verified_before: record.verified.is_some(),
         beside_active,
@@ -310,6 +319,7 @@ impl KeyBook {
                 self.changed(venue, alias, "verified");
                 (self.probing)(venue, false);
             }
+            KeyNewsBody::Mode(mode) => (self.control)(Control::AccountMode(venue, mode)),
             KeyNewsBody::Duty(wanted) => {
                 // What could not be recorded is not in force: the key keeps the duties that lower risk.
                 let narrowed = wanted == KeyDuty::Full && self.unrecorded.contains(&venue);
@@ -520,6 +530,7 @@ mod tests {
             audit,
         };
         let key = KeyOf {
+            markets: [true, false],
             venue: VenueId(0),
             alias,
             allow_unbound: true,

@@ -15,8 +15,10 @@ use venue_api::VenueCodecs;
 /// One venue account.
 #[derive(Clone)]
 pub struct VenuePlan {
-    /// Its name in the settings.
+    /// Its name here: as in the settings; of the place of a stream key, that with an ending.
     pub name: String,
+    /// Its name in the settings.
+    pub account: String,
     /// Its codecs.
     pub codecs: VenueCodecs,
     /// REST base URL.
@@ -31,6 +33,8 @@ pub struct VenuePlan {
     pub environment: &'static str,
     /// Alias of its key.
     pub key: String,
+    /// Alias of the key that only reads and logs in to its private stream.
+    pub stream_key: Option<String>,
     /// Instruments to follow, in the venue's spelling.
     pub symbols: Vec<String>,
     /// Longest wait for an answer.
@@ -43,6 +47,25 @@ pub struct VenuePlan {
     pub warn_before: Duration,
     /// Between two verifications of its good key.
     pub reverify_every: Duration,
+}
+
+impl VenuePlan {
+    /// What the place of a stream key is called after its account.
+    const STREAM_ENDING: &str = "/stream";
+
+    /// The place of its stream key, if it has one: an account of its own that trades nothing.
+    #[must_use]
+    pub fn stream_place(&self) -> Option<Self> {
+        let key = self.stream_key.clone()?;
+        let name = format!("{}{}", self.account, Self::STREAM_ENDING);
+        Some(Self { name, key, stream_key: None, symbols: Vec::new(), ..self.clone() })
+    }
+
+    /// Whether it is the place of a stream key.
+    #[must_use]
+    pub fn is_stream_place(&self) -> bool {
+        self.name != self.account
+    }
 }
 
 /// One strategy.
@@ -145,12 +168,14 @@ pub fn venue(name: &str, venue: &settings::Venue) -> VenuePlan {
     };
     VenuePlan {
         name: name.to_owned(),
+        account: name.to_owned(),
         rest: address(&venue.rest, hosts.map(|hosts| hosts.rest)),
         ws_public: address(&venue.ws_public, hosts.map(|hosts| hosts.ws_public)),
         ws_private: address(&venue.ws_private, hosts.map(|hosts| hosts.ws_private)),
         plaintext: if venue.environment == Environment::Sim { Plaintext::Loopback } else { Plaintext::Never },
         environment: venue.environment.word(),
         key: venue.key.clone(),
+        stream_key: venue.stream_key.clone(),
         symbols: venue.instruments.clone(),
         rest_timeout: venue.rest_timeout,
         ip_binding: venue.key_policy.require_ip_binding,

@@ -6,7 +6,8 @@ use actix_rt::Arbiter;
 use domain::{Clock, VenueId};
 use hot_actor::{Death, HotConfig, HotHandle, Lanes, OutboxMeter, OutboxReceiver, Wake, mailbox, outbox};
 use messages::{
-    Control, KeyDuty, QueryAnswer, QueryId, QueryPurpose, ReportBody, SignIntent, SignRefusal, VenueError, VenueReport,
+    AccountMode, Control, KeyDuty, QueryAnswer, QueryId, QueryPurpose, ReportBody, SignIntent, SignRefusal, VenueError,
+    VenueReport,
 };
 use order_gateway::{Doorbell, Gateway, GatewayHandle, LinkConfig, Outlets, Recorder, Renewals};
 use order_path::{Core, EventRing, OrderPath, SignerSeat, Tally, Urgent, Wires};
@@ -30,6 +31,10 @@ impl SignerPort for InlineSeat {
 
     fn set_clock_offset(&mut self, offset_ns: i64) -> Result<(), SignRefusal> {
         self.0.set_clock_offset(offset_ns)
+    }
+
+    fn set_account_mode(&mut self, mode: AccountMode) -> Result<(), SignRefusal> {
+        self.0.set_account_mode(mode)
     }
 
     fn sign(&mut self, intent: &SignIntent) -> Result<SignedRequest, SignRefusal> {
@@ -76,6 +81,10 @@ impl SignerPort for SharedSeat {
 
     fn set_clock_offset(&mut self, offset_ns: i64) -> Result<(), SignRefusal> {
         asked(&self.seats, self.seat, |signer| signer.set_clock_offset(offset_ns))
+    }
+
+    fn set_account_mode(&mut self, mode: AccountMode) -> Result<(), SignRefusal> {
+        asked(&self.seats, self.seat, |signer| signer.set_account_mode(mode))
     }
 
     fn sign(&mut self, intent: &SignIntent) -> Result<SignedRequest, SignRefusal> {

@@ -32,7 +32,7 @@ use keeper::{Keeper, KeeperObserver, Mailbox, MailboxBound};
 use key_manager::{KeyManager, KeyMessage};
 use market::Market;
 use market_feed::{TopBoard, tops};
-use messages::{Control, QueryPurpose, RefuseReason};
+use messages::{AccountMode, Control, QueryPurpose, RefuseReason};
 use metrics_exporter_prometheus::PrometheusHandle;
 use net::{HttpClient, HttpConfig};
 use order_gateway::{LinkConfig, WireLog, WireLogBounds, fetch_instruments};
@@ -138,6 +138,12 @@ pub async fn start(start: Start) -> Result<Running, Trouble> {
     let mut registry = Registry::open(&start.dir.root().join(Registry::FILE))?;
     let venues: Vec<(VenueId, VenuePlan)> =
         plan.venues.iter().map(|venue| (registry.venue(&venue.name), venue.clone())).collect();
+    // A stream key has a place of its own among the keys, and no instrument.
+    let mut seats = venues.clone();
+    for (_, venue) in &venues {
+        seats.extend(venue.stream_place().map(|place| (registry.venue(&place.name), place)));
+    }
+    account_modes(&start.signers, &seats)?;
     let tags: Vec<(StrategyTag, StrategyPlan)> =
         plan.strategies.iter().map(|strategy| (registry.strategy(&strategy.id), strategy.clone())).collect();
 
@@ -161,7 +167,7 @@ pub async fn start(start: Start) -> Result<Running, Trouble> {
     let halted = halt_flag
         .load()
         .map_err(|error| Trouble::new(Exit::Failure, "the halt flag cannot be read").why(causes(&error)))?;
-    let setup = setup(&plan, &registry, &venues, &tags, &listed, identity, halted.as_ref(), names.account());
+    let setup = setup(&plan, &registry, &seats, &tags, &listed, identity, halted.as_ref(), names.account());
     let mut core = Core::new(setup, Now { mono: clock.mono(), unix: clock.unix() });
     let mut portfolio = Portfolio::new(&listed.instruments, &names.strategies);
     let mut orders = OrderList::default();
@@ -209,7 +215,7 @@ pub async fn start(start: Start) -> Result<Running, Trouble> {
     let audit = AuditQueue::start(Arc::clone(&recorded), Arc::clone(&clock))?;
     let station = Station::start(Parts {
         core,
-        signers: start.signers.seats(registry.venues().len(), &venues)?,
+        signers: start.signers.seats(registry.venues().len(), &seats)?,
         board: Box::new(BoardReader(board.clone())),
         rings: vec![journal_ring, observer_ring],
         wake_consumers: Arc::new(move || {
@@ -223,7 +229,7 @@ pub async fn start(start: Start) -> Result<Running, Trouble> {
                 .map_err(|error| Trouble::new(Exit::Failure, "the wire log cannot be opened").why(causes(&error)))?,
             Arc::clone(&shared),
         )),
-        links: links(&venues, &listed),
+        links: links(&seats, &listed),
         config: HotConfig {
             wait: plan.wait,
             core: plan.core,
@@ -275,9 +281,9 @@ pub async fn start(start: Start) -> Result<Running, Trouble> {
         ApiKeys::open(&start.dir.root().join(ApiKeys::FILE)).map_err(|error| commands::access::file_trouble(&error))?;
     let untold = store.boxed();
     let settled = Arc::new(Settled::default());
-    let key_desk = keys::key_desk(&store, &keys, &settled, &venues, &shared)?;
+    let key_desk = keys::key_desk(&store, &keys, &settled, &seats, &shared)?;
     let told = keys::KeysTold { alerts: start.alerts.clone(), show: start.show_probes, settled };
-    let manager = keys::key_manager(store, &venues, &station, &shared, told, recorded)?;
+    let manager = keys::key_manager(store, &seats, &station, &shared, told, recorded)?;
     keys::start_keys(&keeper, &keys, manager, &station, &shared, &died_sender).await;
     let desk = Arc::new(Desk {
         shared: Arc::clone(&shared),
@@ -504,15 +510,42 @@ fn halt_store(flag: HaltFlag, persist: bool, clock: Arc<dyn Clock>, audit: Audit
     })
 }
 
-fn links(venues: &[(VenueId, VenuePlan)], listed: &Listed) -> Vec<LinkConfig> {
-    venues
+/// Turns each account's codecs to the way in which its key's account was found to be kept.
+fn account_modes(signers: &Signers, seats: &[(VenueId, VenuePlan)]) -> Result<(), Trouble> {
+    let records = signers.records()?;
+    for (_, venue) in seats {
+        let named = records.iter().find(|record| record.alias.as_str() == venue.key);
+        let at_work = named.and_then(|named| order_signer::signing_key(records.iter(), &named.alias)).or(named);
+        let Some(record) = at_work else { continue };
+        venue.codecs.mode.set(record.account_mode());
+        let trades = !venue.is_stream_place() && !venue.symbols.is_empty();
+        if trades && venue.codecs.mode.get() == AccountMode::Unified && venue.stream_key.is_none() {
+            let account = &venue.account;
+            return Err(Trouble::new(Exit::Key, format!("the unified account `{account}` needs a stream key"))
+                .why("orders can be placed over the private stream of a unified account without a signature for each, so a trading key is not logged in there")
+                .fix(format!(
+                    "make a read-only key on the exchange, set stream_key = \"{account}-stream\" in [venue.{account}], then: steadfast keys add {account}-stream --venue bitget --role stream"
+                )));
+        }
+    }
+    Ok(())
+}
+
+fn links(seats: &[(VenueId, VenuePlan)], listed: &Listed) -> Vec<LinkConfig> {
+    let of_account = |wanted: &VenuePlan| {
+        seats.iter().find(|(_, venue)| !venue.is_stream_place() && venue.account == wanted.account).map(|(id, _)| *id)
+    };
+    seats
         .iter()
         .map(|(id, venue)| {
             let mut link = LinkConfig::new(*id, venue.name.clone(), venue.rest.clone(), (&venue.codecs).into());
-            link.ws_private = Some(venue.ws_private.clone());
+            link.speaks_for = if venue.is_stream_place() { of_account(venue) } else { None };
+            link.ws_private = venue.stream_key.is_none().then(|| venue.ws_private.clone());
             link.plaintext = venue.plaintext;
             link.answer_patience = venue.rest_timeout;
-            link.symbols = listed.by_venue.get(id).into_iter().flatten().map(|instrument| instrument.symbol).collect();
+            let followed = link.speaks_for.unwrap_or(*id);
+            link.symbols =
+                listed.by_venue.get(&followed).into_iter().flatten().map(|instrument| instrument.symbol).collect();
             link
         })
         .collect()

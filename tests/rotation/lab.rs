@@ -191,11 +191,11 @@ fn vault_of(home: &std::path::Path, keys: &[Key], now: domain::UnixNanos) -> Cus
 fn exchange(seed: u64, keys: &[Key], orders_max: u64) -> RunningSim {
     let mut random = SmallRng::seed_from_u64(seed);
     let lost = (1..orders_max).filter(|_| random.random_range(0..LOST_ONE_IN) == 0);
-    let faults = lost.map(|at| PlannedFault { kind: FaultKind::AckLost, at: FaultTime::PlaceRequest(at) }).collect();
+    let faults = lost.map(|at| PlannedFault::new(FaultKind::AckLost, FaultTime::PlaceRequest(at))).collect();
     let config = SimConfig {
         market: Market::Quiet,
         seed,
-        faults: FaultPlan { faults },
+        faults: FaultPlan { faults, seed: 0 },
         latency: (Duration::from_millis(1), Duration::from_millis(80)),
         rate_limits: RateLimits { enforced: false, ..RateLimits::default() },
         extra_accounts: vec![sim_venue::AccountConfig::default()],
@@ -576,6 +576,7 @@ fn manager(
         };
         let day = Duration::from_secs(86_400);
         let key = KeyOf {
+            markets: [true, false],
             venue: VENUE,
             alias: alias(0),
             allow_unbound: false,

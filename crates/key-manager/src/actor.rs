@@ -11,8 +11,8 @@ use actix::AsyncContext;
 use domain::{Clock, VenueId};
 use keeper::{Ctx, Handle, KeptActor, MailboxBound};
 use messages::{
-    BalanceReport, KeyAlias, KeyDuty, KeyInfo, KeyRight, KeyState, QueryAnswer, QueryId, QueryPurpose, SignQuery,
-    VenueError,
+    AccountMode, BalanceReport, KeyAlias, KeyDuty, KeyInfo, KeyRight, KeyState, QueryAnswer, QueryId, QueryPurpose,
+    SignQuery, VenueError,
 };
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -94,6 +94,8 @@ pub enum KeyNewsBody {
         /// The account's balances.
         balances: Vec<BalanceReport>,
     },
+    /// How the venue keeps its account: requests are to be written for that before the next one is asked for.
+    Mode(AccountMode),
     /// What it may be used for from now on: to the order path and the signer.
     Duty(KeyDuty),
     /// Its rotation or its end is near or past.
@@ -322,6 +324,7 @@ impl KeyManager {
                     continue;
                 }
                 CareAct::Line(line) => KeyNewsBody::Line(line.about(alias)),
+                CareAct::Mode(mode) => KeyNewsBody::Mode(mode),
                 CareAct::Moved { from, to, reason, info } => {
                     tracing::info!(%alias, from = from.as_str(), to = to.as_str(), %reason, "key state");
                     info.iter().for_each(|info| count_violations(&account, info));
@@ -405,7 +408,13 @@ mod tests {
             alias: KeyAlias::from("main").unwrap(),
             account: "bitget-main".to_owned(),
             state: KeyState::Linked,
-            policy: Policy { role: KeyRole::Trade, allow_unbound: false, account: None },
+            policy: Policy {
+                role: KeyRole::Trade,
+                allow_unbound: false,
+                account: None,
+                account_mode: messages::AccountMode::Classic,
+                markets: [true, false],
+            },
             dates: crate::dates::tests::dates(None),
             verified_before: false,
             beside_active: false,

@@ -10,7 +10,8 @@ use crate::probe::{ProbeLine, venue_words};
 use crate::wish::WishAct;
 use domain::{MonoNanos, UnixNanos, VenueId};
 use messages::{
-    BalanceReport, KeyAlias, KeyDuty, KeyInfo, KeyState, QueryAnswer, QueryId, SignIntent, VenueError, VenueReason,
+    AccountMode, BalanceReport, KeyAlias, KeyDuty, KeyInfo, KeyState, QueryAnswer, QueryId, SignIntent, VenueError,
+    VenueReason,
 };
 use std::collections::VecDeque;
 use std::time::Duration;
@@ -43,6 +44,8 @@ pub struct KeySpec {
 pub enum CareAct {
     /// Ask the venue, signed.
     Ask(QueryId, SignIntent),
+    /// Requests are written for an account kept in this way from now on.
+    Mode(AccountMode),
     /// Show a finding.
     Line(ProbeLine),
     /// Save the move; what the venue said of the key is with it where it did.
@@ -336,6 +339,10 @@ impl KeyCare {
         for act in acts {
             match act {
                 Act::Ask(query, intent) => out.push(CareAct::Ask(query, intent)),
+                Act::Mode(mode) => {
+                    self.spec.policy.account_mode = mode;
+                    out.push(CareAct::Mode(mode));
+                }
                 Act::Line(line) => out.push(CareAct::Line(line)),
                 Act::Done(verdict) => out.extend(self.conclude(verdict, now, unix)),
             }

@@ -3,8 +3,11 @@
 //! Invariant: a key passes only after its rights were read and a signed read has succeeded.
 
 use crate::probe::{ProbeLine, fault_of_silence};
-use domain::{MonoNanos, UnixNanos};
-use messages::{BalanceReport, KeyInfo, KeyRight, KeyRole, ProbeFault, QueryAnswer, QueryId, SignIntent};
+use domain::{Market, MonoNanos, UnixNanos};
+use messages::{
+    AccountMode, BalanceReport, CouldNotAsk, KeyInfo, KeyRight, KeyRole, ProbeFault, QueryAnswer, QueryId, SignIntent,
+    VenueReason,
+};
 use std::time::Duration;
 
 /// What a key must be.
@@ -16,6 +19,28 @@ pub struct Policy {
     pub allow_unbound: bool,
     /// The venue account it must belong to, once that is known.
     pub account: Option<String>,
+    /// How the account is asked first; the other way is tried when the venue names it.
+    pub account_mode: AccountMode,
+    /// The markets that the account trades: a trading key needs the right for each, and any where there is none.
+    pub markets: [bool; Market::ALL.len()],
+}
+
+impl Policy {
+    /// The right that placing orders on a market needs.
+    const fn right_for(market: Market) -> KeyRight {
+        match market {
+            Market::Spot => KeyRight::SpotTrade,
+            Market::UsdtFutures => KeyRight::FuturesTrade,
+        }
+    }
+
+    /// The first right that the role needs and the key lacks.
+    fn missing(&self, rights: &[KeyRight]) -> Option<KeyRight> {
+        let none = !self.markets.contains(&true);
+        let wanted = Market::ALL.into_iter().zip(self.markets);
+        let wanted = wanted.filter(|(market, used)| *used || none && *market == Market::Spot);
+        wanted.map(|(market, _)| Self::right_for(market)).find(|right| !rights.contains(right))
+    }
 }
 
 /// What is to be done.
@@ -23,6 +48,8 @@ pub struct Policy {
 pub enum Act {
     /// Ask the venue, signed, under this number.
     Ask(QueryId, SignIntent),
+    /// Write requests for an account kept in this way from now on.
+    Mode(AccountMode),
     /// Show a finding.
     Line(ProbeLine),
     /// It is over.
@@ -71,6 +98,8 @@ pub struct Verification {
     next_query: u64,
     tries: u32,
     info: Option<KeyInfo>,
+    /// Whether the other account mode has been tried.
+    switched: bool,
 }
 
 impl Verification {
@@ -91,7 +120,7 @@ impl Verification {
     #[must_use]
     pub const fn new(policy: Policy, first_query: u64, now: MonoNanos) -> Self {
         let phase = Phase::WaitingForClock { since: now };
-        Self { policy, phase, next_query: first_query, tries: 0, info: None }
+        Self { policy, phase, next_query: first_query, tries: 0, info: None, switched: false }
     }
 
     /// The first query number that was not used.
@@ -132,6 +161,13 @@ impl Verification {
         match (question, answer) {
             (Question::KeyInfo, QueryAnswer::KeyInfo(info)) => self.judge(info, now, unix),
             (Question::Balances, QueryAnswer::Balances(balances)) => self.pass(balances),
+            (_, QueryAnswer::CouldNotAsk(CouldNotAsk::Venue(error)))
+                if error.reason == VenueReason::AccountMode && !self.switched =>
+            {
+                self.switched = true;
+                self.policy.account_mode = self.policy.account_mode.other();
+                vec![Act::Mode(self.policy.account_mode), self.ask(Question::KeyInfo, now)]
+            }
             (_, QueryAnswer::CouldNotAsk(cause)) => {
                 let (fault, detail, again) = fault_of_silence(&cause);
                 if again { self.try_again(question, &detail, now) } else { self.fail(fault, detail) }
@@ -227,10 +263,10 @@ impl Verification {
         let has = |wanted| info.rights.contains(&wanted);
         let rights = words(info, |_| true);
         match self.policy.role {
-            KeyRole::Trade if !has(KeyRight::SpotTrade) => {
+            KeyRole::Trade if let Some(right) = self.policy.missing(&info.rights) => {
                 return failed(
                     ProbeFault::Permission,
-                    format!("the key's rights are `{rights}`; placing orders needs `spot trade`"),
+                    format!("the key's rights are `{rights}`; placing orders needs `{}`", right.as_str()),
                 );
             }
             KeyRole::Stream if !(has(KeyRight::SpotRead) || has(KeyRight::SpotTrade)) => {
@@ -280,12 +316,15 @@ fn good_lines(info: &KeyInfo) -> Vec<Act> {
         },
         count => ProbeLine::good("address binding", format!("bound to {count} addresses")),
     };
-    vec![
+    let mode = info.account_mode.map(|mode| Act::Line(ProbeLine::good("account mode", mode.as_str())));
+    let mut lines: Vec<Act> = mode.into_iter().collect();
+    lines.extend([
         Act::Line(ProbeLine::good("permissions", words(info, |_| true))),
         Act::Line(ProbeLine::good("forbidden rights", "no withdrawal, transfer or account management")),
         Act::Line(bound),
         Act::Line(ProbeLine::good("account", info.account.to_string())),
-    ]
+    ]);
+    lines
 }
 
 #[cfg(test)]

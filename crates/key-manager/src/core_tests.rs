@@ -9,13 +9,25 @@ pub(crate) const NOW: MonoNanos = MonoNanos(1_000_000_000);
 pub(crate) const UNIX: UnixNanos = UnixNanos(1_700_000_000_000_000_000);
 
 pub(crate) fn policy() -> Policy {
-    Policy { role: KeyRole::Trade, allow_unbound: false, account: None }
+    Policy {
+        role: KeyRole::Trade,
+        allow_unbound: false,
+        account: None,
+        account_mode: AccountMode::Classic,
+        markets: [true, false],
+    }
 }
 
 pub(crate) fn info(rights: &[KeyRight], bound_addresses: u16) -> KeyInfo {
     let mut list = ArrayVec::new();
     list.try_extend_from_slice(rights).unwrap();
-    KeyInfo { account: ArrayString::from("7264631750").unwrap(), rights: list, bound_addresses, expires: None }
+    KeyInfo {
+        account: ArrayString::from("7264631750").unwrap(),
+        rights: list,
+        bound_addresses,
+        expires: None,
+        account_mode: None,
+    }
 }
 
 pub(crate) fn good() -> KeyInfo {
@@ -126,7 +138,6 @@ fn venues_word_about_the_key_ends_it_at_once_with_its_cause() {
         (VenueReason::Passphrase, ProbeFault::Passphrase),
         (VenueReason::IpNotAllowed, ProbeFault::Ip),
         (VenueReason::Environment, ProbeFault::Environment),
-        (VenueReason::AccountMode, ProbeFault::AccountMode),
     ] {
         let mut verification = asked(policy());
         let answer = QueryAnswer::CouldNotAsk(CouldNotAsk::Venue(error(reason, VenueErrorClass::Fatal)));
@@ -135,6 +146,31 @@ fn venues_word_about_the_key_ends_it_at_once_with_its_cause() {
         assert!(last_line(&acts).detail.contains("40012"), "the venue's code is shown");
         assert!(!last_line(&acts).ok && last_line(&acts).fix.is_some());
     }
+}
+
+#[test]
+fn account_kept_the_other_way_is_asked_again_in_that_way_once() {
+    let mut verification = asked(policy());
+    let refused = || {
+        let error = error(VenueReason::AccountMode, VenueErrorClass::Refused);
+        QueryAnswer::CouldNotAsk(CouldNotAsk::Venue(error))
+    };
+    let acts = verification.answer(QueryId(1), refused(), NOW, UNIX);
+    assert_eq!(acts, [Act::Mode(AccountMode::Unified), Act::Ask(QueryId(2), SignIntent::KeyInfo)]);
+    let acts = verification.answer(QueryId(2), refused(), NOW, UNIX);
+    assert_eq!(verdict(&acts), Some(&Verdict::Failed(ProbeFault::AccountMode)));
+}
+
+#[test]
+fn trading_key_needs_the_right_of_each_market_that_its_account_trades() {
+    let futures = Policy { markets: [true, true], ..policy() };
+    let acts = told(&mut asked(futures.clone()), good());
+    assert_eq!(verdict(&acts), Some(&Verdict::Failed(ProbeFault::Permission)));
+    assert!(last_line(&acts).detail.contains("futures trade"), "{}", last_line(&acts).detail);
+    let both = info(&[KeyRight::SpotTrade, KeyRight::FuturesTrade], 1);
+    assert_eq!(verdict(&told(&mut asked(futures), both.clone())), None);
+    let only_futures = Policy { markets: [false, true], ..policy() };
+    assert_eq!(verdict(&told(&mut asked(only_futures), both)), None);
 }
 
 #[test]

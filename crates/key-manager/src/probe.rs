@@ -91,7 +91,7 @@ pub const fn fix(fault: ProbeFault) -> &'static str {
             "a demo key works only with `--demo`, a production key only without it: link the key again for the right environment"
         }
         ProbeFault::AccountMode => {
-            "unified accounts are not supported yet: switch the account to classic mode on the exchange, or use a key of a classic account"
+            "the exchange refuses this account in classic and in unified mode: finish the change of mode on the exchange, then run `steadfast keys test`"
         }
         ProbeFault::Account => {
             "the exchange restricts this account: look for its message there, then run `steadfast keys test`"
@@ -182,7 +182,6 @@ pub(crate) mod tests {
         let names: std::collections::BTreeSet<_> = FAULTS.map(what).into();
         let fixes: std::collections::BTreeSet<_> = FAULTS.map(fix).into();
         assert_eq!((names.len(), fixes.len()), (FAULTS.len(), FAULTS.len()));
-        assert!(fix(ProbeFault::AccountMode).contains("unified accounts are not supported yet"));
     }
 
     #[test]

@@ -246,6 +246,12 @@ impl KeyManager {
                 CareAct::Verified { info, balances } => KeyNewsBody::Verified { info, balances },
                 CareAct::Warn(warning) => KeyNewsBody::Dates(warning),
                 CareAct::Duty(_) => continue,
+                // The account's key at work goes on in its own way: this one is of another account.
+                CareAct::Mode(mode) => {
+                    why = Some(format!("account mode: the next key belongs to an account in {} mode", mode.as_str()));
+                    failed = true;
+                    continue;
+                }
                 CareAct::Failed => {
                     failed = true;
                     continue;

@@ -154,6 +154,12 @@ impl FeeRate {
         Self::from_ppm(i64::try_from(ppm).map_err(|_| AmountError::Range)?)
     }
 
+    /// The rate in millionths.
+    #[must_use]
+    pub const fn ppm(self) -> i64 {
+        self.ppm
+    }
+
     /// The rate as a fraction.
     #[must_use]
     pub fn fraction(self) -> Decimal {

@@ -2,9 +2,10 @@
 
 use crate::amount::pow10;
 use crate::ledger::Ledger;
+use crate::margin::Futures;
 use crate::{
-    AccountId, Atoms, Balance, Book, CancelReason, Event, FeeRate, NewOrder, OrderId, OrderSize, Party, PlaceError,
-    Removal, Resting, SelfTrade, Trade, TradeId,
+    AccountId, Atoms, Balance, Book, CancelReason, Event, FeeRate, Intent, NewOrder, OrderId, OrderSize, Party,
+    PerpetualTerms, PlaceError, Removal, Resting, SelfTrade, Trade, TradeId,
 };
 use domain::{Asset, InstrumentId, Price, Qty, Side, TimeInForce, UnixNanos};
 use std::collections::BTreeMap;
@@ -38,6 +39,15 @@ pub enum ListingError {
     /// More instruments than an id can name.
     #[error("too many instruments")]
     TooMany,
+    /// Leverage below 1, or so high that a new position would be liquidated at once.
+    #[error("leverage and maintenance margin do not fit each other")]
+    Terms,
+    /// A perpetual that settles in another coin than the ones before it.
+    #[error("all perpetuals settle in one coin, {settle}")]
+    Settle {
+        /// The coin of the ones before.
+        settle: Asset,
+    },
 }
 
 /// What an account pays on trades.
@@ -77,41 +87,68 @@ impl Listing {
     }
 }
 
-#[derive(Debug, Clone)]
-struct Market {
-    listing: Listing,
-    book: Book,
+/// What makes a market a perpetual.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Perpetual {
+    pub(crate) terms: PerpetualTerms,
+    pub(crate) mark: Option<Price>,
 }
 
 #[derive(Debug, Clone)]
-struct Account {
-    ledger: Ledger,
+pub(crate) struct Market {
+    pub(crate) listing: Listing,
+    pub(crate) book: Book,
+    /// `None`: spot.
+    pub(crate) perpetual: Option<Perpetual>,
+}
+
+#[derive(Debug, Clone)]
+pub(crate) struct Account {
+    pub(crate) ledger: Ledger,
     fees: FeeSchedule,
+    pub(crate) futures: Option<Futures>,
 }
 
 /// Books, accounts and fees of one venue.
 #[derive(Debug, Clone, Default)]
 pub struct Engine {
-    markets: Vec<Market>,
-    accounts: Vec<Account>,
-    fees_collected: BTreeMap<Asset, Atoms>,
-    last_order: u64,
+    pub(crate) markets: Vec<Market>,
+    pub(crate) accounts: Vec<Account>,
+    pub(crate) fees_collected: BTreeMap<Asset, Atoms>,
+    /// What all perpetuals settle in; `None` while there are none.
+    pub(crate) settle: Option<Asset>,
+    pub(crate) last_order: u64,
     last_trade: u64,
 }
 
 /// The arriving order while it matches.
-struct Taker {
-    id: OrderId,
-    order: NewOrder,
+pub(crate) struct Taker {
+    pub(crate) id: OrderId,
+    pub(crate) order: NewOrder,
     /// Worst price, none for market orders.
-    limit: Option<Price>,
+    pub(crate) limit: Option<Price>,
     /// Base still wanted; for a market buy by quote, what the budget pays for is recomputed at each price.
-    wanted: Qty,
+    pub(crate) wanted: Qty,
     /// Quote still to spend, for a market buy by quote.
-    budget: Option<Atoms>,
+    pub(crate) budget: Option<Atoms>,
+    /// What it means on a perpetual; `None` on spot.
+    pub(crate) intent: Option<Intent>,
+    /// Orders on the other side have gone since its margin was counted.
+    pub(crate) recount: bool,
+    /// There is no margin for its rest.
+    pub(crate) refused: bool,
 }
 
 impl Taker {
+    pub(crate) const fn new(id: OrderId, order: NewOrder, intent: Option<Intent>) -> Self {
+        let (limit, wanted, budget) = match order.size {
+            OrderSize::Limit { price, qty } => (Some(price), qty, None),
+            OrderSize::MarketBase { qty } => (None, qty, None),
+            OrderSize::MarketQuote { budget } => (None, Qty::ZERO, Some(budget)),
+        };
+        Self { id, order, limit, wanted, budget, intent, recount: false, refused: false }
+    }
+
     fn accepts(&self, price: Price) -> bool {
         match (self.limit, self.order.side) {
             (None, _) => true,
@@ -137,6 +174,10 @@ impl Engine {
     /// # Errors
     /// [`ListingError`] when its amounts could not be kept exactly.
     pub fn list(&mut self, listing: Listing) -> Result<InstrumentId, ListingError> {
+        self.add(listing, None)
+    }
+
+    pub(crate) fn add(&mut self, listing: Listing, perpetual: Option<Perpetual>) -> Result<InstrumentId, ListingError> {
         if u32::from(listing.price_decimals) + u32::from(listing.qty_decimals) > Listing::DECIMALS_MAX {
             return Err(ListingError::TooFine);
         }
@@ -144,14 +185,14 @@ impl Engine {
             return Err(ListingError::Malformed);
         }
         let id = u16::try_from(self.markets.len()).map_err(|_| ListingError::TooMany)?;
-        self.markets.push(Market { listing, book: Book::default() });
+        self.markets.push(Market { listing, book: Book::default(), perpetual });
         Ok(InstrumentId(id))
     }
 
     /// Opens an account without balances.
     pub fn open_account(&mut self, fees: FeeSchedule) -> AccountId {
         let id = AccountId(u32::try_from(self.accounts.len()).unwrap_or(u32::MAX));
-        self.accounts.push(Account { ledger: Ledger::default(), fees });
+        self.accounts.push(Account { ledger: Ledger::default(), fees, futures: None });
         id
     }
 
@@ -167,10 +208,10 @@ impl Engine {
 
     /// Takes available coins out; false when there are not enough.
     pub fn withdraw(&mut self, account: AccountId, asset: Asset, amount: Atoms) -> bool {
-        let Some(account) = self.account_mut(account) else { return false };
-        if amount < Atoms::ZERO || account.ledger.balance(asset).available < amount {
+        if amount < Atoms::ZERO || self.spendable(account, asset) < amount {
             return false;
         }
+        let Some(account) = self.account_mut(account) else { return false };
         account.ledger.credit(asset, amount.negated());
         true
     }
@@ -192,11 +233,14 @@ impl Engine {
         self.fees_collected.get(&asset).copied().unwrap_or_default()
     }
 
-    /// All that exists of an asset: every account's balance and the fees collected.
+    /// All that exists of an asset: every account's balance, the fees collected, and for the coin
+    /// that perpetuals settle in also the futures wallets and what open positions have gained or lost
+    /// among themselves.
     #[must_use]
     pub fn total(&self, asset: Asset) -> Atoms {
         let held: i128 = self.accounts.iter().map(|account| account.ledger.balance(asset).total().0).sum();
-        Atoms(held + self.fees_collected(asset).0)
+        let futures = if self.settle == Some(asset) { self.futures_total() } else { 0 };
+        Atoms(held + futures + self.fees_collected(asset).0)
     }
 
     /// The instrument's trading rules.
@@ -211,11 +255,11 @@ impl Engine {
         self.markets.get(instrument.index()).map(|market| &market.book)
     }
 
-    fn account(&self, id: AccountId) -> Option<&Account> {
+    pub(crate) fn account(&self, id: AccountId) -> Option<&Account> {
         self.accounts.get(usize::try_from(id.0).ok()?)
     }
 
-    fn account_mut(&mut self, id: AccountId) -> Option<&mut Account> {
+    pub(crate) fn account_mut(&mut self, id: AccountId) -> Option<&mut Account> {
         self.accounts.get_mut(usize::try_from(id.0).ok()?)
     }
 
@@ -225,34 +269,37 @@ impl Engine {
     /// [`PlaceError`]: the order was not taken and nothing has changed.
     pub fn place(&mut self, order: NewOrder, now: UnixNanos, events: &mut Vec<Event>) -> Result<OrderId, PlaceError> {
         let market = self.markets.get(order.instrument.index()).ok_or(PlaceError::UnknownInstrument)?;
+        if market.perpetual.is_some() {
+            return self.place_perpetual(order, Intent::OneWay { reduce_only: false }, now, events);
+        }
         let listing = market.listing;
         let (asset, needed) = Self::cost(&listing, &order)?;
         if market.book.len() >= Book::ORDERS_MAX {
             return Err(PlaceError::BookFull);
         }
+        let spendable = self.spendable(order.account, asset);
         let account = self.account_mut(order.account).ok_or(PlaceError::UnknownAccount)?;
-        if !account.ledger.freeze(asset, needed) {
-            let available = account.ledger.balance(asset).available;
+        if spendable < needed || !account.ledger.freeze(asset, needed) {
             return Err(PlaceError::Balance {
                 asset,
                 needed: needed.to_decimal().unwrap_or_default(),
-                available: available.to_decimal().unwrap_or_default(),
+                available: spendable.to_decimal().unwrap_or_default(),
             });
         }
-        self.last_order += 1;
-        let id = OrderId(self.last_order);
-        events.push(Event::Accepted { order: id, account: order.account, instrument: order.instrument });
-        let (limit, wanted, budget) = match order.size {
-            OrderSize::Limit { price, qty } => (Some(price), qty, None),
-            OrderSize::MarketBase { qty } => (None, qty, None),
-            OrderSize::MarketQuote { budget } => (None, Qty::ZERO, Some(budget)),
-        };
-        let taker = Taker { id, order, limit, wanted, budget };
-        self.run(taker, &listing, now, events);
+        let id = self.accept(&order, events);
+        self.run(Taker::new(id, order, None), &listing, now, events);
         Ok(id)
     }
 
-    /// What an order holds while it lives, after checking that it fits the grid.
+    /// Numbers an order that passed every check.
+    pub(crate) fn accept(&mut self, order: &NewOrder, events: &mut Vec<Event>) -> OrderId {
+        self.last_order += 1;
+        let id = OrderId(self.last_order);
+        events.push(Event::Accepted { order: id, account: order.account, instrument: order.instrument });
+        id
+    }
+
+    /// What a spot order holds while it lives, after checking that it fits the grid.
     fn cost(listing: &Listing, order: &NewOrder) -> Result<(Asset, Atoms), PlaceError> {
         let on_grid = |mantissa: i64, step: i64| mantissa > 0 && mantissa % step.max(1) == 0;
         match order.size {
@@ -292,7 +339,7 @@ impl Engine {
         }
     }
 
-    fn run(&mut self, mut taker: Taker, listing: &Listing, now: UnixNanos, events: &mut Vec<Event>) {
+    pub(crate) fn run(&mut self, mut taker: Taker, listing: &Listing, now: UnixNanos, events: &mut Vec<Event>) {
         let would_take = self
             .book(taker.order.instrument)
             .and_then(|book| book.first_against(taker.order.side))
@@ -321,6 +368,8 @@ impl Engine {
         if done {
             self.release(&taker, listing);
             events.push(removed(&taker, Removal::Filled));
+        } else if taker.refused {
+            self.finish(&taker, listing, CancelReason::Margin, events);
         } else if self_traded {
             self.finish(&taker, listing, CancelReason::SelfTrade, events);
         } else if let (Some(price), TimeInForce::Gtc | TimeInForce::PostOnly) = (taker.limit, taker.order.time_in_force)
@@ -335,6 +384,7 @@ impl Engine {
             if let Some(market) = self.markets.get_mut(taker.order.instrument.index()) {
                 market.book.insert(resting);
             }
+            self.track(&taker, price);
         } else {
             self.finish(&taker, listing, CancelReason::Unfilled, events);
         }
@@ -345,7 +395,7 @@ impl Engine {
         loop {
             let maker = self.book(taker.order.instrument)?.first_against(taker.order.side)?;
             let wanted = taker.wanted_at(listing, maker.price);
-            if !taker.accepts(maker.price) || wanted == Qty::ZERO {
+            if !taker.accepts(maker.price) || wanted == Qty::ZERO || !self.still_affords(taker) {
                 return Some(maker.price);
             }
             if maker.account == taker.order.account {
@@ -381,6 +431,9 @@ impl Engine {
         events: &mut Vec<Event>,
     ) {
         self.last_trade += 1;
+        if let Some(intent) = taker.intent {
+            return self.settle_perpetual(taker, intent, maker, listing, (qty, notional), now, events);
+        }
         let taker_side = taker.order.side;
         let taker_paid_at = match (taker_side, taker.limit) {
             (Side::Buy, Some(limit)) => listing.notional(limit, qty).unwrap_or(notional),
@@ -390,8 +443,21 @@ impl Engine {
             self.exchange(maker.account, maker.id, maker.side, listing, (notional, notional, base), false);
         let taker_party =
             self.exchange(taker.order.account, taker.id, taker_side, listing, (taker_paid_at, notional, base), true);
-        taker.wanted = taker.wanted.saturating_minus(qty);
         taker.budget = taker.budget.map(|budget| Atoms(budget.0 - notional.0));
+        self.report(taker, maker, (qty, notional), (maker_party, taker_party), now, events);
+    }
+
+    /// Takes a settled trade off the book and tells of it.
+    pub(crate) fn report(
+        &mut self,
+        taker: &mut Taker,
+        maker: &Resting,
+        (qty, notional): (Qty, Atoms),
+        (maker_party, taker_party): (Party, Party),
+        now: UnixNanos,
+        events: &mut Vec<Event>,
+    ) {
+        taker.wanted = taker.wanted.saturating_minus(qty);
         if let Some(market) = self.markets.get_mut(taker.order.instrument.index()) {
             market.book.reduce(maker.id, qty);
         }
@@ -401,7 +467,7 @@ impl Engine {
             price: maker.price,
             qty,
             notional,
-            taker_side,
+            taker_side: taker.order.side,
             maker: maker_party,
             taker: taker_party,
             at: now,
@@ -440,7 +506,7 @@ impl Engine {
             owner.ledger.credit(received, Atoms(received_amount.0 - fee.0));
             self.fees_collected.entry(received).or_default().0 += fee.0;
         }
-        Party { order, account, fee, fee_asset: received }
+        Party { order, account, fee, fee_asset: received, pnl: Atoms::ZERO, closed: Qty::ZERO }
     }
 
     /// Whether a fill-or-kill order would trade completely.
@@ -468,6 +534,10 @@ impl Engine {
 
     /// Gives back what the arriving order still holds.
     fn release(&mut self, taker: &Taker, listing: &Listing) {
+        if taker.intent.is_some() {
+            // What a perpetual's order holds is counted from the orders that rest, and this one does not.
+            return;
+        }
         let (asset, amount) = match (taker.budget, taker.order.side, taker.limit) {
             (Some(budget), _, _) => (listing.quote, Some(budget)),
             (None, Side::Buy, Some(limit)) => (listing.quote, listing.notional(limit, taker.wanted)),
@@ -510,11 +580,14 @@ impl Engine {
         }
         let less = resting.remaining.saturating_minus(remaining);
         market.book.reduce(order, less);
-        self.unfreeze(&resting, less, &listing);
+        self.unfreeze(instrument, &resting, less, &listing);
         true
     }
 
-    fn unfreeze(&mut self, resting: &Resting, qty: Qty, listing: &Listing) {
+    fn unfreeze(&mut self, instrument: InstrumentId, resting: &Resting, qty: Qty, listing: &Listing) {
+        if self.perpetual(instrument).is_some() {
+            return self.untrack(resting.account, resting.id, qty);
+        }
         let (asset, amount) = match resting.side {
             Side::Buy => (listing.quote, listing.notional(resting.price, qty)),
             Side::Sell => (listing.base, listing.base_amount(qty)),
@@ -524,7 +597,7 @@ impl Engine {
         }
     }
 
-    fn remove(
+    pub(crate) fn remove(
         &mut self,
         instrument: InstrumentId,
         order: OrderId,
@@ -534,7 +607,7 @@ impl Engine {
         let Some(market) = self.markets.get_mut(instrument.index()) else { return false };
         let listing = market.listing;
         let Some(resting) = market.book.remove(order) else { return false };
-        self.unfreeze(&resting, resting.remaining, &listing);
+        self.unfreeze(instrument, &resting, resting.remaining, &listing);
         events.push(Event::Removed { order, account: resting.account, instrument, how: Removal::Cancelled(reason) });
         true
     }

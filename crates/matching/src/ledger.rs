@@ -4,7 +4,8 @@ use crate::Atoms;
 use domain::Asset;
 use std::collections::BTreeMap;
 
-/// What an account has of one asset; both parts are never negative.
+/// What an account has of one asset. Neither part is ever negative, except what is available of the coin that
+/// perpetuals settle in when it is shared with them: realised losses may exceed it until the account is liquidated.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Balance {
     /// Free to use.

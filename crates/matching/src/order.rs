@@ -1,6 +1,6 @@
 //! Orders as the engine takes them, and what it reports about them.
 
-use crate::Atoms;
+use crate::{Atoms, FundingPayment, Intent, Position, PositionSide};
 use domain::{Asset, InstrumentId, Price, Qty, Side, TimeInForce, UnixNanos};
 use rust_decimal::Decimal;
 
@@ -97,6 +97,32 @@ pub enum PlaceError {
         /// How much there is.
         available: Decimal,
     },
+    /// The instrument is not what the order is for: a spot order on a perpetual's terms, or the reverse.
+    #[error("the instrument takes no such order")]
+    Kind,
+    /// What the order means does not fit the account's position mode, or its side.
+    #[error("the order does not fit the position mode")]
+    Intent,
+    /// There is no position that it could close.
+    #[error("there is no position to close")]
+    NoPosition,
+    /// More is to be closed than other closing orders leave of the position.
+    #[error("the position has only {available} left to close")]
+    NotEnoughPosition {
+        /// What could be closed, in base.
+        available: Decimal,
+    },
+    /// The account has not enough margin for it.
+    #[error("needs {needed} of margin, {available} available")]
+    Margin {
+        /// What it would hold beyond what is held.
+        needed: Decimal,
+        /// What there is.
+        available: Decimal,
+    },
+    /// The perpetual has no mark price yet.
+    #[error("the perpetual has no mark price")]
+    NoMark,
     /// The book already holds its bound of orders.
     #[error("the book is full")]
     BookFull,
@@ -118,6 +144,12 @@ pub enum CancelReason {
     WouldTake,
     /// Self-trade prevention.
     SelfTrade,
+    /// Reduce-only: the position that it was to shrink is smaller or gone.
+    ReduceOnly,
+    /// While it traded, cheaper orders went that its margin was counted on; there is none for dearer ones.
+    Margin,
+    /// The account is liquidated.
+    Liquidation,
 }
 
 /// How an order left the engine.
@@ -136,10 +168,14 @@ pub struct Party {
     pub order: OrderId,
     /// Its account.
     pub account: AccountId,
-    /// Fee in the asset received; positive is paid.
+    /// Fee; positive is paid.
     pub fee: Atoms,
-    /// The asset received, in which the fee is taken.
+    /// What the fee is taken in: the asset received, or a perpetual's settle coin.
     pub fee_asset: Asset,
+    /// Gain that the trade realised on a perpetual, the fee not taken off; zero on spot.
+    pub pnl: Atoms,
+    /// Base of the trade that closed a position; the rest opened one. Zero on spot.
+    pub closed: Qty,
 }
 
 /// A trade between a resting and an arriving order.
@@ -189,5 +225,64 @@ pub enum Event {
         instrument: InstrumentId,
         /// How it ended.
         how: Removal,
+    },
+    /// An order that may only shrink a position was made smaller, because the position is.
+    Cut {
+        /// The order.
+        order: OrderId,
+        /// Its account.
+        account: AccountId,
+        /// Its instrument.
+        instrument: InstrumentId,
+        /// What remains of it.
+        remaining: Qty,
+    },
+    /// A position has ended.
+    Closed {
+        /// Whose.
+        account: AccountId,
+        /// The perpetual.
+        instrument: InstrumentId,
+        /// What it was, its size now zero.
+        position: Position,
+    },
+    /// Funding was paid or received.
+    Funding(FundingPayment),
+    /// The venue closes a position of an account without enough margin: a market order of the account follows.
+    LiquidationOrder {
+        /// The order that follows.
+        order: OrderId,
+        /// The account.
+        account: AccountId,
+        /// The perpetual.
+        instrument: InstrumentId,
+        /// Which of its positions.
+        intent: Intent,
+        /// The order's side.
+        side: Side,
+        /// The position's size.
+        qty: Qty,
+    },
+    /// The insurance account took over what the book did not, at the mark price.
+    TakenOver {
+        /// From whom.
+        account: AccountId,
+        /// The perpetual.
+        instrument: InstrumentId,
+        /// Which way the position looked.
+        side: PositionSide,
+        /// How much of it.
+        qty: Qty,
+        /// The mark price.
+        price: Price,
+        /// What the account realised by it.
+        pnl: Atoms,
+    },
+    /// The insurance account paid what a liquidated account could not.
+    Covered {
+        /// For whom.
+        account: AccountId,
+        /// How much.
+        amount: Atoms,
     },
 }

@@ -1,4 +1,6 @@
 //! What holds for every order flow: conservation, an uncrossed book, price-time priority, exact fees.
+//!
+//! `PROPTEST_CASES=100000` makes a long run of it.
 
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking; helpers are not recognised as tests")]
 
@@ -48,6 +50,11 @@ fn act() -> impl Strategy<Value = Act> {
         2 => (0..ACCOUNTS, 0_usize..40).prop_map(|(account, nth)| Act::Cancel { account, nth }),
         1 => (0..ACCOUNTS, 0_usize..40, 1_i64..40).prop_map(|(account, nth, to)| Act::Reduce { account, nth, to }),
     ]
+}
+
+fn cases(default: u32) -> ProptestConfig {
+    let wanted = std::env::var("PROPTEST_CASES").ok().and_then(|text| text.parse().ok());
+    ProptestConfig::with_cases(wanted.unwrap_or(default))
 }
 
 fn assets() -> (Asset, Asset) {
@@ -130,7 +137,7 @@ fn fee_is_exact(trade: &Trade, base: Asset, notional: Atoms, qty_amount: Atoms) 
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(200))]
+    #![proptest_config(cases(200))]
 
     #[test]
     fn any_order_flow_conserves_every_coin_and_never_crosses_the_book(acts in proptest::collection::vec(act(), 1..120)) {

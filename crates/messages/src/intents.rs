@@ -1,6 +1,6 @@
 //! What strategies and operators ask of the order path.
 
-use crate::{HaltReason, KeyDuty};
+use crate::{AccountMode, HaltReason, KeyDuty};
 use arrayvec::ArrayString;
 use domain::{
     ClientOrderId, Epoch, InstrumentId, InstrumentVersion, MonoNanos, OrderPrice, OrderQty, PositionEffect, Side,
@@ -93,6 +93,8 @@ pub enum Control {
     },
     /// What the key of a venue may do now, from the key manager.
     KeyDuty(VenueId, KeyDuty),
+    /// How the venue keeps the account, from the key manager: requests are written in that way from now on.
+    AccountMode(VenueId, AccountMode),
     /// A new signer process has taken the place of one that died or fell silent; it signs under this epoch.
     SignerBack(Epoch),
     /// The journal can no longer be written (disk full, fsync error): no new risk, cancels pass.

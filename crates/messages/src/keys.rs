@@ -191,6 +191,9 @@ pub struct KeyInfo {
     pub bound_addresses: u16,
     /// When it ends, where the venue says so.
     pub expires: Option<UnixNanos>,
+    /// How the venue keeps the account, where it has more than one way: the one in which it answered.
+    #[serde(default)]
+    pub account_mode: Option<AccountMode>,
 }
 
 /// What was found when a key was tried, one line for each probe.

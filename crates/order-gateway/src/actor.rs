@@ -78,6 +78,9 @@ pub struct LinkConfig {
     pub rest: String,
     /// Private stream URL; `None`: no private stream, as for verifying a key.
     pub ws_private: Option<String>,
+    /// The venue account whose private stream this is, where it is logged in with another key than that account's:
+    /// this link's own account is then the place of that key.
+    pub speaks_for: Option<VenueId>,
     /// Whether plain text to loopback is allowed.
     pub plaintext: Plaintext,
     /// The instruments to follow on the private stream.
@@ -102,6 +105,7 @@ impl LinkConfig {
             name: name.into(),
             rest: rest.into(),
             ws_private: None,
+            speaks_for: None,
             plaintext: Plaintext::Never,
             symbols: Vec::new(),
             limits: Limits::default(),
@@ -309,7 +313,8 @@ impl<D: Departure> Engine<D> {
         let (mut logins, renew) = (None, Arc::new(Notify::new()));
         if let Some(url) = &config.ws_private {
             let parts = StreamParts {
-                venue: config.venue,
+                venue: config.speaks_for.unwrap_or(config.venue),
+                login: config.venue,
                 name: config.name.clone(),
                 url: url.clone(),
                 plaintext: config.plaintext,

@@ -13,7 +13,10 @@ use venue_api::PrivateCodec;
 
 /// What one private stream needs.
 pub(crate) struct StreamParts {
+    /// Whose reports come over it.
     pub(crate) venue: VenueId,
+    /// Whose key logs in.
+    pub(crate) login: VenueId,
     pub(crate) name: String,
     pub(crate) url: String,
     pub(crate) plaintext: Plaintext,
@@ -70,7 +73,8 @@ impl<D: Departure> PrivateStream<D> {
 
     fn connect(parts: &StreamParts) -> Result<(WsHandle, mpsc::Receiver<WsEvent>), AddressError> {
         let (ping, every) = parts.codec.ping();
-        let mut config = WsConfig::new(&parts.url, Ping::Text { ping: ping.to_owned(), pong: PONG.to_owned() });
+        let url = parts.codec.address(&parts.url);
+        let mut config = WsConfig::new(&url, Ping::Text { ping: ping.to_owned(), pong: PONG.to_owned() });
         config.plaintext = parts.plaintext;
         config.ping_every = every;
         // Two unanswered pings; a quiet account sends nothing else.
@@ -163,7 +167,8 @@ impl<D: Departure> PrivateStream<D> {
         match Self::connect(&self.parts) {
             Ok((handle, events)) => {
                 let give_up = self.parts.clock.mono().after(RENEW_PATIENCE);
-                self.next = Some(Next { core: self.core.successor(), handle, events, give_up });
+                self.next =
+                    Some(Next { core: self.core.successor(self.parts.codec.channels()), handle, events, give_up });
             }
             Err(error) => tracing::error!(venue = %self.parts.name, %error, "no second private stream"),
         }
@@ -263,14 +268,14 @@ impl<D: Departure> PrivateStream<D> {
                 StreamAct::Reconnect(why) => self.handle.reconnect(why),
                 StreamAct::LoginFailed(error) => {
                     tracing::error!(venue = %self.parts.name, code = %error.code, text = %error.text, "log-in to the private stream refused");
-                    (self.parts.outlets.login_failed)(venue, error);
+                    (self.parts.outlets.login_failed)(self.parts.login, error);
                 }
             }
         }
     }
 
     fn ask(&self, id: QueryId) {
-        let venue = self.parts.venue;
+        let venue = self.parts.login;
         let query = SignQuery { id, purpose: QueryPurpose::Stream, venue, intent: SignIntent::StreamLogin };
         if !(self.parts.outlets.ask)(query) {
             tracing::warn!(venue = %self.parts.name, "no room to ask for a log-in; asked again soon");

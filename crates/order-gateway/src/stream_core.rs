@@ -57,9 +57,9 @@ impl StreamCore {
 
     /// A stream on a connection of its own that is to take this one's place; its questions have other numbers.
     #[must_use]
-    pub(crate) fn successor(&self) -> Self {
+    pub(crate) fn successor(&self, channels: &'static [&'static str]) -> Self {
         let next_query = self.next_query.saturating_add(Self::NUMBERS_APART);
-        Self { channels: self.channels, phase: Phase::Down, next_query, told_live: false }
+        Self { channels, phase: Phase::Down, next_query, told_live: false }
     }
 
     /// Questions that a stream may ask before its numbers could meet those of its successor.

@@ -256,6 +256,11 @@ impl OrderPath {
                 let told = if accepted { control } else { Control::ClockLost(venue) };
                 self.core.control(told, now, &mut self.outside);
             }
+            Control::AccountMode(venue, mode) => {
+                // A signer that is gone reads it from the key's record when it is back.
+                let _ = self.signers.get_mut(venue.index()).map(|signer| signer.set_account_mode(mode));
+                self.core.control(control, now, &mut self.outside);
+            }
             Control::KeyDuty(venue, duty) => {
                 if let Some(signer) = self.signers.get_mut(venue.index()) {
                     signer.set_duty(duty);

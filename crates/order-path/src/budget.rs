@@ -102,12 +102,6 @@ impl RateBudget {
             state.banned_until = state.banned_until.max(now.after(wait));
         }
     }
-
-    /// How long the venue's ban on a group lasts from `now`; zero: no ban.
-    #[must_use]
-    pub(crate) fn ban_left(&self, group: EndpointGroup, now: MonoNanos) -> Duration {
-        self.groups.get(group as usize).map_or(Duration::ZERO, |state| state.banned_until.since(now))
-    }
 }
 
 #[cfg(test)]

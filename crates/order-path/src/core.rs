@@ -652,6 +652,11 @@ impl Core {
                 }
                 self.maybe_reconcile(venue, now);
             }
+            Control::AccountMode(_, mode) => {
+                let who = ArrayString::from("key-manager").unwrap_or_default();
+                let what = note(&format!("account mode {}", mode.as_str()));
+                self.publish(EventBody::Act { who, what }, now, out);
+            }
             Control::SignerBack(epoch) => self.signer_back(epoch, now),
             Control::JournalFailed => self.journal_ok = false,
             Control::JournalHealed => self.journal_ok = true,

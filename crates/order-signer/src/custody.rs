@@ -363,6 +363,7 @@ impl Custody {
             venue_account: None,
             rights: Vec::new(),
             bound_addresses: 0,
+            account_mode: None,
             expires: None,
             wallets: new.wallets,
             stream_login_confirmed: new.stream_login_confirmed,
@@ -486,6 +487,7 @@ impl Custody {
         let secrets = read_secrets(bytes)?.ok_or_else(|| not_loaded(SignRefusal::NoKey))?;
         let key = LoadedKey::new(secrets.key, secrets.secret, secrets.passphrase).map_err(not_loaded)?;
         let signer = InlineSigner::new(key, codec, clock, identity, duty_at_start(record.state));
+        let signer = signer.of_account(record.account_mode());
         Ok(match record.role {
             KeyRole::Stream => signer.reading_only(),
             KeyRole::Trade if record.stream_login_confirmed => signer,

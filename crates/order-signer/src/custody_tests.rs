@@ -53,6 +53,7 @@ fn linked_key_is_there_after_reopening_with_its_state_and_what_the_venue_said() 
     custody.add(new_key("main"), &values(1), NOW).unwrap();
     walk(&mut custody, "main", &[KeyState::Verifying]);
     let mut info = KeyInfo {
+        account_mode: None,
         account: arrayvec::ArrayString::from("7264631750").unwrap(),
         rights: arrayvec::ArrayVec::new(),
         bound_addresses: 2,

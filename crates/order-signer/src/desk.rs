@@ -113,6 +113,11 @@ impl CustodyDesk {
     }
 
     fn take_seat(&self, seat: VenueId, alias: &str) -> Result<(), CustodyError> {
+        if let (Ok(record), Some((_, codec))) =
+            (self.custody.show(alias), self.codecs.iter().find(|(known, _)| *known == seat))
+        {
+            codec.set_account_mode(record.account_mode());
+        }
         let (signer, canceller) = (self.load_bounded(seat, alias)?, self.load_cancel_only(seat, alias)?);
         self.seats.with(seat, |held| *held = Some(signer));
         self.cancels.with(seat, |held| *held = Some(canceller));

@@ -10,7 +10,7 @@ use crate::paths::ClearedPaths;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD as BASE64;
 use domain::{Clock, MonoNanos, UnixNanos};
-use messages::{KeyDuty, SignIntent, SignRefusal, Verb};
+use messages::{AccountMode, KeyDuty, SignIntent, SignRefusal, Verb};
 use secrets::{MemoryLevel, SecretBytes, SigningKey};
 use sign_policy::Standing as IdStanding;
 use signing::{Blanks, Isolation, MemoryKind, Seal, SignedRequest, SignerHello, SignerPort, StandingHeaders};
@@ -131,6 +131,8 @@ pub struct InlineSigner {
     reads_only: bool,
     /// A log-in is a bearer right; false where orders could be entered over it.
     may_log_in: bool,
+    /// Whether the account is unified, where a log-in of a trade key would be a right to place orders.
+    unified: bool,
     draft: Box<Draft>,
     blanks: Blanks,
     standing: Standing,
@@ -196,6 +198,7 @@ impl InlineSigner {
             bounds: None,
             reads_only: false,
             may_log_in: true,
+            unified: false,
             draft: Box::default(),
             shared,
         }
@@ -259,6 +262,13 @@ impl InlineSigner {
         self.bounds.as_deref_mut()
     }
 
+    /// The same signer for an account that is kept in this way, as far as its log-in goes.
+    #[must_use]
+    pub const fn of_account(mut self, mode: AccountMode) -> Self {
+        self.unified = matches!(mode, AccountMode::Unified);
+        self
+    }
+
     /// Sets what the key may be used for from now on.
     pub fn set_duty(&mut self, duty: KeyDuty) {
         self.shared.set_duty(duty);
@@ -283,7 +293,9 @@ impl InlineSigner {
     fn check(&mut self, intent: &SignIntent) -> Result<(UnixNanos, bool), SignRefusal> {
         let verb = intent.verb();
         let shared = &*self.shared.0;
-        let narrowed = (self.reads_only && !verb.only_asks()) || (!self.may_log_in && verb == Verb::StreamLogin);
+        // Who is logged in to a unified account may place orders there without a signature for each.
+        let may_log_in = self.may_log_in && (self.reads_only || !self.unified);
+        let narrowed = (self.reads_only && !verb.only_asks()) || (!may_log_in && verb == Verb::StreamLogin);
         if narrowed || !duty_allows(self.shared.duty(), verb) {
             count(&shared.refused_duty);
             return Err(SignRefusal::KeyState);
@@ -365,6 +377,12 @@ impl SignerPort for InlineSigner {
         Ok(())
     }
 
+    fn set_account_mode(&mut self, mode: AccountMode) -> Result<(), SignRefusal> {
+        self.codec.set_account_mode(mode);
+        self.unified = mode == AccountMode::Unified;
+        Ok(())
+    }
+
     fn sign(&mut self, intent: &SignIntent) -> Result<SignedRequest, SignRefusal> {
         let (at, again) = self.check(intent)?;
         match self.build(intent, at, again) {
@@ -404,6 +422,10 @@ impl SignerPort for CancelOnlySigner {
 
     fn set_clock_offset(&mut self, offset_ns: i64) -> Result<(), SignRefusal> {
         self.0.set_clock_offset(offset_ns)
+    }
+
+    fn set_account_mode(&mut self, mode: AccountMode) -> Result<(), SignRefusal> {
+        self.0.set_account_mode(mode)
     }
 
     fn sign(&mut self, intent: &SignIntent) -> Result<SignedRequest, SignRefusal> {

@@ -284,6 +284,17 @@ fn key_linked_for_streams_never_places_or_cancels() {
 }
 
 #[test]
+fn trade_key_of_a_unified_account_does_not_log_in_and_a_key_that_only_reads_does() {
+    let mut trades = signer(KeyDuty::Full);
+    assert!(trades.sign(&SignIntent::StreamLogin).is_ok(), "a classic account");
+    trades.set_account_mode(messages::AccountMode::Unified).unwrap();
+    assert_eq!(trades.sign(&SignIntent::StreamLogin).err(), Some(SignRefusal::KeyState));
+    let mut reads = signer(KeyDuty::Full).reading_only();
+    reads.set_account_mode(messages::AccountMode::Unified).unwrap();
+    assert!(reads.sign(&SignIntent::StreamLogin).is_ok());
+}
+
+#[test]
 fn unconfirmed_trade_key_does_not_log_in_and_does_all_else() {
     let mut signer = signer(KeyDuty::Full).without_login();
     for intent in one_of_each() {

@@ -6,7 +6,7 @@
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD as BASE64;
 use domain::UnixNanos;
-use messages::{KeyAlias, KeyInfo, KeyRight, KeyRole, KeyState};
+use messages::{AccountMode, KeyAlias, KeyInfo, KeyRight, KeyRole, KeyState};
 use secrets::SecretBytes;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
@@ -48,6 +48,9 @@ pub struct KeyRecord {
     pub bound_addresses: u16,
     /// When it ends at the venue, where the venue says so.
     pub expires: Option<UnixNanos>,
+    /// How the venue keeps its account, as last read; see [`KeyRecord::account_mode`].
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub account_mode: Option<AccountMode>,
     /// The wallets to follow, such as `spot`.
     pub wallets: Vec<String>,
     /// Whether the user confirmed that orders cannot be entered over the key's log-in
@@ -101,6 +104,14 @@ impl KeyRecord {
     /// Characters of a reason that are kept.
     const REASON_MAX: usize = 120;
 
+    /// How requests of its account are written until the venue says otherwise. A new key is tried in unified mode
+    /// first; keys of programs that knew classic accounts only were verified in that.
+    #[must_use]
+    pub fn account_mode(&self) -> AccountMode {
+        let before = if self.verified.is_some() { AccountMode::Classic } else { AccountMode::Unified };
+        self.account_mode.unwrap_or(before)
+    }
+
     /// Notes a step of its life.
     pub(crate) fn note(&mut self, at: UnixNanos, state: Option<KeyState>, reason: &str) {
         let reason = reason.chars().take(Self::REASON_MAX).collect();
@@ -115,6 +126,7 @@ impl KeyRecord {
         self.rights = info.rights.to_vec();
         self.bound_addresses = info.bound_addresses;
         self.expires = info.expires;
+        self.account_mode = info.account_mode.or(self.account_mode);
     }
 }
 
@@ -312,6 +324,7 @@ pub(crate) mod tests {
             rights: vec![KeyRight::SpotRead, KeyRight::SpotTrade],
             bound_addresses: 1,
             expires: None,
+            account_mode: Some(AccountMode::Unified),
             wallets: vec!["spot".to_owned()],
             stream_login_confirmed: true,
             policy: String::new(),

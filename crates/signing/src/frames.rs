@@ -10,7 +10,7 @@
 use crate::{Blanks, SignedRequest};
 use arrayvec::{ArrayString, ArrayVec};
 use domain::{ClientOrderId, PositionEffect, Scaled, Side, TimeInForce, UnixNanos, VenueId};
-use messages::{MarginMode, PlaceOrder, PositionMode, SignIntent, SignRefusal, Verb};
+use messages::{AccountMode, MarginMode, PlaceOrder, PositionMode, SignIntent, SignRefusal, Verb};
 use venue_api::{BODY_MAX, HEADERS_MAX, Method, TARGET_MAX};
 
 /// Largest question and answer, in bytes.
@@ -51,6 +51,15 @@ pub enum Question {
         /// In nanoseconds.
         offset_ns: i64,
     },
+    /// How the venue keeps the account of a seat.
+    Mode {
+        /// The venue account.
+        seat: VenueId,
+        /// Comes back with the answer.
+        nonce: u64,
+        /// Requests are written for this from now on.
+        mode: AccountMode,
+    },
 }
 
 /// The frame is none of this version.
@@ -61,6 +70,7 @@ pub struct FrameError;
 const KIND_SIGN: u8 = 1;
 const KIND_OFFSET: u8 = 2;
 const KIND_SIGN_CANDIDATE: u8 = 3;
+const KIND_MODE: u8 = 4;
 
 const STATUS_SIGNED: u8 = 0;
 const STATUS_DONE: u8 = 1;
@@ -195,12 +205,14 @@ pub fn write_question(question: &Question, frame: &mut Frame) -> Result<(), Fram
         Question::Sign { seat, nonce, .. } => (KIND_SIGN, *seat, *nonce),
         Question::SignCandidate { seat, nonce, .. } => (KIND_SIGN_CANDIDATE, *seat, *nonce),
         Question::Offset { seat, nonce, .. } => (KIND_OFFSET, *seat, *nonce),
+        Question::Mode { seat, nonce, .. } => (KIND_MODE, *seat, *nonce),
     };
     writer.bytes(&[FRAME_VERSION, kind, seat.0])?;
     writer.number(nonce)?;
     match question {
         Question::Sign { intent, .. } | Question::SignCandidate { intent, .. } => write_intent(intent, &mut writer),
         Question::Offset { offset_ns, .. } => writer.bytes(&offset_ns.to_le_bytes()),
+        Question::Mode { mode, .. } => writer.bytes(&[code(&AccountMode::ALL, mode)?]),
     }
 }
 
@@ -271,6 +283,7 @@ pub fn read_question(bytes: &[u8]) -> Result<Question, FrameError> {
         KIND_SIGN => Question::Sign { seat, nonce, intent: read_intent(&mut reader)? },
         KIND_SIGN_CANDIDATE => Question::SignCandidate { seat, nonce, intent: read_intent(&mut reader)? },
         KIND_OFFSET => Question::Offset { seat, nonce, offset_ns: reader.array().map(i64::from_le_bytes)? },
+        KIND_MODE => Question::Mode { seat, nonce, mode: reader.of(&AccountMode::ALL)? },
         _ => return Err(FrameError),
     };
     reader.end()?;

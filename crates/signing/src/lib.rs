@@ -11,7 +11,7 @@ pub use outbound::*;
 pub use page::Blanks;
 
 use domain::{Epoch, InstanceTag};
-use messages::{SignIntent, SignRefusal, Verb};
+use messages::{AccountMode, SignIntent, SignRefusal, Verb};
 use page::Page;
 use secrets::SecretBytes;
 use std::fmt;
@@ -222,6 +222,14 @@ pub trait SignerPort: Send {
     /// # Errors
     /// [`SignRefusal::Clock`] when the signer does not accept it: only cancels are signed then.
     fn set_clock_offset(&mut self, offset_ns: i64) -> Result<(), SignRefusal>;
+
+    /// Requests are written for an account kept in this way from now on.
+    ///
+    /// # Errors
+    /// [`SignRefusal`]: nothing has changed.
+    fn set_account_mode(&mut self, _mode: AccountMode) -> Result<(), SignRefusal> {
+        Ok(())
+    }
 
     /// Builds, checks and signs one request.
     ///

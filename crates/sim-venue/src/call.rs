@@ -1,7 +1,7 @@
 //! One request as its handler sees it, and the answer it gives.
 
-use crate::FaultKind;
 use crate::auth::{Need, percent_decoded};
+use crate::fault_desk::OrderFaults;
 use crate::reject::Reject;
 use crate::venue::Venue;
 use serde_json::Value;
@@ -20,12 +20,12 @@ pub(crate) struct Call {
 /// A handler's answer and what is to go wrong with it.
 pub(crate) struct Answer {
     pub(crate) data: Value,
-    pub(crate) faults: Vec<FaultKind>,
+    pub(crate) faults: OrderFaults,
 }
 
 impl From<Value> for Answer {
     fn from(data: Value) -> Self {
-        Self { data, faults: Vec::new() }
+        Self { data, faults: OrderFaults::default() }
     }
 }
 

@@ -207,7 +207,8 @@ impl ApiKeyMaterial {
     }
 }
 
-fn random_hex<const BYTES: usize>() -> Result<String, SimError> {
+/// Random bytes as hex digits.
+pub(crate) fn random_hex<const BYTES: usize>() -> Result<String, SimError> {
     let mut bytes = [0_u8; BYTES];
     getrandom::fill(&mut bytes).map_err(|_| SimError::Randomness)?;
     Ok(hex::encode(bytes))

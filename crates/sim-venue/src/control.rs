@@ -4,7 +4,7 @@ use crate::auth::{Key, KeyState};
 use crate::orders::{Fill, Order, OrderStatus};
 use crate::server::Shared;
 use crate::venue::Venue;
-use crate::{AccountMode, FaultKind, KeyConfig, Permission};
+use crate::{AccountMode, FaultKind, FaultPlan, KeyConfig, Permission};
 use domain::{Asset, Side, Symbol, TimeInForce};
 use matching::{Atoms, Balance};
 use rust_decimal::Decimal;
@@ -116,6 +116,20 @@ impl SimControl {
     /// Lets something go wrong now; a fault that concerns an order acts on the next one.
     pub fn inject(&self, fault: FaultKind) {
         self.shared.venue().inject(fault);
+    }
+
+    /// Plans further faults; their times and numbers count from now.
+    ///
+    /// # Errors
+    /// Words, when more faults would wait than are taken.
+    pub fn add_faults(&self, plan: FaultPlan) -> Result<(), String> {
+        self.shared.venue().add_faults(plan)
+    }
+
+    /// What waits, what is armed and what acted, as the control endpoint shows it.
+    #[must_use]
+    pub fn fault_report(&self) -> serde_json::Value {
+        self.shared.venue().hub.faults.status()
     }
 
     /// Orders that reached the exchange authenticated, whether it took them or not.

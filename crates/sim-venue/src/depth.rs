@@ -13,10 +13,6 @@ pub(crate) struct PublishedBook {
     bids: Vec<Rung>,
     asks: Vec<Rung>,
     seq: u64,
-    /// One update is withheld from everybody.
-    pub(crate) withhold_next: bool,
-    /// One update's checksum is wrong.
-    pub(crate) corrupt_next: bool,
 }
 
 /// What changed since the last publication, as the `data` of a frame.
@@ -24,8 +20,6 @@ pub(crate) struct Update {
     pub(crate) data: String,
     /// Whether the best prices of the short channels changed, deepest first: 15, 5, 1.
     pub(crate) changed_within: [bool; 3],
-    /// False: to be withheld.
-    pub(crate) publish: bool,
 }
 
 /// Depths of the short channels.
@@ -38,7 +32,7 @@ impl PublishedBook {
     const CHECKSUM_DEPTH: usize = 25;
 
     /// Takes over the engine's book; the update that leads to it, if anything changed.
-    pub(crate) fn advance(&mut self, book: &Book, listing: &Listing, now_ms: u64, subscribed: bool) -> Option<Update> {
+    pub(crate) fn advance(&mut self, book: &Book, listing: &Listing, now_ms: u64) -> Option<Update> {
         let bids = side(book, Side::Buy);
         let asks = side(book, Side::Sell);
         if bids == self.bids && asks == self.asks {
@@ -50,18 +44,14 @@ impl PublishedBook {
             .map(|depth| top(&bids, depth) != top(&self.bids, depth) || top(&asks, depth) != top(&self.asks, depth));
         let previous = self.seq;
         (self.bids, self.asks, self.seq) = (bids, asks, previous + 1);
-        let mut checksum = self.checksum(listing);
-        if subscribed && std::mem::take(&mut self.corrupt_next) {
-            checksum = !checksum;
-        }
-        let publish = !(subscribed && std::mem::take(&mut self.withhold_next));
+        let checksum = self.checksum(listing);
         let mut data = String::from("{\"asks\":");
         write_rungs(&mut data, &ask_changes, listing);
         data.push_str(",\"bids\":");
         write_rungs(&mut data, &bid_changes, listing);
         let seq = self.seq;
         let _ = write!(data, ",\"checksum\":{checksum},\"seq\":{seq},\"pseq\":{previous},\"ts\":\"{now_ms}\"}}");
-        Some(Update { data, changed_within, publish })
+        Some(Update { data, changed_within })
     }
 
     /// The whole published book as the `data` of a frame, or its first `depth` prices.

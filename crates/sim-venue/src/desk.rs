@@ -1,6 +1,5 @@
 //! Orders and what becomes of them: taking, cancelling, records, and the private pushes.
 
-use crate::FaultKind;
 use crate::feed::trade_item;
 use crate::hub::Topic;
 use crate::orders::{Fill, Look, Order, OrderStatus};
@@ -11,45 +10,6 @@ use serde_json::json;
 use std::collections::BTreeMap;
 
 impl Venue {
-    /// Counts an order that reached the exchange; what is to go wrong with its answer.
-    pub(crate) fn on_place_request(&mut self) -> Vec<FaultKind> {
-        self.place_requests += 1;
-        let due = self.faults.due_at_order(self.place_requests);
-        let (order, market): (Vec<FaultKind>, Vec<FaultKind>) =
-            due.into_iter().partition(|kind| kind.concerns_an_order());
-        for kind in market {
-            self.inject(kind);
-        }
-        let mut faults = std::mem::take(&mut self.armed);
-        faults.extend(order);
-        faults
-    }
-
-    /// Keeps faults for the next order: the one they were meant for was not taken.
-    pub(crate) fn rearm(&mut self, faults: Vec<FaultKind>) {
-        self.armed.extend(faults);
-    }
-
-    /// Lets something go wrong now, or with the next order if it concerns one.
-    pub(crate) fn inject(&mut self, kind: FaultKind) {
-        tracing::info!(fault = kind.name(), "fault injected");
-        match kind {
-            FaultKind::Drop => self.hub.cut_public(),
-            FaultKind::Stall => self.hub.stall_public(),
-            FaultKind::Gap | FaultKind::BadChecksum => {
-                // An instrument that somebody listens to; without listeners it waits for the first.
-                let heard = self.instruments.iter().position(|it| self.hub.has_listener(Topic::Books(it.id)));
-                if let Some(instrument) = self.instruments.get_mut(heard.unwrap_or(0)) {
-                    match kind {
-                        FaultKind::Gap => instrument.published.withhold_next = true,
-                        _ => instrument.published.corrupt_next = true,
-                    }
-                }
-            }
-            FaultKind::ServerErrorAfterAccept | FaultKind::AckLost | FaultKind::FillBeforeAck => self.armed.push(kind),
-        }
-    }
-
     /// Takes an order into the engine and remembers it.
     pub(crate) fn place(&mut self, account: usize, ticket: Ticket) -> Result<(OrderId, String), matching::PlaceError> {
         let now = self.now();
@@ -111,6 +71,9 @@ impl Venue {
         let Some(owner) = self.accounts.get(account) else { return false };
         let (engine_id, Some(order)) = (owner.engine, owner.store.get(id)) else { return false };
         let instrument = order.instrument;
+        if self.lost_race(account, id) {
+            return true;
+        }
         let mut events = Vec::new();
         let cancelled = self.engine.cancel(engine_id, instrument, id, &mut events);
         self.digest(&events);
@@ -176,6 +139,8 @@ impl Venue {
                     touched.push((account, *instrument));
                     self.record_removal(account, *order, *how, now_ms);
                 }
+                // Perpetuals are not listed yet.
+                _ => {}
             }
         }
         touched.sort_unstable_by_key(|(account, instrument)| (*account, instrument.0));

@@ -15,14 +15,11 @@ impl Venue {
         let now_ms = self.now_ms();
         for instrument in &mut self.instruments {
             let Some(book) = self.engine.book(instrument.id) else { continue };
-            let subscribed = self.hub.has_listener(Topic::Books(instrument.id));
-            let Some(update) = instrument.published.advance(book, &instrument.listing, now_ms, subscribed) else {
+            let Some(update) = instrument.published.advance(book, &instrument.listing, now_ms) else {
                 continue;
             };
             instrument.ticker_changed = true;
-            if update.publish {
-                self.hub.publish(Topic::Books(instrument.id), "update", &update.data, now_ms);
-            }
+            self.hub.publish(Topic::Books(instrument.id), "update", &update.data, now_ms);
             for (depth, changed) in SHORT_DEPTHS.into_iter().zip(update.changed_within) {
                 let topic = Topic::ShortBook(instrument.id, depth);
                 if changed && self.hub.has_listener(topic) {

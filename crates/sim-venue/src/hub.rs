@@ -1,10 +1,14 @@
 //! Who is connected, what they subscribed to, and the bounded queue to each of them.
 
+use crate::FaultSite;
+use crate::fault_desk::Faults;
 use crate::intervals::Interval;
+use crate::tamper::{Held, Publication};
 use domain::{Asset, InstrumentId};
 use std::collections::BTreeMap;
 use std::net::{IpAddr, Shutdown, TcpStream};
 use std::sync::Arc;
+use std::time::Duration;
 use tokio::sync::mpsc::Sender;
 use tokio::sync::mpsc::error::TrySendError;
 
@@ -20,10 +24,14 @@ impl Socket {
 }
 
 /// What a session task is told to write.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(crate) enum Out {
-    /// A frame.
+    /// A message in one frame.
     Text(String),
+    /// A message in several frames, with a pause between them.
+    Split { text: String, parts: usize, pause: Duration },
+    /// Neither read nor write any more; when the time is over, cut. `None`: until the exchange stops.
+    HalfOpen(Option<Duration>),
     /// Close the connection in order.
     Close,
 }
@@ -70,6 +78,12 @@ pub(crate) struct Hub {
     sessions: BTreeMap<u64, Session>,
     last: u64,
     slow: u64,
+    /// What goes wrong; here because most of it concerns frames.
+    pub(crate) faults: Faults,
+    /// Frames that wait to be overtaken.
+    pub(crate) held: Vec<Held>,
+    /// When the data of a side flow again; true: the public one.
+    pub(crate) stalls_until: Vec<(Duration, bool)>,
 }
 
 /// A push frame around its parts.
@@ -78,6 +92,10 @@ pub(crate) fn frame(action: &str, arg: &str, data: &str, ts_ms: u64) -> String {
 }
 
 impl Hub {
+    pub(crate) fn with_faults(faults: Faults) -> Self {
+        Self { faults, ..Self::default() }
+    }
+
     pub(crate) fn open(&mut self, queue: Sender<Out>, socket: Option<Socket>, address: IpAddr, public: bool) -> u64 {
         self.last += 1;
         let session =
@@ -133,18 +151,41 @@ impl Hub {
         }
     }
 
-    /// Cuts every connection to the public address.
-    pub(crate) fn cut_public(&mut self) {
-        let public: Vec<u64> = self.sessions.iter().filter(|(_, session)| session.public).map(|(id, _)| *id).collect();
-        for id in public {
+    /// Ends a connection without a word.
+    pub(crate) fn drop_silently(&mut self, id: u64) {
+        self.cut(id);
+    }
+
+    fn side(&self, public: bool) -> Vec<u64> {
+        self.sessions.iter().filter(|(_, session)| session.public == public).map(|(id, _)| *id).collect()
+    }
+
+    /// Cuts every connection of a side.
+    pub(crate) fn cut_side(&mut self, public: bool) {
+        for id in self.side(public) {
             self.cut(id);
         }
     }
 
-    /// Withholds market data from every connection to the public address that is open now.
-    pub(crate) fn stall_public(&mut self) {
-        for session in self.sessions.values_mut().filter(|session| session.public) {
+    /// Withholds data from every connection of a side that is open now.
+    pub(crate) fn stall_side(&mut self, public: bool) {
+        for session in self.sessions.values_mut().filter(|session| session.public == public) {
             session.stalled = true;
+        }
+    }
+
+    /// Ends what [`Self::stall_side`] began.
+    pub(crate) fn resume_side(&mut self, public: bool) {
+        for session in self.sessions.values_mut().filter(|session| session.public == public) {
+            session.stalled = false;
+        }
+    }
+
+    /// Neither reads nor writes the open connections of a side any more, until `duration` is over and they are cut.
+    pub(crate) fn silence_side(&mut self, public: bool, duration: Option<Duration>) {
+        self.stall_side(public);
+        for id in self.side(public) {
+            self.send(id, Out::HalfOpen(duration));
         }
     }
 
@@ -160,6 +201,14 @@ impl Hub {
         if let Some(session) = self.sessions.get_mut(&id) {
             (session.account, session.key) = (None, None);
             session.topics.clear();
+        }
+    }
+
+    /// A last frame for everybody, then every connection is closed.
+    pub(crate) fn dismiss_all(&mut self, last: &Out) {
+        let all: Vec<u64> = self.sessions.keys().copied().collect();
+        for id in all {
+            self.dismiss(id, last.clone());
         }
     }
 
@@ -180,15 +229,26 @@ impl Hub {
 
     /// Sends market data to everybody who listens to `topic`.
     pub(crate) fn publish(&mut self, topic: Topic, action: &str, data: &str, ts_ms: u64) {
-        self.broadcast(|session, heard| !session.stalled && *heard == topic, action, data, ts_ms);
+        let frames = self.frames(|session, heard| !session.stalled && *heard == topic, action, data, ts_ms);
+        let book_update = matches!(topic, Topic::Books(_)) && action == "update";
+        self.emit(Publication { site: FaultSite::Public, topic: Some(topic), book_update, frames });
     }
 
     /// Sends to the private listeners of one account.
     pub(crate) fn push(&mut self, account: usize, hears: impl Fn(Topic) -> bool, data: &str, ts_ms: u64) {
-        self.broadcast(|session, heard| session.account == Some(account) && hears(*heard), "snapshot", data, ts_ms);
+        let listens =
+            |session: &Session, heard: &Topic| !session.stalled && session.account == Some(account) && hears(*heard);
+        let frames = self.frames(listens, "snapshot", data, ts_ms);
+        self.emit(Publication { site: FaultSite::Private, topic: None, book_update: false, frames });
     }
 
-    fn broadcast(&mut self, hears: impl Fn(&Session, &Topic) -> bool, action: &str, data: &str, ts_ms: u64) {
+    fn frames(
+        &self,
+        hears: impl Fn(&Session, &Topic) -> bool,
+        action: &str,
+        data: &str,
+        ts_ms: u64,
+    ) -> Vec<(u64, String)> {
         let mut frames = Vec::new();
         for (id, session) in &self.sessions {
             for (topic, arg) in &session.topics {
@@ -197,9 +257,7 @@ impl Hub {
                 }
             }
         }
-        for (id, frame) in frames {
-            self.send(id, Out::Text(frame));
-        }
+        frames
     }
 }
 
@@ -236,7 +294,7 @@ mod tests {
         let ((old, mut old_reader), (new, mut new_reader)) = (channel(2), channel(2));
         let id = hub.open(old, None, here, true);
         hub.get_mut(id).unwrap().topics.push((TOPIC, "{}".into()));
-        hub.stall_public();
+        hub.stall_side(true);
         let id = hub.open(new, None, here, true);
         hub.get_mut(id).unwrap().topics.push((TOPIC, "{}".into()));
         hub.publish(TOPIC, "snapshot", "1", 5);

@@ -104,6 +104,9 @@ const fn cancel_words(reason: CancelReason) -> &'static str {
         CancelReason::NotFillable => "fok_not_full_cancelled",
         CancelReason::WouldTake => "post_only_as_taker_cancelled",
         CancelReason::SelfTrade => "stp_cancelled",
+        CancelReason::ReduceOnly => "reduce_only_cancelled",
+        CancelReason::Margin => "insufficient_margin_cancelled",
+        CancelReason::Liquidation => "liquidation_cancelled",
     }
 }
 

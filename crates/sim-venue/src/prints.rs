@@ -217,6 +217,8 @@ mod tests {
             account: AccountId(0),
             fee: Atoms::ZERO,
             fee_asset: Asset::from("BTC").unwrap(),
+            pnl: Atoms::ZERO,
+            closed: Qty(0),
         };
         Trade {
             id: TradeId(id),

@@ -1,11 +1,12 @@
 //! Private REST answers: the account, its orders and its fills.
 
+use crate::Permission;
 use crate::call::{Answer, Call};
+use crate::fault_desk::OrderFaults;
 use crate::orders::{Look, Order};
 use crate::reject::Reject;
 use crate::ticket::{required, text};
 use crate::venue::{Account, Instrument, Venue};
-use crate::{FaultKind, Permission};
 use domain::InstrumentId;
 use matching::{Atoms, OrderId, PlaceError};
 use rust_decimal::Decimal;
@@ -136,7 +137,7 @@ fn place_one(
     account: usize,
     body: &Value,
     symbol: Option<&str>,
-) -> Result<(Value, Vec<FaultKind>), Reject> {
+) -> Result<(Value, OrderFaults), Reject> {
     let faults = venue.on_place_request();
     let taken = venue.ticket(account, body, symbol).and_then(|ticket| {
         venue.place(account, ticket).map_err(|error| match error {
@@ -152,9 +153,7 @@ fn place_one(
             return Err(reject);
         }
     };
-    if faults.contains(&FaultKind::FillBeforeAck) {
-        venue.fill_now(account, id);
-    }
+    let faults = venue.after_accept(account, id, faults);
     Ok((json!({"orderId": id.0.to_string(), "clientOid": client_oid}), faults))
 }
 
@@ -183,7 +182,7 @@ fn failure(item: &Value, reject: &Reject) -> Value {
 pub(crate) fn place_batch(venue: &mut Venue, call: &Call) -> Result<Answer, Reject> {
     let account = owner(venue, call)?;
     let (list, symbol) = batch(call)?;
-    let (mut placed, mut failed, mut faults) = (Vec::new(), Vec::new(), Vec::new());
+    let (mut placed, mut failed, mut faults) = (Vec::new(), Vec::new(), OrderFaults::default());
     for item in list {
         match place_one(venue, account, item, symbol.as_deref()) {
             Ok((data, more)) => {

@@ -71,11 +71,22 @@ impl Reject {
         Self::new("40014", format!("Incorrect permissions, need {what} permissions"))
     }
 
+    /// What a gateway says in front of a venue that is down.
+    pub(crate) fn no_json() -> Self {
+        Self { code: "503", message: String::new(), status: 503 }
+    }
+
     pub(crate) fn body(&self, request_time_ms: u64) -> String {
+        if self.status == 503 {
+            return UNAVAILABLE.to_owned();
+        }
         serde_json::json!({"code": self.code, "msg": self.message, "requestTime": request_time_ms, "data": null})
             .to_string()
     }
 }
+
+/// The page of a gateway in front of a venue that is down.
+pub(crate) const UNAVAILABLE: &str = "<html><body><h1>503 Service Temporarily Unavailable</h1></body></html>";
 
 /// The envelope of a success.
 pub(crate) fn success(data: &Value, request_time_ms: u64) -> String {

@@ -5,7 +5,7 @@ use crate::auth::Request;
 use crate::call::{Access, Answer, Call, Route, parameters};
 use crate::hub::Socket;
 use crate::limits::Caller;
-use crate::reject::{Reject, success};
+use crate::reject::{Reject, UNAVAILABLE, success};
 use crate::routes;
 use crate::server::Shared;
 use crate::venue::Venue;
@@ -22,6 +22,9 @@ use std::time::Duration;
 
 /// Extra time before the answer when its fill is to be seen first.
 const FILL_FIRST_DELAY: Duration = Duration::from_millis(100);
+
+/// How late an answer is unless told otherwise.
+const LATE_ACK_DELAY: Duration = Duration::from_secs(3);
 
 /// Extra time before pushes when the answer is lost or worthless.
 const LOST_FIRST_DELAY: Duration = Duration::from_millis(100);
@@ -61,6 +64,11 @@ pub(crate) async fn serve(request: HttpRequest, body: web::Bytes, shared: web::D
         tokio::time::sleep(FILL_FIRST_DELAY).await;
         return respond(200, success(&answer.data, now_ms), None);
     }
+    if let Some(delay) = answer.faults.delay(FaultKind::AckLate, LATE_ACK_DELAY) {
+        drop(release);
+        tokio::time::sleep(delay).await;
+        return respond(200, success(&answer.data, now_ms), None);
+    }
     let lost = [FaultKind::AckLost, FaultKind::ServerErrorAfterAccept];
     let release = if lost.iter().any(|fault| answer.faults.contains(fault)) {
         // The push comes later than the loss, so that nobody but the one who asks learns what became of the order.
@@ -78,7 +86,7 @@ pub(crate) async fn serve(request: HttpRequest, body: web::Bytes, shared: web::D
         socket.cut();
     }
     if answer.faults.contains(&FaultKind::ServerErrorAfterAccept) {
-        return respond(503, "<html><body><h1>503 Service Temporarily Unavailable</h1></body></html>".into(), release);
+        return respond(503, UNAVAILABLE.to_owned(), release);
     }
     respond(200, success(&answer.data, now_ms), release)
 }
@@ -112,6 +120,9 @@ fn judge(venue: &mut Venue, request: &Request<'_>, is_json: bool) -> (Result<Ans
 fn admit(venue: &mut Venue, request: &Request<'_>, is_json: bool) -> Result<(&'static Route, Call), Reject> {
     if !venue.limits.address(request.address) {
         return Err(Reject::too_many());
+    }
+    if let Some(reject) = venue.closed() {
+        return Err(reject);
     }
     let (path, query) = request.target.split_once('?').unwrap_or((request.target, ""));
     let route: &'static Route = routes::find(request.method, path).ok_or_else(Reject::not_found)?;

@@ -1,9 +1,10 @@
 //! Starting and stopping the embedded exchange: its thread, its sockets, its handle.
 
+use crate::config::random_hex;
 use crate::control::SimControl;
 use crate::hub::Socket;
 use crate::venue::Venue;
-use crate::{ApiKeyMaterial, SimConfig, SimError, StreamLimits, rest, stream};
+use crate::{ApiKeyMaterial, SimConfig, SimError, StreamLimits, control_http, rest, stream};
 use actix_web::dev::{Extensions, ServerHandle};
 use actix_web::{App, HttpServer, web};
 use domain::Clock;
@@ -22,6 +23,8 @@ pub(crate) struct Shared {
     venue: Mutex<Venue>,
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) stream_limits: StreamLimits,
+    /// What the control endpoint wants to see.
+    pub(crate) control_token: String,
     latency: (Duration, Duration),
     dice: Mutex<SmallRng>,
 }
@@ -57,6 +60,8 @@ pub struct RunningSim {
     pub ws_private: String,
     /// The main key.
     pub key: ApiKeyMaterial,
+    /// What the control endpoint wants to see as `Authorization: Bearer`.
+    pub control_token: String,
     /// Where it listens.
     pub address: SocketAddr,
     control: SimControl,
@@ -84,6 +89,7 @@ impl SimVenue {
             return Err(SimError::NotLoopback { address: wanted });
         }
         let key = main_key(&config)?;
+        let control_token = random_hex::<32>()?;
         let venue = Venue::new(&config, key.clone(), Arc::clone(&clock))?;
         let refused = |source| SimError::Listen { address: wanted, source };
         let listener = TcpListener::bind(wanted).map_err(refused)?;
@@ -92,6 +98,7 @@ impl SimVenue {
             venue: Mutex::new(venue),
             clock,
             stream_limits: config.stream_limits,
+            control_token: control_token.clone(),
             latency: config.latency,
             dice: Mutex::new(SmallRng::seed_from_u64(config.seed)),
         });
@@ -110,6 +117,7 @@ impl SimVenue {
             ws_public: format!("ws://{address}/v2/ws/public"),
             ws_private: format!("ws://{address}/v2/ws/private"),
             key,
+            control_token,
             address,
             control: SimControl::new(shared),
             stop,
@@ -186,6 +194,7 @@ async fn run(
                 "/v2/ws/private",
                 web::get().to(|request, payload, shared| stream::connect(request, payload, shared, false)),
             )
+            .route("/control/faults", web::to(control_http::faults))
             .default_service(web::to(rest::serve))
     })
     .workers(1)

@@ -1,11 +1,14 @@
 //! One task for each WebSocket client: reads its frames, writes its queue, keeps its time limits.
 
+use crate::FaultSite;
 use crate::hub::{Out, Socket};
 use crate::limits::Budget;
 use crate::server::Shared;
 use crate::session::Verdict;
+use actix_web::http::StatusCode;
+use actix_web::web::Bytes;
 use actix_web::{HttpRequest, HttpResponse, web};
-use actix_ws::{AggregatedMessage, CloseCode, CloseReason, Session};
+use actix_ws::{AggregatedMessage, CloseCode, CloseReason, Item, Session};
 use std::net::{IpAddr, Ipv4Addr};
 use std::sync::Arc;
 use std::time::Duration;
@@ -25,6 +28,18 @@ pub(crate) async fn connect(
         if !venue.limits.connect(address) || venue.hub.connections_of(address) >= limits.connections_max {
             return Ok(HttpResponse::TooManyRequests().finish());
         }
+    }
+    let site = if public { FaultSite::Public } else { FaultSite::Private };
+    let (slow, refused) = {
+        let mut venue = shared.venue();
+        let (slow, refused) = venue.hub.faults.handshake(site);
+        (slow, refused.or_else(|| venue.closed().map(|_| 503)))
+    };
+    if let Some(delay) = slow {
+        tokio::time::sleep(delay).await;
+    }
+    if let Some(status) = refused.and_then(|status| StatusCode::from_u16(status).ok()) {
+        return Ok(HttpResponse::build(status).finish());
     }
     let (response, session, messages) = actix_ws::handle(&request, payload)?;
     let (queue, frames) = channel(limits.queue_max);
@@ -60,12 +75,20 @@ impl Client {
         tokio::pin!(death, silence);
         loop {
             let wake = tokio::select! {
-                message = messages.recv() => Wake::Message(message),
+                // What the venue has to say goes first; a connection that is told to fall silent answers nothing more.
+                biased;
                 frame = frames.recv() => Wake::Frame(frame),
+                message = messages.recv() => Wake::Message(message),
                 () = &mut death => Wake::TooOld,
                 () = &mut silence => Wake::TooQuiet,
             };
             match wake {
+                Wake::Frame(Some(Out::HalfOpen(duration))) => return self.half_open(frames, duration).await,
+                Wake::Frame(Some(Out::Split { text, parts, pause })) => {
+                    if self.split(&text, parts, pause).await.is_err() {
+                        break;
+                    }
+                }
                 Wake::Frame(Some(Out::Text(text))) => {
                     if self.session.text(text).await.is_err() {
                         break;
@@ -85,6 +108,33 @@ impl Client {
         let reason = CloseReason { code: CloseCode::Normal, description: None };
         // The peer may be gone already.
         let _ = self.session.close(Some(reason)).await;
+    }
+
+    /// Sends one message in several frames.
+    async fn split(&mut self, text: &str, parts: usize, pause: Duration) -> Result<(), actix_ws::Closed> {
+        let bytes = Bytes::copy_from_slice(text.as_bytes());
+        let each = (bytes.len() / parts.max(2)).max(1);
+        let mut rest = bytes;
+        self.session.continuation(Item::FirstText(rest.split_to(each.min(rest.len())))).await?;
+        while rest.len() > each {
+            tokio::time::sleep(pause).await;
+            self.session.continuation(Item::Continue(rest.split_to(each))).await?;
+        }
+        tokio::time::sleep(pause).await;
+        self.session.continuation(Item::Last(rest)).await
+    }
+
+    /// Neither reads nor writes; the peer sees a connection that is open and dead.
+    async fn half_open(self, mut frames: Receiver<Out>, duration: Option<Duration>) {
+        let end = tokio::time::sleep(duration.unwrap_or(self.shared.stream_limits.lifetime));
+        tokio::pin!(end);
+        loop {
+            tokio::select! {
+                () = &mut end => break,
+                frame = frames.recv() => if matches!(frame, Some(Out::Close) | None) { break },
+            }
+        }
+        self.shared.venue().hub.drop_silently(self.id);
     }
 
     async fn on_message(&mut self, message: AggregatedMessage, rate: &Budget, subscribes: &Budget) -> Verdict {

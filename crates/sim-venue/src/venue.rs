@@ -2,17 +2,16 @@
 
 use crate::auth::KeyRing;
 use crate::depth::PublishedBook;
+use crate::fault_desk::Faults;
 use crate::follower::{Follower, Followers, Playback};
 use crate::history;
 use crate::hub::Hub;
 use crate::limits::Limits;
+use crate::mishaps::Mishaps;
 use crate::orders::OrderStore;
 use crate::population::{Population, STEP_MS};
 use crate::prints::Prints;
-use crate::{
-    AccountMode, ApiKeyMaterial, Category, FaultKind, FaultPlan, InstrumentConfig, KeyConfig, Market, SimConfig,
-    SimError,
-};
+use crate::{AccountMode, ApiKeyMaterial, Category, InstrumentConfig, KeyConfig, Market, SimConfig, SimError};
 use domain::{Asset, Clock, InstrumentId, MonoNanos, Side, TimeInForce, UnixNanos};
 use matching::{AccountId, Atoms, Engine, FeeRate, FeeSchedule, Listing, OrderSize, SelfTrade};
 use rust_decimal::Decimal;
@@ -115,9 +114,9 @@ pub(crate) struct Venue {
     crowd: Crowd,
     steps: u64,
     pub(crate) house: AccountId,
-    pub(crate) faults: FaultPlan,
-    /// Faults that wait for the next order.
-    pub(crate) armed: Vec<FaultKind>,
+    pub(crate) mishaps: Mishaps,
+    /// Name of the main key.
+    pub(crate) main_key: String,
     pub(crate) place_requests: u64,
     pub(crate) accepted: u64,
     book_interval: Duration,
@@ -179,6 +178,7 @@ impl Venue {
             }
             accounts.push(Account::new(account, mode));
         }
+        let main_key = main.key.clone();
         let mut keys = KeyRing::default();
         keys.insert(KeyConfig {
             material: main,
@@ -234,13 +234,13 @@ impl Venue {
             clients,
             keys,
             limits,
-            hub: Hub::default(),
+            hub: Hub::with_faults(Faults::new(config.faults.clone())),
             fees,
             crowd,
             steps: 0,
             house,
-            faults: config.faults.clone(),
-            armed: Vec::new(),
+            mishaps: Mishaps::default(),
+            main_key,
             place_requests: 0,
             accepted: 0,
             book_interval: config.book_interval,
@@ -256,6 +256,16 @@ impl Venue {
     /// The venue's own time.
     pub(crate) fn now(&self) -> UnixNanos {
         self.clock.unix().shifted(self.offset_ns)
+    }
+
+    /// Time since the start of the exchange.
+    pub(crate) fn elapsed(&self) -> Duration {
+        self.clock.mono().since(self.started)
+    }
+
+    /// Moves the venue's clock.
+    pub(crate) const fn shift_clock(&mut self, by_ns: i64) {
+        self.offset_ns = self.offset_ns.saturating_add(by_ns);
     }
 
     /// The venue's own time in milliseconds.
@@ -318,9 +328,7 @@ impl Venue {
     pub(crate) fn tick(&mut self) {
         let now = self.clock.mono();
         let elapsed = now.since(self.started);
-        for kind in self.faults.due_by(elapsed) {
-            self.inject(kind);
-        }
+        self.faults_on_time(elapsed);
         self.judge_streams();
         match &self.crowd {
             Crowd::Seeded(_) => {

@@ -191,6 +191,7 @@ fn signers(dir: &DataDir, plan: &Plan, linked: Linked) -> Result<Signers, Troubl
         spin: false,
         places: signers::places(dir, plan)?,
         may_ask: false,
+        strict: false,
     };
     let started = signers::parent::SignerProcess::start(boot, &(Arc::new(SystemClock) as Arc<dyn Clock>));
     let _ = std::fs::remove_file(&file);
@@ -269,6 +270,8 @@ fn link(dir: &Path, key: &ApiKeyMaterial, policy: &PolicyDocument, clock: &Syste
 fn plan(sim: &RunningSim, listen: SocketAddr, root: &Path) -> Plan {
     let venue = VenuePlan {
         name: ACCOUNT.to_owned(),
+        account: ACCOUNT.to_owned(),
+        stream_key: None,
         codecs: venue_bitget::codecs(venue_bitget::Environment::Production),
         rest: sim.rest.clone(),
         ws_public: sim.ws_public.clone(),

@@ -256,6 +256,7 @@ fn store(
 fn info_of(record: &KeyRecord) -> Option<messages::KeyInfo> {
     let account = record.venue_account.as_deref()?;
     Some(messages::KeyInfo {
+        account_mode: record.account_mode,
         account: arrayvec::ArrayString::from(account).ok()?,
         rights: record.rights.iter().copied().collect(),
         bound_addresses: record.bound_addresses,
@@ -372,16 +373,17 @@ pub(crate) fn account_of(settings: &Settings, alias: &str, args: &KeysAddArgs) -
     if args.venue != "bitget" {
         return Err(Trouble::new(Exit::Usage, format!("unknown venue `{}`", args.venue)).fix("known: bitget"));
     }
-    let (name, account) = settings.venue.iter().find(|(_, venue)| venue.key == alias).ok_or_else(|| {
-        let known: Vec<&str> = settings.venue.values().map(|venue| venue.key.as_str()).collect();
-        Trouble::new(Exit::Settings, format!("no venue account of the settings uses a key named `{alias}`"))
-            .why(if known.is_empty() {
-                "there is no venue account".to_owned()
-            } else {
-                format!("they use: {}", known.join(", "))
-            })
-            .fix(format!("set key = \"{alias}\" in config/venues/bitget.toml, or use one of those names"))
-    })?;
+    let (name, account) =
+        settings.venue.iter().find(|(_, venue)| names_of(venue).any(|name| name == alias)).ok_or_else(|| {
+            let known: Vec<&str> = settings.venue.values().flat_map(names_of).collect();
+            Trouble::new(Exit::Settings, format!("no venue account of the settings uses a key named `{alias}`"))
+                .why(if known.is_empty() {
+                    "there is no venue account".to_owned()
+                } else {
+                    format!("they use: {}", known.join(", "))
+                })
+                .fix(format!("set key = \"{alias}\" in config/venues/bitget.toml, or use one of those names"))
+        })?;
     if args.demo && account.environment != settings::Environment::Demo {
         return Err(Trouble::new(
             Exit::Key,
@@ -390,7 +392,19 @@ pub(crate) fn account_of(settings: &Settings, alias: &str, args: &KeysAddArgs) -
         .why(format!("its environment is \"{}\"", account.environment.word()))
         .fix("leave out --demo, or set environment = \"demo\" in config/venues/bitget.toml"));
     }
-    Ok((name.clone(), plan::venue(name, account)))
+    let found = plan::venue(name, account);
+    if (account.stream_key.as_deref() == Some(alias)) != (args.role == Role::Stream) {
+        let (place, role) = if args.role == Role::Stream { ("key", "stream") } else { ("stream_key", "trade") };
+        return Err(Trouble::new(Exit::Usage, format!("`{alias}` cannot be linked with --role {role}"))
+            .why(format!("the account `{name}` names it as its `{place}`"))
+            .fix("link read-only keys with --role stream, and name them as `stream_key` in the account's settings"));
+    }
+    Ok((name.clone(), found))
+}
+
+/// The keys that an account of the settings names.
+fn names_of(venue: &settings::Venue) -> impl Iterator<Item = &str> {
+    std::iter::once(venue.key.as_str()).chain(venue.stream_key.as_deref())
 }
 
 fn unknown_account(name: &str) -> Trouble {

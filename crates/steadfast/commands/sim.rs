@@ -4,7 +4,7 @@ use crate::cli::{Global, SimArgs};
 use crate::report::{Exit, Trouble, causes};
 use crate::term::{self, StopSignal};
 use clock::SystemClock;
-use sim_venue::{ApiKeyMaterial, FaultPlan, KeyConfig, Market, RunningSim, SimConfig, SimError, SimVenue};
+use sim_venue::{ApiKeyMaterial, FaultPlan, KeyConfig, Market, Permission, RunningSim, SimConfig, SimError, SimVenue};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -15,10 +15,15 @@ use std::time::Duration;
 pub fn run(global: &Global, args: &SimArgs) -> Result<(), Trouble> {
     let stop = StopSignal::listen()?;
     let sim = start(config(args)?)?;
-    let ready = serde_json::json!({
+    let mut ready = serde_json::json!({
         "rest": sim.rest, "ws_public": sim.ws_public, "ws_private": sim.ws_private,
         "key": sim.key.key, "secret": sim.key.secret, "passphrase": sim.key.passphrase,
+        "control": format!("{}/control/faults", sim.rest), "control_token": sim.control_token,
     });
+    if let (Some(key), Some(members)) = (read_only(args), ready.as_object_mut()) {
+        let shown = serde_json::json!({"key": key.key, "secret": key.secret, "passphrase": key.passphrase});
+        members.insert("read_only".into(), shown);
+    }
     term::data(&ready.to_string());
     term::say(global, &format!("embedded exchange at {}; Ctrl-C stops it", sim.rest));
     while !stop.is_set() {
@@ -72,12 +77,17 @@ fn config(args: &SimArgs) -> Result<SimConfig, Trouble> {
         account: args.account.parse().map_err(|error: SimError| usage(&error))?,
         seed: args.seed,
         clock_offset_ms: args.clock_offset.as_deref().map_or(Ok(0), offset_ms)?,
-        faults: faults(&args.fault)?,
+        faults: all_faults(args)?,
         ..SimConfig::default()
     };
     if let (Some(key), Some(secret), Some(passphrase)) = (&args.second_key, &args.secret, &args.passphrase) {
         let material = ApiKeyMaterial { key: key.clone(), secret: secret.clone(), passphrase: passphrase.clone() };
         let (permissions, ips, environment) = (config.permissions.clone(), config.ips.clone(), config.environment);
+        config.extra_keys.push(KeyConfig { material, permissions, ips, environment, account: 0 });
+    }
+    if let Some(material) = read_only(args) {
+        let (ips, environment) = (config.ips.clone(), config.environment);
+        let permissions = vec![Permission::Read, Permission::FuturesRead];
         config.extra_keys.push(KeyConfig { material, permissions, ips, environment, account: 0 });
     }
     if !args.balances.is_empty() {
@@ -92,6 +102,31 @@ fn config(args: &SimArgs) -> Result<SimConfig, Trouble> {
         }
     };
     Ok(config)
+}
+
+/// The key that may only read, if one is wanted.
+fn read_only(args: &SimArgs) -> Option<ApiKeyMaterial> {
+    let (key, secret) = (args.read_only_key.clone()?, args.read_only_secret.clone()?);
+    Some(ApiKeyMaterial { key, secret, passphrase: args.read_only_passphrase.clone()? })
+}
+
+/// The faults of the file and of all `--fault` options.
+fn all_faults(args: &SimArgs) -> Result<FaultPlan, Trouble> {
+    let mut plan = FaultPlan::default();
+    if let Some(path) = &args.faults {
+        let text = std::fs::read_to_string(path).map_err(|error| {
+            Trouble::new(Exit::NotFound, format!("cannot read the faults in {}", path.display()))
+                .why(error)
+                .fix("docs/sim.md shows such a file")
+        })?;
+        plan = FaultPlan::from_toml(&text).map_err(|error| {
+            Trouble::new(Exit::Usage, format!("{} is no file of faults", path.display()))
+                .why(error)
+                .fix("docs/sim.md lists every fault with its parameters")
+        })?;
+    }
+    plan.extend(faults(&args.fault)?);
+    Ok(plan)
 }
 
 /// The faults of all `--fault` options.

@@ -21,7 +21,7 @@ use messages::KeyAlias;
 use order_path::SignerSeat;
 #[cfg(target_os = "linux")]
 use order_signer::process::RemoteStore;
-use order_signer::{Custody, CustodyDesk, DeskPlace, Identity, KeyStore, LocalStore, SignatureRecords};
+use order_signer::{Custody, CustodyDesk, DeskPlace, Identity, KeyRecord, KeyStore, LocalStore, SignatureRecords};
 use serde::{Deserialize, Serialize};
 use sign_policy::SyncMode;
 use signing::{Isolation, MemoryKind, SignerHello, SignerPort};
@@ -110,6 +110,20 @@ impl Signers {
         let mut desk = CustodyDesk::without_seats(custody, Arc::clone(clock));
         desk.records = Some(records);
         Ok(Self::Inline { desk: Box::new(Mutex::new(desk)), identity, audit: trail.log() })
+    }
+
+    /// What may be shown of the keys.
+    ///
+    /// # Errors
+    /// [`Trouble`] when the signer process does not answer.
+    pub fn records(&self) -> Result<Vec<KeyRecord>, Trouble> {
+        match self {
+            Self::Inline { desk, .. } => {
+                Ok(desk.lock().unwrap_or_else(PoisonError::into_inner).custody.list().cloned().collect())
+            }
+            #[cfg(target_os = "linux")]
+            Self::Process(process) => process.store().list().map_err(|error| commands::keys::custody_trouble(&error)),
+        }
     }
 
     /// Where the run records: beside the open vault.
@@ -321,12 +335,14 @@ pub(crate) fn records(
 /// [`Trouble`] when the data directory's register cannot be read, or a key's name is too long.
 pub fn places(dir: &DataDir, plan: &Plan) -> Result<Vec<KeyPlace>, Trouble> {
     let mut registry = Registry::open(&dir.root().join(Registry::FILE))?;
-    let place = |venue: &VenuePlan| {
+    let mut place = |venue: &VenuePlan| {
         let alias = KeyAlias::from(&venue.key)
             .map_err(|_| Trouble::new(Exit::Settings, format!("the key name `{}` is too long", venue.key)))?;
         Ok(KeyPlace { seat: registry.venue(&venue.name), alias, environment: venue.environment.to_owned() })
     };
-    plan.venues.iter().map(place).collect()
+    // In the order of the wiring, so that both give the same numbers: accounts first, then stream keys.
+    let seats = plan.venues.iter().cloned().chain(plan.venues.iter().filter_map(VenuePlan::stream_place));
+    seats.map(|venue| place(&venue)).collect()
 }
 
 /// What the settings demand of a signer.

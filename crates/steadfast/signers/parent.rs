@@ -261,8 +261,19 @@ impl SignerPort for Seat {
         self.0.set_clock_offset(offset_ns)
     }
 
+    fn set_account_mode(&mut self, mode: messages::AccountMode) -> Result<(), messages::SignRefusal> {
+        self.0.set_account_mode(mode)
+    }
+
     fn sign(&mut self, intent: &messages::SignIntent) -> Result<signing::SignedRequest, messages::SignRefusal> {
         self.0.sign(intent)
+    }
+
+    fn sign_candidate(
+        &mut self,
+        intent: &messages::SignIntent,
+    ) -> Result<signing::SignedRequest, messages::SignRefusal> {
+        self.0.sign_candidate(intent)
     }
 }
 

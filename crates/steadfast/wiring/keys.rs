@@ -14,7 +14,7 @@ use audit::AuditSink;
 use domain::VenueId;
 use keeper::{Keeper, Mailbox, Phase, Rebuild};
 use key_manager::{KeyManager, RotationNews};
-use messages::{KeyAlias, SignQuery};
+use messages::{Control, KeyAlias, SignQuery};
 use order_path::Urgent;
 use order_signer::KeyStore;
 use std::sync::{Arc, Mutex};
@@ -49,7 +49,7 @@ pub(super) fn keys_of(venues: &[(VenueId, VenuePlan)]) -> Result<Vec<DeskKey>, T
         let alias = KeyAlias::from(&venue.key)
             .map_err(|_| Trouble::new(Exit::Settings, format!("the key name `{}` is too long", venue.key)))?;
         let key = KeyOf::new(*id, alias, venue);
-        Ok(DeskKey { key, account: venue.name.clone(), environment: venue.environment })
+        Ok(DeskKey { key, account: venue.account.clone(), environment: venue.environment })
     };
     venues.iter().map(key_of).collect()
 }
@@ -103,6 +103,9 @@ pub(super) fn key_manager(
     shared.state().keys = rows;
     let (asks, urgent, seen) = (station.lanes().queries.clone(), station.lanes().urgent.clone(), Arc::clone(shared));
     let (dated, probed, probing) = (alerts.clone(), Arc::clone(shared), Arc::clone(shared));
+    let modes: Vec<(VenueId, venue_api::ModeSwitch)> =
+        venues.iter().map(|(id, venue)| (*id, venue.codecs.mode.clone())).collect();
+    let remodelled = station.renewals();
     let (told, turned, renewals) = (Arc::clone(shared), alerts.clone(), station.renewals());
     let wires = KeyWires {
         new_login: Box::new(move |venue| renewals.renew(venue)),
@@ -119,7 +122,17 @@ pub(super) fn key_manager(
             told.state().rotations.insert(venue, row);
         }),
         ask: Box::new(move |query: SignQuery| asks.try_post(query).is_ok()),
-        control: Box::new(move |control| drop(urgent.post_wait(Urgent::Control(control)))),
+        control: Box::new(move |control| {
+            if let Control::AccountMode(venue, mode) = control {
+                // Requests and streams from here on; the signer hears of it before the next one is asked for.
+                if let Some((_, codecs)) = modes.iter().find(|(id, _)| *id == venue) {
+                    codecs.set(mode);
+                    tracing::info!(venue = venue.0, mode = mode.as_str(), "the account is kept in another mode");
+                }
+                remodelled.renew(venue);
+            }
+            drop(urgent.post_wait(Urgent::Control(control)));
+        }),
         line: Box::new(move |venue, line| {
             probed.state().probes.entry(venue).or_default().1.push(key_desk::probe(line));
             let fix = line.fix.as_deref().unwrap_or_default();

@@ -5,12 +5,14 @@
 
 mod capabilities;
 pub mod conformance;
+mod mode;
 mod public;
 mod rest;
 mod signing;
 mod stream;
 
 pub use capabilities::*;
+pub use mode::*;
 pub use public::*;
 pub use rest::*;
 pub use signing::*;
@@ -31,4 +33,6 @@ pub struct VenueCodecs {
     pub feed: std::sync::Arc<dyn FeedCodec>,
     /// Speaks the private stream.
     pub private: std::sync::Arc<dyn PrivateCodec>,
+    /// How the venue keeps the account; turned when the venue says that it is the other way.
+    pub mode: ModeSwitch,
 }

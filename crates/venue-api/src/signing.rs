@@ -5,7 +5,7 @@
 
 use arrayvec::ArrayVec;
 use domain::UnixNanos;
-use messages::{SignIntent, SignRefusal};
+use messages::{AccountMode, SignIntent, SignRefusal};
 
 /// Most bytes of a request target (path and query).
 pub const TARGET_MAX: usize = 320;
@@ -140,6 +140,9 @@ pub trait SigningCodec: Send + Sync {
     ) -> Result<(), SignRefusal> {
         Ok(())
     }
+
+    /// Requests are written for an account kept in this way from now on. For venues with one way nothing changes.
+    fn set_account_mode(&self, _mode: AccountMode) {}
 
     /// Adds the other headers (or completes the frame in `draft.body`) once the signature is known.
     ///

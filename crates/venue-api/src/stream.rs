@@ -177,6 +177,11 @@ pub enum PrivateFrame {
 
 /// Speaks a venue's private stream; the log-in frame is made by the signer.
 pub trait PrivateCodec: Send + Sync {
+    /// Where the stream is, from the address in the settings or the venue's table.
+    fn address(&self, base: &str) -> String {
+        base.to_owned()
+    }
+
     /// Frames to send after log-in.
     fn subscribe(&self, symbols: &[Symbol]) -> Vec<String>;
 

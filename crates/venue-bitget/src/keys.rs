@@ -35,6 +35,7 @@ pub(crate) fn info(data: Option<&RawValue>) -> Result<KeyInfo, RowError> {
     // An address of all zeros stands for any address.
     let bound = ips.split(',').map(str::trim).filter(|address| !matches!(*address, "" | "0.0.0.0" | "::")).count();
     Ok(KeyInfo {
+        account_mode: Some(messages::AccountMode::Classic),
         account: info.user_id.text().and_then(|text| fixed(&text)).ok_or(RowError("user id"))?,
         rights,
         bound_addresses: u16::try_from(bound).unwrap_or(u16::MAX),

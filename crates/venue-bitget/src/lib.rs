@@ -102,5 +102,6 @@ pub fn codecs(environment: Environment) -> VenueCodecs {
         public: Arc::clone(&bitget) as _,
         feed: Arc::clone(&bitget) as _,
         private: bitget as _,
+        mode: venue_api::ModeSwitch::default(),
     }
 }

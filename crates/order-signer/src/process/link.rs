@@ -6,7 +6,7 @@
 use super::page::OrderPage;
 use super::socket::{Packets, SocketError};
 use domain::{Clock, MonoNanos, VenueId};
-use messages::{SignIntent, SignRefusal};
+use messages::{AccountMode, SignIntent, SignRefusal};
 use signing::frames::{Answer, FRAME_MAX, Frame, Question, read_answer, wipe, write_question};
 use signing::{Blanks, SignedRequest, SignerHello, SignerPort};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -192,6 +192,15 @@ impl SignerPort for ProcessSeat {
     fn set_clock_offset(&mut self, offset_ns: i64) -> Result<(), SignRefusal> {
         let seat = self.seat;
         match self.link().ask(|nonce| Question::Offset { seat, nonce, offset_ns })? {
+            Answer::Done => Ok(()),
+            Answer::Refused(refusal) => Err(refusal),
+            Answer::Signed(_) => Err(SignRefusal::Malformed),
+        }
+    }
+
+    fn set_account_mode(&mut self, mode: AccountMode) -> Result<(), SignRefusal> {
+        let seat = self.seat;
+        match self.link().ask(|nonce| Question::Mode { seat, nonce, mode })? {
             Answer::Done => Ok(()),
             Answer::Refused(refusal) => Err(refusal),
             Answer::Signed(_) => Err(SignRefusal::Malformed),

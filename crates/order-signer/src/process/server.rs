@@ -104,6 +104,9 @@ fn serve(mut line: Line<'_>, on_seat: impl Fn(VenueId, Of, Act<'_>) -> Done) {
                 };
                 (nonce, on_seat(seat, Of::Candidate, sign))
             }
+            Some(Question::Mode { seat, nonce, mode }) => {
+                (nonce, on_seat(seat, Of::AtWork, &mut |signer| signer.set_account_mode(mode).map(|()| None)))
+            }
             Some(Question::Offset { seat, nonce, offset_ns }) => {
                 (nonce, on_seat(seat, Of::AtWork, &mut |signer| signer.set_clock_offset(offset_ns).map(|()| None)))
             }

@@ -21,6 +21,9 @@ section! {
         ws_private: Option<String> = absent(), check not_empty().if_present();
         /// Alias of the key in the vault, never the key itself. Made by `steadfast keys add ALIAS`.
         key: String, check name();
+        /// Alias of a key that only reads and logs in to the private stream. A unified account needs one: who is
+        /// logged in there with a trading key could place orders without a signature for each.
+        stream_key: Option<String> = absent(), check name().if_present();
         /// The kinds of instrument.
         products: Vec<Product> = ["spot"], check some_of();
         /// The instruments to follow, as the venue spells them.

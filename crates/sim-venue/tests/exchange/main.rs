@@ -13,6 +13,8 @@
 
 mod client;
 mod faults;
+mod faults_venue;
+mod faults_wire;
 mod market;
 mod orders;
 mod rejections;
