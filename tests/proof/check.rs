@@ -314,7 +314,8 @@ fn expected(intent: &Intent) -> Result<Pairs, String> {
         Ok(pairs)
     };
     match intent {
-        Intent::Place { id, symbol, side, force, .. } => {
+        Intent::Place { id, symbol, side, force, effect, .. } => {
+            demand(*effect == 0, "a spot order that was to reduce or to hedge")?;
             let force = *FORCES.get(usize::from(*force)).ok_or("an unknown time in force")?;
             let side = *["buy", "sell"].get(usize::from(*side)).ok_or("an unknown side")?;
             pairs.extend([
@@ -338,6 +339,7 @@ fn expected(intent: &Intent) -> Result<Pairs, String> {
         Intent::History { symbol, since, older } | Intent::Fills { symbol, since, older } => {
             pairs = page(symbol, older, Some(*since))?;
         }
+        Intent::Futures { verb, .. } => return Err(format!("verb {verb} of futures with a spot key")),
         Intent::Balances | Intent::KeyInfo | Intent::Login => {}
     }
     let mut pairs: Vec<_> = pairs.into_iter().map(|(name, value)| (name.to_owned(), value)).collect();
