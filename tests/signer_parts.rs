@@ -60,6 +60,17 @@ fn nothing_unlisted_runs_before_the_first_statement_of_main() {
 }
 
 #[test]
+fn names_are_compared_without_what_changes_with_each_compiler() {
+    for (name, plain) in [
+        ("_RNvNtCsjrHSEGnQ3l9_3std4args", "_RNvNtC3std4args"),
+        ("_ZN3std4argsE17h0123456789abcdefE", "_ZN3std4argsE"),
+        ("frame_dummy", "frame_dummy"),
+    ] {
+        assert_eq!(elf::without_hashes(name), plain);
+    }
+}
+
+#[test]
 fn a_function_planted_before_main_is_seen() {
     let dir = tempfile::tempdir().unwrap();
     let (source, program) = (dir.path().join("planted.c"), dir.path().join("planted"));
@@ -121,7 +132,7 @@ mod elf {
             .collect()
     }
 
-    /// The functions that the loader calls before `main`, by their names without the compiler's hash.
+    /// The functions that the loader calls before `main`, by their names.
     pub(crate) fn started_before_main(bytes: &[u8]) -> Option<BTreeSet<String>> {
         let sections = sections(bytes)?;
         let arrays: Vec<&Section> = sections.iter().filter(|section| section.kind == INIT_ARRAY).collect();
@@ -155,7 +166,20 @@ mod elf {
         let start = texts.offset + usize::try_from(half(bytes, entry)?).ok()?;
         let text = bytes.get(start..)?.split(|byte| *byte == 0).next()?;
         let text = std::str::from_utf8(text).ok()?;
-        // Mangled the old way, a name ends with a hash that changes with each build.
-        Some(text.rsplit_once("17h").filter(|(_, hash)| hash.len() == 17).map_or(text, |(name, _)| name).to_owned())
+        Some(without_hashes(text))
+    }
+
+    /// A mangled name without what changes with each build or compiler: the hash at its end, as names were mangled
+    /// once, or the hash before the name of a crate.
+    pub(crate) fn without_hashes(name: &str) -> String {
+        let name = name.rsplit_once("17h").filter(|(_, hash)| hash.len() == 17).map_or(name, |(name, _)| name);
+        let mut parts = name.split("Cs");
+        let mut whole = parts.next().unwrap_or("").to_owned();
+        for part in parts {
+            let hash = part.split_once('_').filter(|(hash, _)| hash.bytes().all(|byte| byte.is_ascii_alphanumeric()));
+            whole.push_str(if hash.is_some() { "C" } else { "Cs" });
+            whole.push_str(hash.map_or(part, |(_, rest)| rest));
+        }
+        whole
     }
 }
