@@ -34,23 +34,31 @@ mod fault_desk;
 mod fault_file;
 mod feed;
 mod follower;
+mod futures;
+mod futures_view;
 mod history;
 mod hub;
 mod intervals;
 mod limits;
 mod mishaps;
+mod opening;
 mod orders;
+mod outgoing;
+mod perpetuals;
 mod population;
 mod prints;
 mod quotes;
+mod records;
 mod reject;
 mod rest;
 mod routes;
 mod server;
 mod session;
+mod shown;
 mod standing;
 mod stream;
 mod tamper;
+mod telling;
 mod ticket;
 mod v2;
 mod v3;
@@ -59,7 +67,7 @@ mod venue;
 pub use auth::KeyState;
 pub use config::{
     AccountConfig, AccountMode, ApiKeyMaterial, Category, Environment, InstrumentConfig, KeyConfig, Market, Permission,
-    RateLimits, SimConfig, StreamLimits, TapeEnd,
+    PerpetualConfig, PerpetualMarket, RateLimits, SimConfig, StreamLimits, TapeEnd,
 };
 pub use control::{BalanceTruth, FillTruth, KeyTruth, OrderTruth, SimControl};
 pub use error::SimError;

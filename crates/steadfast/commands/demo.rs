@@ -195,6 +195,7 @@ fn signers(dir: &DataDir, plan: &Plan, linked: Linked) -> Result<Signers, Troubl
         spin: false,
         places: signers::places(dir, plan)?,
         may_ask: false,
+        strict: false,
     };
     let started = signers::parent::SignerProcess::start(boot, &(Arc::new(SystemClock) as Arc<dyn Clock>));
     let _ = std::fs::remove_file(&file);
@@ -203,7 +204,7 @@ fn signers(dir: &DataDir, plan: &Plan, linked: Linked) -> Result<Signers, Troubl
 
 #[cfg(not(target_os = "linux"))]
 fn signers(_dir: &DataDir, plan: &Plan, linked: Linked) -> Result<Signers, Trouble> {
-    Signers::inline(linked.custody, &plan.custody, 0, &(Arc::new(SystemClock) as Arc<dyn Clock>))
+    Signers::inline(linked.custody, &plan.custody, 0, &(Arc::new(SystemClock) as Arc<dyn Clock>), false)
 }
 
 /// The policy that a person would be shown, at the exchange's price of now.
@@ -274,6 +275,7 @@ fn plan(sim: &RunningSim, scene: &Scene, listen: SocketAddr, root: &Path) -> Pla
     let venue = VenuePlan {
         name: ACCOUNT.to_owned(),
         account: ACCOUNT.to_owned(),
+        login_confirmed: true,
         stream_key: None,
         codecs: venue_bitget::codecs(venue_bitget::Environment::Production),
         rest: sim.rest.clone(),
