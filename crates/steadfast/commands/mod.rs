@@ -22,9 +22,9 @@ mod tape_market;
 mod tape_record;
 pub mod totp;
 pub mod vault;
-mod venues;
 #[cfg(feature = "age-export")]
 mod vault_export;
+mod venues;
 
 use crate::cli::{Cli, Command, Global, JournalCommand, TapeCommand};
 use crate::report::Trouble;

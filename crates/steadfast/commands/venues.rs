@@ -132,7 +132,8 @@ mod tests {
         let venue = venue_bitget::capabilities(AccountMode::Classic);
         let codecs = venue_bitget::codecs(venue_bitget::Environment::Production);
         let symbol = Symbol::from("BTCUSDT").unwrap();
-        for channel in [Channel::Book, Channel::Book1, Channel::Book5, Channel::Book15, Channel::Trade, Channel::Ticker] {
+        for channel in [Channel::Book, Channel::Book1, Channel::Book5, Channel::Book15, Channel::Trade, Channel::Ticker]
+        {
             let frames = codecs.feed.subscribe(&[Subscription { channel, symbol }]).concat();
             let told = venue.public_channels.iter().any(|word| frames.contains(&format!("\"{word}\"")));
             assert!(told, "{frames}");
