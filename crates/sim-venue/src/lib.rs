@@ -46,8 +46,8 @@ mod limits;
 #[cfg(test)]
 mod load_tests;
 mod mishaps;
-mod opening;
 mod mixdesk;
+mod opening;
 mod orders;
 mod outgoing;
 mod perpetuals;

@@ -40,8 +40,12 @@ impl From<DeskRefusal> for Reject {
             DeskRefusal::WrongMode => {
                 Self::new("40774", "The order type for unilateral position must also be the unilateral position type")
             }
-            DeskRefusal::Leverage { max } => Self::new("40797", format!("Exceeded the maximum settable leverage {max}")),
-            DeskRefusal::NotFlat => Self::new("40920", "Position or order exists, the position mode cannot be switched"),
+            DeskRefusal::Leverage { max } => {
+                Self::new("40797", format!("Exceeded the maximum settable leverage {max}"))
+            }
+            DeskRefusal::NotFlat => {
+                Self::new("40920", "Position or order exists, the position mode cannot be switched")
+            }
             DeskRefusal::Isolated => Self::invalid("marginMode"),
             DeskRefusal::UnknownInstrument => Self::unknown_symbol("symbol"),
             DeskRefusal::UnknownAccount => Self::new("40013", "Account abnormal"),
@@ -72,8 +76,12 @@ pub(crate) fn crossed_only(body: &Value) -> Result<(), Reject> {
 fn intent_of(body: &Value, mode: PositionMode, hedging: Hedging) -> Result<(Intent, Side), Reject> {
     let side = side(body)?;
     if mode == PositionMode::OneWay {
-        let reduce_only =
-            enumeration(body, "reduceOnly", Some(false), &[("yes", true), ("no", false), ("true", true), ("false", false)])?;
+        let reduce_only = enumeration(
+            body,
+            "reduceOnly",
+            Some(false),
+            &[("yes", true), ("no", false), ("true", true), ("false", false)],
+        )?;
         return Ok((Intent::OneWay { reduce_only }, side));
     }
     match hedging {

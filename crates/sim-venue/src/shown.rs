@@ -1,8 +1,8 @@
 //! How each private channel shows what happened.
 
-use crate::hub::Topic;
 use crate::accounts::price_of;
 use crate::futures_view::PositionSnapshot;
+use crate::hub::Topic;
 use crate::orders::Look;
 use crate::outgoing::PrivateEvent;
 use crate::v2::mix_shapes;

@@ -99,8 +99,7 @@ pub(crate) const MIX_ROUTES: &[Route] = &[
 ];
 
 /// Products that exist and have no instruments here; those with an `S` are of the old demo.
-const EMPTY_PRODUCTS: [&str; 5] =
-    ["COIN-FUTURES", "USDC-FUTURES", "SUSDT-FUTURES", "SCOIN-FUTURES", "SUSDC-FUTURES"];
+const EMPTY_PRODUCTS: [&str; 5] = ["COIN-FUTURES", "USDC-FUTURES", "SUSDT-FUTURES", "SCOIN-FUTURES", "SUSDC-FUTURES"];
 
 fn product(word: &str) -> Result<bool, Reject> {
     if word.eq_ignore_ascii_case("USDT-FUTURES") {

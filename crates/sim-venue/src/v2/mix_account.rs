@@ -106,8 +106,7 @@ pub(crate) fn set_leverage(venue: &mut Venue, call: &Call) -> Result<Answer, Rej
 
 pub(crate) fn set_margin_mode(venue: &mut Venue, call: &Call) -> Result<Answer, Reject> {
     let id = named(venue, &call.body)?;
-    let modes =
-        [("crossed", MarginMode::Crossed), ("cross", MarginMode::Crossed), ("isolated", MarginMode::Isolated)];
+    let modes = [("crossed", MarginMode::Crossed), ("cross", MarginMode::Crossed), ("isolated", MarginMode::Isolated)];
     venue.set_margin_mode(id, enumeration(&call.body, "marginMode", None, &modes)?)?;
     Ok(settings(venue, call.account, id))
 }
@@ -125,9 +124,8 @@ pub(crate) fn set_position_mode(venue: &mut Venue, call: &Call) -> Result<Answer
 }
 
 fn shown(venue: &Venue, positions: &[PositionSnapshot]) -> Answer {
-    let items = positions
-        .iter()
-        .filter_map(|position| Some(mix_shapes::position(position, venue.by_id(position.instrument)?)));
+    let items =
+        positions.iter().filter_map(|position| Some(mix_shapes::position(position, venue.by_id(position.instrument)?)));
     Value::Array(items.collect()).into()
 }
 
@@ -181,9 +179,8 @@ pub(crate) fn adl_rank(venue: &mut Venue, call: &Call) -> Result<Answer, Reject>
 /// How much may be opened at a price with what is available.
 pub(crate) fn open_count(venue: &mut Venue, call: &Call) -> Result<Answer, Reject> {
     product_of_query(call)?;
-    let number = |name: &str| -> Result<Decimal, Reject> {
-        call.needed(name)?.parse().map_err(|_| Reject::invalid(name))
-    };
+    let number =
+        |name: &str| -> Result<Decimal, Reject> { call.needed(name)?.parse().map_err(|_| Reject::invalid(name)) };
     let (amount, price) = (number("openAmount")?, number("openPrice")?);
     let instrument = venue.asked(UsdtFutures, call)?;
     let leverage = match call.whole("leverage")? {
@@ -191,10 +188,8 @@ pub(crate) fn open_count(venue: &mut Venue, call: &Call) -> Result<Answer, Rejec
         None => Decimal::from(venue.leverage(call.account, instrument.id).unwrap_or(1)),
     };
     let size = amount.checked_mul(leverage).and_then(|value| value.checked_div(price)).unwrap_or_default();
-    let size = size.round_dp_with_strategy(
-        u32::from(instrument.listing.qty_decimals),
-        rust_decimal::RoundingStrategy::ToZero,
-    );
+    let size =
+        size.round_dp_with_strategy(u32::from(instrument.listing.qty_decimals), rust_decimal::RoundingStrategy::ToZero);
     Ok(json!({"size": size.normalize().to_string()}).into())
 }
 

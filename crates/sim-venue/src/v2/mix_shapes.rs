@@ -142,10 +142,10 @@ pub(crate) fn order_push(order: &Order, look: Look<'_>, fill: Option<&Fill>) -> 
 /// An item of `fills` and the `data` of a push on `fill`.
 pub(crate) fn fill(fill: &Fill, look: Look<'_>) -> Value {
     let listing = look.listing;
-    let (intent, mode, pnl) = fill.futures.map_or(
-        (Intent::OneWay { reduce_only: false }, PositionMode::OneWay, Atoms::ZERO),
-        |futures| (futures.intent, futures.mode, futures.pnl),
-    );
+    let (intent, mode, pnl) =
+        fill.futures.map_or((Intent::OneWay { reduce_only: false }, PositionMode::OneWay, Atoms::ZERO), |futures| {
+            (futures.intent, futures.mode, futures.pnl)
+        });
     json!({
         "orderId": fill.order.0.to_string(), "clientOid": fill.client_oid, "tradeId": fill.trade_id.to_string(),
         "symbol": look.symbol, "orderType": kind_words(fill.market_order), "side": fill.side.as_str(),

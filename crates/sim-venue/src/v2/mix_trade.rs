@@ -173,7 +173,8 @@ pub(crate) fn close_positions(venue: &mut Venue, call: &Call) -> Result<Answer, 
             }
             Err(refusal) => {
                 let reject = Reject::from(refusal);
-                failed.push(json!({"orderId": "", "clientOid": "", "symbol": symbol, "errorMsg": reject.message,
+                let message = format!("{}: {}", mix_shapes::side_words(closing.side), reject.message);
+                failed.push(json!({"orderId": "", "clientOid": "", "symbol": symbol, "errorMsg": message,
                                    "errorCode": reject.code}));
             }
         }
@@ -204,9 +205,9 @@ fn list<'a>(venue: &Venue, call: &Call, orders: impl Iterator<Item = &'a Order>)
         .take(filter.count);
     let wanted: Vec<&Order> = wanted.collect();
     let end = wanted.last().map(|order| order.id.0.to_string());
-    let items = wanted.into_iter().filter_map(|order| {
-        Some(mix_shapes::entrusted(order, look(venue.by_id(order.instrument)?, owner), "status"))
-    });
+    let items = wanted
+        .into_iter()
+        .filter_map(|order| Some(mix_shapes::entrusted(order, look(venue.by_id(order.instrument)?, owner), "status")));
     let items: Vec<Value> = items.collect();
     Ok(json!({"entrustedList": if items.is_empty() { Value::Null } else { json!(items) }, "endId": end}).into())
 }

@@ -2,8 +2,8 @@
 
 use crate::accounts::{account, addresses, fee_rates, may, price_of, short};
 use crate::call::{Answer, Call};
-use crate::reject::Reject;
 use crate::futures_view::AccountSnapshot;
+use crate::reject::Reject;
 use crate::ticket::{required, text};
 use crate::v2::mix_account::{leverage_of, mode_of};
 use crate::v2::mix_shapes::{bill_words, mode_words};

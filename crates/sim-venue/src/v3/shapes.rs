@@ -2,8 +2,8 @@
 
 use crate::Category;
 use crate::depth::{price_text, qty_text};
-use crate::orders::{Fill, Order, cancel_words, force_words, kind_words, self_trade_words};
 use crate::futures_view::PositionSnapshot;
+use crate::orders::{Fill, Order, cancel_words, force_words, kind_words, self_trade_words};
 use crate::records::ClosedPosition;
 use crate::v2::mix_shapes::{Ended, mode_words, side_words};
 use crate::venue::{Instrument, Venue};

@@ -4,8 +4,8 @@ use crate::Category;
 use crate::accounts::{Item, Taken, account, cancel_all_spot, cancel_spot, filter, order_of, place_spot};
 use crate::call::{Answer, Call};
 use crate::fault_desk::OrderFaults;
-use crate::orders::{Fill, Order};
 use crate::mixdesk::{Hedging, cancel_futures, place_futures, with_client_oids};
+use crate::orders::{Fill, Order};
 use crate::reject::Reject;
 use crate::ticket::{V3, client_oid, enumeration, text};
 use crate::v2::mix_shapes::side_words;
@@ -51,11 +51,11 @@ pub(crate) fn place(
 }
 
 /// The order that a body names by either id, wherever it is; the category told wins.
-fn find<'a>(
-    owner: &'a Account,
+fn find(
+    owner: &Account,
     category: Option<Category>,
     by: impl Fn(&str) -> Option<String>,
-) -> Result<(&'a Order, Category), Reject> {
+) -> Result<(&Order, Category), Reject> {
     let spot = || order_of(&owner.store, &by).map(|order| (order, Category::Spot));
     let futures = || order_of(&owner.futures.store, &by).map(|order| (order, Category::UsdtFutures));
     match category {
@@ -222,9 +222,7 @@ pub(crate) fn close_positions(venue: &mut Venue, call: &Call) -> Result<Answer, 
     }
     call.may_trade(venue, category)?;
     let instrument = match text(&call.body, "symbol") {
-        Some(symbol) => {
-            Some(venue.find(category, &symbol).ok_or_else(|| code(Reject::unknown_symbol(&symbol)))?.id)
-        }
+        Some(symbol) => Some(venue.find(category, &symbol).ok_or_else(|| code(Reject::unknown_symbol(&symbol)))?.id),
         None => None,
     };
     let sides = [("long", Some(PositionSide::Long)), ("short", Some(PositionSide::Short))];
