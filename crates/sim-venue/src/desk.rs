@@ -279,6 +279,13 @@ impl Venue {
         }
     }
 
+    /// Tells an account's listeners what it has of one coin.
+    pub(crate) fn tell_balance(&mut self, account: usize, asset: Asset) {
+        if let Some(item) = self.balance_item(account, asset) {
+            self.push(account, PushTopic::Balance(asset), item, self.now_ms());
+        }
+    }
+
     /// One coin of an account as `account` shows it.
     pub(crate) fn balance_item(&self, account: usize, asset: Asset) -> Option<String> {
         let balance = self.engine.balance(self.accounts.get(account)?.engine, asset);

@@ -34,7 +34,9 @@ mod follower;
 mod history;
 mod hub;
 mod intervals;
+mod key_desk;
 mod limits;
+mod members;
 mod mishaps;
 mod orders;
 mod population;
@@ -48,11 +50,16 @@ mod server;
 mod session;
 mod standing;
 mod stream;
+mod sub_accounts;
 mod tamper;
 mod ticket;
+mod users;
 mod v2;
 mod v3;
 mod venue;
+mod wallets;
+mod web;
+mod web_api;
 
 pub use auth::KeyState;
 pub use config::{

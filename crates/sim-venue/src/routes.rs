@@ -2,7 +2,7 @@
 
 use crate::auth::Need;
 use crate::call::{Access, Route};
-use crate::{Permission, v2, v3};
+use crate::{Permission, users, v2, v3};
 
 /// v2, reading; a unified account is refused.
 pub(crate) const READ: Access = Access::Private(Need { unified: false, permission: Permission::Read });
@@ -12,7 +12,7 @@ pub(crate) const TRADE: Access = Access::Private(Need { unified: false, permissi
 pub(crate) const UNIFIED_READ: Access = Access::Private(Need { unified: true, permission: Permission::Read });
 
 /// All tables; a path stands in one of them once for each method.
-const TABLES: [&[Route]; 2] = [v2::ROUTES, v3::ROUTES];
+const TABLES: [&[Route]; 3] = [v2::ROUTES, v3::ROUTES, users::ROUTES];
 
 /// The route of a method and path.
 pub(crate) fn find(method: &str, path: &str) -> Option<&'static Route> {

@@ -17,6 +17,7 @@ impl Venue {
         let index = self.accounts.len();
         self.accounts.push(Account { parent, ..Account::new(engine, mode) });
         self.clients.insert(engine, index);
+        self.open_futures_wallet(index);
         Some(index)
     }
 

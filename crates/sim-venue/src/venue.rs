@@ -7,6 +7,7 @@ use crate::follower::{Follower, Followers, Playback};
 use crate::history;
 use crate::hub::Hub;
 use crate::limits::Limits;
+use crate::members::Members;
 use crate::mishaps::Mishaps;
 use crate::orders::OrderStore;
 use crate::population::{Population, STEP_MS};
@@ -55,6 +56,10 @@ pub(crate) struct Account {
     pub(crate) parent: Option<usize>,
     /// Nothing may be done with it.
     pub(crate) frozen: bool,
+    /// What a sub-account is called; empty for main accounts.
+    pub(crate) name: String,
+    /// When it was opened, in milliseconds of the venue's clock; 0 for accounts of the start.
+    pub(crate) created_ms: u64,
     pub(crate) mode: AccountMode,
     pub(crate) store: OrderStore,
     /// Answers that have not left yet; while there are any, pushes wait.
@@ -72,6 +77,8 @@ impl Account {
             user: Self::FIRST_USER + u64::from(engine.0),
             parent: None,
             frozen: false,
+            name: String::new(),
+            created_ms: 0,
             mode,
             store: OrderStore::default(),
             holds: 0,
@@ -115,6 +122,7 @@ pub(crate) struct Venue {
     steps: u64,
     pub(crate) house: AccountId,
     pub(crate) mishaps: Mishaps,
+    pub(crate) members: Members,
     /// Name of the main key.
     pub(crate) main_key: String,
     pub(crate) place_requests: u64,
@@ -240,6 +248,7 @@ impl Venue {
             steps: 0,
             house,
             mishaps: Mishaps::default(),
+            members: Members::default(),
             main_key,
             place_requests: 0,
             accepted: 0,
