@@ -1,6 +1,8 @@
 //! Fills: what was really traded, as the venue tells it.
 
-use crate::{Amount, Asset, ClientOrderId, InstrumentId, Price, Qty, Side, StrategyTag, UnixNanos, VenueTradeId};
+use crate::{
+    Amount, Asset, ClientOrderId, InstrumentId, PositionSide, Price, Qty, Side, StrategyTag, UnixNanos, VenueTradeId,
+};
 use serde::{Deserialize, Serialize};
 
 /// Whether a fill gave or took liquidity.
@@ -48,6 +50,9 @@ pub struct Fill {
     pub version: u32,
     /// Buy or sell.
     pub side: Side,
+    /// The position it changed; net on spot and in one-way mode.
+    #[serde(default)]
+    pub position_side: PositionSide,
     /// Price of this fill.
     pub price: Price,
     /// Quantity of this fill, in base, before fees.

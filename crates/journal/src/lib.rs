@@ -5,11 +5,13 @@
 //! hash covers the one before it; numbers are written as decimals, never as mantissas.
 
 mod error;
+mod position;
 mod reader;
 mod record;
 mod writer;
 
 pub use error::JournalError;
+pub use position::PositionRecord;
 pub use reader::{Chain, JournalReader, Stored};
 pub use record::{Encoder, Record, decode};
 pub use writer::{Health, Journal, JournalHandle};

@@ -1,15 +1,16 @@
 //! Events as journal records: plain JSON with decimals, and back.
 
 use crate::JournalError;
+use crate::position::PositionRecord;
 use arrayvec::ArrayString;
 use domain::{
     Amount, Asset, CancelState, ClientOrderId, Epoch, Fee, Fill, InstanceTag, InstrumentId, InstrumentStatus,
-    InstrumentVersion, Liquidity, MonoNanos, Notional, Order, OrderState, Pnl, PositionEffect, Price, Qty, Scaled,
-    Side, StrategyTag, TimeInForce, UnixNanos, VenueId, VenueOrderId, VenueTradeId,
+    InstrumentVersion, Liquidity, Market, MonoNanos, Notional, Order, OrderState, Pnl, PositionEffect, PositionSide,
+    Price, Qty, Scaled, Side, StrategyTag, TimeInForce, UnixNanos, VenueId, VenueOrderId, VenueTradeId,
 };
 use messages::{
-    CouldNotAsk, DifferenceKind, EventBody, HaltReason, Note, OrderEvent, PositionAfter, RefuseReason, TopUsed,
-    TradingState, VenueError, VenueErrorClass, VenueReason, Verb,
+    CouldNotAsk, DifferenceKind, EventBody, FuturesSettings, HaltReason, MarginMode, Note, OrderEvent, PositionAfter,
+    PositionMode, RefuseReason, TopUsed, TradingState, VenueError, VenueErrorClass, VenueReason, Verb,
 };
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
@@ -110,6 +111,8 @@ pub enum Record {
         instrument: InstrumentId,
         version: u32,
         side: Side,
+        #[serde(default, skip_serializing_if = "is_default")]
+        position_side: PositionSide,
         price: Scaled,
         qty: Scaled,
         fee: Fee,
@@ -130,9 +133,38 @@ pub enum Record {
     },
     Balance {
         venue: VenueId,
+        #[serde(default, skip_serializing_if = "is_default")]
+        wallet: Market,
         asset: Asset,
         available: Amount,
         held: Amount,
+    },
+    Position(PositionRecord),
+    FuturesSettings {
+        venue: VenueId,
+        instrument: InstrumentId,
+        leverage_long: u16,
+        leverage_short: u16,
+        margin_mode: MarginMode,
+        position_mode: PositionMode,
+    },
+    Funding {
+        venue: VenueId,
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        instrument: Option<InstrumentId>,
+        bill: VenueOrderId,
+        asset: Asset,
+        amount: Amount,
+        venue_time: UnixNanos,
+    },
+    Transfer {
+        venue: VenueId,
+        #[serde(default, skip_serializing_if = "is_default")]
+        wallet: Market,
+        bill: VenueOrderId,
+        asset: Asset,
+        amount: Amount,
+        venue_time: UnixNanos,
     },
     ForeignOrder {
         venue: VenueId,
@@ -200,6 +232,10 @@ impl Record {
             Self::CancelSent { .. } => "cancel_sent",
             Self::CancelRefused { .. } => "cancel_refused",
             Self::Balance { .. } => "balance",
+            Self::Position(_) => "position",
+            Self::FuturesSettings { .. } => "futures_settings",
+            Self::Funding { .. } => "funding",
+            Self::Transfer { .. } => "transfer",
             Self::ForeignOrder { .. } => "foreign_order",
             Self::Trading { .. } => "trading",
             Self::Reconciled { .. } => "reconciled",
@@ -287,6 +323,7 @@ impl Encoder {
                 instrument: fill.instrument,
                 version: fill.version,
                 side: fill.side,
+                position_side: fill.position_side,
                 price: self.price(fill.instrument, fill.version, fill.price)?,
                 qty: self.qty(fill.instrument, fill.version, fill.qty)?,
                 fee: fill.fee,
@@ -299,9 +336,36 @@ impl Encoder {
             },
             EventBody::CancelSent { id, cancel } => Record::CancelSent { id: *id, cancel: *cancel },
             EventBody::CancelRefused { id, reason } => Record::CancelRefused { id: *id, reason: *reason },
-            EventBody::Balance { venue, asset, available, held } => {
-                Record::Balance { venue: *venue, asset: *asset, available: *available, held: *held }
+            EventBody::Balance { venue, wallet, asset, available, held } => {
+                Record::Balance { venue: *venue, wallet: *wallet, asset: *asset, available: *available, held: *held }
             }
+            EventBody::Position { venue, instrument, report } => {
+                Record::Position(PositionRecord::of(*venue, *instrument, report))
+            }
+            EventBody::FuturesSettings { venue, instrument, settings } => Record::FuturesSettings {
+                venue: *venue,
+                instrument: *instrument,
+                leverage_long: settings.leverage_long,
+                leverage_short: settings.leverage_short,
+                margin_mode: settings.margin_mode,
+                position_mode: settings.position_mode,
+            },
+            EventBody::Funding { venue, instrument, bill, asset, amount, venue_time } => Record::Funding {
+                venue: *venue,
+                instrument: *instrument,
+                bill: *bill,
+                asset: *asset,
+                amount: *amount,
+                venue_time: *venue_time,
+            },
+            EventBody::Transfer { venue, wallet, bill, asset, amount, venue_time } => Record::Transfer {
+                venue: *venue,
+                wallet: *wallet,
+                bill: *bill,
+                asset: *asset,
+                amount: *amount,
+                venue_time: *venue_time,
+            },
             EventBody::ForeignOrder { venue, venue_order_id, other_instance } => {
                 Record::ForeignOrder { venue: *venue, venue_order_id: *venue_order_id, other_instance: *other_instance }
             }
@@ -460,6 +524,7 @@ pub fn decode(seq: u64, at: UnixNanos, record: &Record) -> OrderEvent {
             instrument,
             version,
             side,
+            position_side,
             price,
             qty,
             fee,
@@ -477,6 +542,7 @@ pub fn decode(seq: u64, at: UnixNanos, record: &Record) -> OrderEvent {
                 instrument: *instrument,
                 version: *version,
                 side: *side,
+                position_side: *position_side,
                 price: Price(price.mantissa),
                 qty: Qty(qty.mantissa),
                 fee: *fee,
@@ -489,9 +555,38 @@ pub fn decode(seq: u64, at: UnixNanos, record: &Record) -> OrderEvent {
         },
         Record::CancelSent { id, cancel } => EventBody::CancelSent { id: *id, cancel: *cancel },
         Record::CancelRefused { id, reason } => EventBody::CancelRefused { id: *id, reason: *reason },
-        Record::Balance { venue, asset, available, held } => {
-            EventBody::Balance { venue: *venue, asset: *asset, available: *available, held: *held }
+        Record::Balance { venue, wallet, asset, available, held } => {
+            EventBody::Balance { venue: *venue, wallet: *wallet, asset: *asset, available: *available, held: *held }
         }
+        Record::Position(position) => position.event(),
+        Record::FuturesSettings { venue, instrument, leverage_long, leverage_short, margin_mode, position_mode } => {
+            EventBody::FuturesSettings {
+                venue: *venue,
+                instrument: *instrument,
+                settings: FuturesSettings {
+                    leverage_long: *leverage_long,
+                    leverage_short: *leverage_short,
+                    margin_mode: *margin_mode,
+                    position_mode: *position_mode,
+                },
+            }
+        }
+        Record::Funding { venue, instrument, bill, asset, amount, venue_time } => EventBody::Funding {
+            venue: *venue,
+            instrument: *instrument,
+            bill: *bill,
+            asset: *asset,
+            amount: *amount,
+            venue_time: *venue_time,
+        },
+        Record::Transfer { venue, wallet, bill, asset, amount, venue_time } => EventBody::Transfer {
+            venue: *venue,
+            wallet: *wallet,
+            bill: *bill,
+            asset: *asset,
+            amount: *amount,
+            venue_time: *venue_time,
+        },
         Record::ForeignOrder { venue, venue_order_id, other_instance } => {
             EventBody::ForeignOrder { venue: *venue, venue_order_id: *venue_order_id, other_instance: *other_instance }
         }
@@ -568,6 +663,11 @@ impl From<CouldNotAsk> for AskCause {
             CouldNotAsk::NotSent => Self::NotSent,
         }
     }
+}
+
+/// Whether a field says what it says when it is left out.
+fn is_default<T: Default + PartialEq>(value: &T) -> bool {
+    *value == T::default()
 }
 
 fn word(text: &str) -> ArrayString<24> {

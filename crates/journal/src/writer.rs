@@ -348,10 +348,12 @@ mod tests {
     use super::*;
     use domain::{
         Amount, CancelState, ClientOrderId, Epoch, Fee, Fill, InstanceTag, InstrumentId, InstrumentStatus,
-        InstrumentVersion, Liquidity, MonoNanos, Notional, Order, OrderState, Pnl, Price, Qty, Sequence, Side,
-        StrategyTag, TimeInForce, UnixNanos,
+        InstrumentVersion, Liquidity, Market, MonoNanos, Notional, Order, OrderState, Pnl, PositionSide, Price, Qty,
+        Sequence, Side, StrategyTag, TimeInForce, UnixNanos,
     };
-    use messages::{EventBody, PositionAfter, RefuseReason, TopUsed};
+    use messages::{
+        EventBody, FuturesSettings, MarginMode, PositionAfter, PositionMode, PositionReport, RefuseReason, TopUsed,
+    };
     use std::sync::Mutex;
 
     struct Frozen;
@@ -407,6 +409,7 @@ mod tests {
             instrument: InstrumentId(0),
             version: 1,
             side: Side::Sell,
+            position_side: PositionSide::Short,
             price: Price(6_000_050),
             qty: Qty(1_230),
             fee: Fee { amount: Amount("0.0738".parse().unwrap()), asset: "USDT".try_into().unwrap() },
@@ -464,6 +467,50 @@ mod tests {
         let again = JournalReader::open(&path).unwrap().replay(|event| read.push(*event)).unwrap();
         assert_eq!(read, events());
         assert_eq!(stored, again);
+    }
+
+    #[test]
+    fn what_futures_add_to_the_events_survives_a_replay() {
+        let amount = |text: &str| Amount(text.parse().unwrap());
+        let (venue, bill) = (domain::VenueId(1), "900".try_into().unwrap());
+        let asset = "USDT".try_into().unwrap();
+        let report = PositionReport {
+            symbol: "BTCUSDT-PERP".try_into().unwrap(),
+            side: PositionSide::Net,
+            qty: amount("-0.01"),
+            entry: Some(amount("60000.5")),
+            mark: None,
+            liquidation: Some(amount("79000")),
+            leverage: 3,
+            margin_mode: MarginMode::Crossed,
+            unrealised: amount("-1.5"),
+            margin: Some(amount("200")),
+            venue_time: UnixNanos(7),
+        };
+        let settings = FuturesSettings {
+            leverage_long: 3,
+            leverage_short: 2,
+            margin_mode: MarginMode::Isolated,
+            position_mode: PositionMode::Hedge,
+        };
+        let (amount, venue_time) = (amount("-0.25"), UnixNanos(8));
+        let wallet = Market::UsdtFutures;
+        let bodies = [
+            EventBody::Balance { venue, wallet, asset, available: amount, held: Amount::ZERO },
+            EventBody::Position { venue, instrument: InstrumentId(3), report },
+            EventBody::FuturesSettings { venue, instrument: InstrumentId(3), settings },
+            EventBody::Funding { venue, instrument: Some(InstrumentId(3)), bill, asset, amount, venue_time },
+            EventBody::Transfer { venue, wallet, bill, asset, amount, venue_time },
+            EventBody::Difference { venue, order: None, kind: messages::DifferenceKind::PositionMode },
+        ];
+        let events: Vec<_> =
+            bodies.into_iter().zip(1..).map(|(body, seq)| OrderEvent { seq, at: UnixNanos(seq), body }).collect();
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("journal.db");
+        write_all(&path, &events).unwrap();
+        let mut read = Vec::new();
+        JournalReader::open(&path).unwrap().replay(|event| read.push(*event)).unwrap();
+        assert_eq!(read, events);
     }
 
     #[test]

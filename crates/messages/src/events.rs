@@ -1,10 +1,12 @@
 //! Numbered events of the order path: the only news that journal, portfolio, strategies and control plane see.
 
-use crate::{CouldNotAsk, HaltReason, Note, RefuseReason, TradingState, VenueError, Verb};
+use crate::{
+    CouldNotAsk, FuturesSettings, HaltReason, Note, PositionReport, RefuseReason, TradingState, VenueError, Verb,
+};
 use arrayvec::ArrayString;
 use domain::{
-    Amount, Asset, CancelState, ClientOrderId, Fill, InstrumentId, InstrumentVersion, MonoNanos, Order, OrderState,
-    Pnl, Price, Qty, Side, StrategyTag, UnixNanos, VenueId, VenueOrderId,
+    Amount, Asset, CancelState, ClientOrderId, Fill, InstrumentId, InstrumentVersion, Market, MonoNanos, Order,
+    OrderState, Pnl, Price, Qty, Side, StrategyTag, UnixNanos, VenueId, VenueOrderId,
 };
 
 /// The top of book that a check used, so that the decision can be replayed.
@@ -115,12 +117,62 @@ pub enum EventBody {
     Balance {
         /// The venue account.
         venue: VenueId,
+        /// The wallet, as in [`crate::BalanceReport::wallet`].
+        wallet: Market,
         /// The asset.
         asset: Asset,
         /// Free.
         available: Amount,
         /// In open orders or otherwise held.
         held: Amount,
+    },
+    /// A futures position as the venue tells it, when it has changed.
+    Position {
+        /// The venue account.
+        venue: VenueId,
+        /// The instrument.
+        instrument: InstrumentId,
+        /// What the venue said.
+        report: PositionReport,
+    },
+    /// Leverage and modes that hold at the venue for an instrument, when they have changed.
+    FuturesSettings {
+        /// The venue account.
+        venue: VenueId,
+        /// The instrument.
+        instrument: InstrumentId,
+        /// What the venue said.
+        settings: FuturesSettings,
+    },
+    /// Funding of a futures position, counted for the first time.
+    Funding {
+        /// The venue account.
+        venue: VenueId,
+        /// The instrument, where the venue names one that is followed.
+        instrument: Option<InstrumentId>,
+        /// The venue's id of the bill.
+        bill: VenueOrderId,
+        /// The asset.
+        asset: Asset,
+        /// Change of the balance; negative: paid.
+        amount: Amount,
+        /// The venue's time of it.
+        venue_time: UnixNanos,
+    },
+    /// Money moved into or out of the wallet that margins futures, counted for the first time.
+    Transfer {
+        /// The venue account.
+        venue: VenueId,
+        /// The wallet, as in [`crate::BalanceReport::wallet`].
+        wallet: Market,
+        /// The venue's id of the bill.
+        bill: VenueOrderId,
+        /// The asset.
+        asset: Asset,
+        /// Change of the balance; negative: moved out.
+        amount: Amount,
+        /// The venue's time of it.
+        venue_time: UnixNanos,
     },
     /// An order at the venue that is not ours; shown and left alone.
     ForeignOrder {
@@ -195,12 +247,24 @@ pub enum DifferenceKind {
     Balance,
     /// More is filled than the fills seen add up to.
     MissingFill,
+    /// A futures position at the venue is not the sum of our fills, and stays so.
+    Position,
+    /// The account's position mode is not the configured one.
+    PositionMode,
 }
 
 impl DifferenceKind {
     /// Every kind.
-    pub const ALL: [Self; 6] =
-        [Self::OrderState, Self::Fill, Self::UnknownOwnOrder, Self::Number, Self::Balance, Self::MissingFill];
+    pub const ALL: [Self; 8] = [
+        Self::OrderState,
+        Self::Fill,
+        Self::UnknownOwnOrder,
+        Self::Number,
+        Self::Balance,
+        Self::MissingFill,
+        Self::Position,
+        Self::PositionMode,
+    ];
 
     /// The name used in metrics and journal.
     #[must_use]
@@ -212,6 +276,8 @@ impl DifferenceKind {
             Self::Number => "number",
             Self::Balance => "balance",
             Self::MissingFill => "missing_fill",
+            Self::Position => "position",
+            Self::PositionMode => "position_mode",
         }
     }
 }
@@ -236,7 +302,7 @@ pub struct Restored {
     pub orders: Vec<Order>,
     /// Its latest fills of that instrument, oldest first; at most [`Restored::FILLS_MAX`].
     pub fills: Vec<Fill>,
-    /// Its position in the instrument that it trades: bought minus sold minus fees taken in base.
+    /// Its position in the instrument that it trades: bought minus sold minus fees taken in base; negative: short.
     pub position: Amount,
     /// Whether it has ever traded (then no opening position is bought again).
     pub has_history: bool,

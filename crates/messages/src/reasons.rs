@@ -89,6 +89,18 @@ reasons! {
         NotOwned = "not_owned", "a spot strategy sells only what it bought";
         /// Free balance too small.
         Balance = "balance", "the free balance does not cover the order";
+        /// A reduce-only order without a position that it could make smaller.
+        NothingToReduce = "nothing_to_reduce", "there is no such position left that it could make smaller";
+        /// Free margin too small.
+        Margin = "margin", "the free margin does not cover the order at the leverage in force";
+        /// Leverage not known or too high.
+        Leverage = "leverage", "the leverage at the venue is not known or above risk.max_leverage";
+        /// Liquidation too near.
+        Liquidation = "liquidation", "the liquidation price is nearer than risk.min_liquidation_distance";
+        /// The order's position side does not fit.
+        PositionMode = "position_mode", "the order's position side does not fit the account's position mode (one-way or hedge)";
+        /// Venue and records disagree about the position.
+        PositionMismatch = "position_mismatch", "the venue's position differs from our fills on this instrument; only reducing orders until they agree";
         /// An order of unknown outcome on this instrument.
         UnknownOrder = "unknown_order", "an order's outcome is unknown on this instrument; no new risk until the venue answers";
         /// The request budget of the venue is used up.
@@ -210,6 +222,10 @@ pub enum VenueReason {
     RateLimit,
     /// Not enough balance.
     Balance,
+    /// No position, or a smaller one than the order would close.
+    Position,
+    /// Position mode, margin mode or leverage do not fit, or cannot change now.
+    Settings,
     /// Below a minimum.
     TooSmall,
     /// Above a maximum.
@@ -252,6 +268,8 @@ impl VenueReason {
             Self::AccountRestricted => "account_restricted",
             Self::RateLimit => "rate_limit",
             Self::Balance => "balance",
+            Self::Position => "position",
+            Self::Settings => "settings",
             Self::TooSmall => "too_small",
             Self::TooLarge => "too_large",
             Self::Price => "price",

@@ -3,8 +3,8 @@
 use crate::{EndpointGroup, KeyInfo, MarginMode, PositionMode, SignIntent, VenueError, Verb};
 use arrayvec::ArrayString;
 use domain::{
-    Amount, Asset, ClientOrderId, Fee, Liquidity, MonoNanos, PositionSide, Scaled, Side, Symbol, UnixNanos, VenueId,
-    VenueOrderId, VenueOrderStatus, VenueTradeId,
+    Amount, Asset, ClientOrderId, Fee, Liquidity, Market, MonoNanos, PositionSide, Scaled, Side, Symbol, UnixNanos,
+    VenueId, VenueOrderId, VenueOrderStatus, VenueTradeId,
 };
 use std::time::Duration;
 
@@ -91,14 +91,20 @@ pub struct FillReport {
     pub venue_time: UnixNanos,
 }
 
-/// The balance of one asset at the venue.
+/// The balance of one asset in one wallet at the venue.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct BalanceReport {
+    /// Which wallet: [`Market::Spot`] is the spot wallet of a classic account and the only wallet of a unified one,
+    /// [`Market::UsdtFutures`] the futures wallet of a classic account. One report of an asset for each wallet.
+    pub wallet: Market,
     /// The asset.
     pub asset: Asset,
-    /// Free.
+    /// Free: for spot to be spent, for futures to be used as margin (what positions and orders bind, and an unrealised
+    /// loss, is taken off by the venue).
     pub available: Amount,
-    /// In open orders, or otherwise held.
+    /// The rest of the wallet: in open orders, bound as margin, or otherwise held. `available + held` is always the
+    /// money in the wallet without unrealised profit and loss; so it may be negative where a venue lends unrealised
+    /// profit as margin.
     pub held: Amount,
     /// The venue's time of it.
     pub venue_time: UnixNanos,
@@ -189,7 +195,7 @@ pub enum CouldNotAsk {
     NotSent,
 }
 
-/// The answer to a signed query. Lists hold one page; `more` says whether there is another.
+/// The answer to a signed query. Lists hold one page; `next` says where another one begins.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum QueryAnswer {
     /// The order, or the venue's clear "not found".
@@ -198,15 +204,17 @@ pub enum QueryAnswer {
     Orders {
         /// One page, at most 100.
         page: Vec<OrderUpdate>,
-        /// Whether an older page may exist.
-        more: bool,
+        /// Where the next older page begins, for `older_than`; `None`: there is none. Usually the id of the last row,
+        /// but venues may have cursors of their own, and rows that a page had may be left out of it here.
+        next: Option<VenueOrderId>,
     },
     /// Fills, newest first.
     Fills {
         /// One page, at most 100.
         page: Vec<FillReport>,
-        /// Whether an older page may exist.
-        more: bool,
+        /// Where the next older page begins, for `older_than`; `None`: there is none. Usually the id of the last row,
+        /// but venues may have cursors of their own, and rows that a page had may be left out of it here.
+        next: Option<VenueOrderId>,
     },
     /// All balances.
     Balances(Vec<BalanceReport>),
@@ -218,8 +226,8 @@ pub enum QueryAnswer {
     Bills {
         /// One page, at most 100.
         page: Vec<BillReport>,
-        /// Whether an older page may exist.
-        more: bool,
+        /// Where the next older page begins, for `older_than`; `None`: there is none.
+        next: Option<VenueOrderId>,
     },
     /// The key's rights.
     KeyInfo(KeyInfo),

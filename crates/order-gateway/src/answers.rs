@@ -1,8 +1,11 @@
 //! From what became of a request to the reports about it. Pure.
 
 use crate::departure::Departure;
-use domain::{ClientOrderId, MonoNanos};
-use messages::{CouldNotAsk, EndpointGroup, QueryAnswer, QueryId, QueryPurpose, ReportBody, SignIntent, Verb};
+use domain::{ClientOrderId, MonoNanos, Symbol};
+use messages::{
+    CouldNotAsk, EndpointGroup, QueryAnswer, QueryId, QueryPurpose, ReportBody, SignIntent, VenueError,
+    VenueErrorClass, VenueReason, Verb,
+};
 use net::{HttpAnswer, HttpFailure};
 use signing::Route;
 use std::time::Duration;
@@ -56,6 +59,7 @@ pub(crate) fn answered(codec: &dyn RestCodec, ticket: &Ticket, answer: &HttpAnsw
             let answer = codec.query_answer(&ticket.intent, answer.status, body);
             vec![query_told(query, purpose, answer)]
         }
+        Route::Setting => setting_told(ticket, codec.act_answer(&ticket.intent, answer.status, body)),
         Route::Order(_) | Route::CancelAll => {
             let came = codec.act_answer(&ticket.intent, answer.status, body);
             let first_byte = answer.timings.first_byte.unwrap_or(answer.timings.asked);
@@ -95,17 +99,52 @@ pub(crate) fn failed(ticket: &Ticket, failure: &HttpFailure, now: MonoNanos) -> 
 fn acted(ticket: &Ticket) -> Option<(ClientOrderId, Verb)> {
     match ticket.route {
         Route::Order(id) => Some((id, ticket.intent.verb())),
-        Route::CancelAll | Route::Query(..) => None,
+        Route::CancelAll | Route::Setting | Route::Query(..) => None,
     }
 }
 
 fn other(ticket: &Ticket, cause: CouldNotAsk) -> Told {
     match ticket.route {
         Route::Query(query, purpose) => query_told(query, purpose, QueryAnswer::CouldNotAsk(cause)),
+        Route::Setting => {
+            let class = match cause {
+                CouldNotAsk::NotSent => VenueErrorClass::Retry,
+                _ => VenueErrorClass::OutcomeUnknown,
+            };
+            Told::Report(setting(&ticket.intent, Some(unanswered(class))))
+        }
         Route::Order(_) | Route::CancelAll => match ticket.intent {
             SignIntent::CancelAll { symbol } => Told::Report(ReportBody::CancelAllDone { symbol, accepted: false }),
             _ => Told::StreamLoginLost,
         },
+    }
+}
+
+/// What a venue said about leverage or a mode.
+fn setting_told(ticket: &Ticket, came: ActAnswer) -> Vec<Told> {
+    let error = match came {
+        ActAnswer::Accepted(_) | ActAnswer::Done => None,
+        ActAnswer::Failed(error) => Some(error),
+        ActAnswer::Unclear => Some(unanswered(VenueErrorClass::OutcomeUnknown)),
+    };
+    vec![Told::Report(setting(&ticket.intent, error))]
+}
+
+fn setting(intent: &SignIntent, error: Option<VenueError>) -> ReportBody {
+    let symbol = match intent {
+        SignIntent::SetLeverage { symbol, .. } | SignIntent::SetMarginMode { symbol, .. } => *symbol,
+        _ => Symbol::new(),
+    };
+    ReportBody::SettingAnswered { verb: intent.verb(), symbol, error }
+}
+
+/// There is no word of the venue that could be read.
+fn unanswered(class: VenueErrorClass) -> VenueError {
+    VenueError {
+        code: Default::default(),
+        class,
+        reason: VenueReason::System,
+        text: "no answer came".try_into().unwrap_or_default(),
     }
 }
 
@@ -162,7 +201,6 @@ impl Waits {
 mod tests {
     use super::*;
     use crate::wire_log::tests::id;
-    use domain::Symbol;
     use net::{AnswerHeaders, Cause, Timings};
 
     /// Answers what its body says.
@@ -288,5 +326,28 @@ mod tests {
             let (_, wait) = waits.look(Verb::Place, 429, None).unwrap();
             assert!(wait <= Waits::WAIT_MAX);
         }
+    }
+
+    #[test]
+    fn what_became_of_a_setting_is_always_told_and_only_a_clear_yes_is_one() {
+        let symbol = Symbol::from("BTCUSDT-PERP").unwrap();
+        let ticket = Ticket {
+            intent: SignIntent::SetLeverage { symbol, leverage: 3 },
+            route: Route::Setting,
+            signed: MonoNanos(0),
+        };
+        let class = |told: &Told| match told {
+            Told::Report(ReportBody::SettingAnswered { verb: Verb::SetLeverage, symbol: of, error })
+                if *of == symbol =>
+            {
+                error.map(|error| error.class)
+            }
+            _ => panic!("{told:?}"),
+        };
+        let told = |body| answered(&Scripted, &ticket, &answer(body));
+        assert_eq!(told(b"done").iter().map(class).collect::<Vec<_>>(), [None]);
+        assert_eq!(told(b"failed").iter().map(class).collect::<Vec<_>>(), [Some(VenueErrorClass::Refused)]);
+        assert_eq!(told(b"???").iter().map(class).collect::<Vec<_>>(), [Some(VenueErrorClass::OutcomeUnknown)]);
+        assert_eq!(class(&not_sent(&ticket)), Some(VenueErrorClass::Retry));
     }
 }

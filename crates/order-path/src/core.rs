@@ -470,7 +470,7 @@ impl Core {
                     self.asking.not_asked(query, now.mono);
                 }
             }
-            (_, Route::CancelAll) => {}
+            (_, Route::CancelAll | Route::Setting) => {}
         }
     }
 

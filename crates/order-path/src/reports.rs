@@ -39,9 +39,10 @@ impl Core {
                 self.fill(venue, fill, now, out);
             }
             ReportBody::Balance(balance) => {
-                self.exposure.on_balance(venue, balance.asset, balance.available, balance.held);
+                self.exposure.on_balance(venue, balance.wallet, balance.asset, balance.available, balance.held);
                 let body = EventBody::Balance {
                     venue,
+                    wallet: balance.wallet,
                     asset: balance.asset,
                     available: balance.available,
                     held: balance.held,
@@ -270,6 +271,7 @@ impl Core {
             instrument: order.instrument,
             version: order.version,
             side: order.side,
+            position_side: order.effect.side,
             price,
             qty,
             fee: report.fee,

@@ -169,6 +169,7 @@ fn filled(order: Order) -> EventBody {
         instrument: order.instrument,
         version: 1,
         side: order.side,
+        position_side: order.effect.side,
         price: order.price,
         qty: order.qty,
         fee: Fee { asset: "USDT".try_into().unwrap(), amount: Amount::ZERO },

@@ -193,12 +193,16 @@ impl Portfolio {
                 self.fills.push_back((event.seq, event.at, *fill));
                 self.trade(fill)?;
             }
-            EventBody::Balance { venue, asset, available, held } => {
+            EventBody::Balance { venue, asset, available, held, .. } => {
                 self.take_balance(*venue, *asset, *available, *held)?
             }
             EventBody::Trading { state, halt, .. } => (self.trading, self.halt) = (Some(*state), *halt),
             EventBody::Difference { .. } => self.differences += 1,
-            EventBody::Started { .. }
+            EventBody::Position { .. }
+            | EventBody::FuturesSettings { .. }
+            | EventBody::Funding { .. }
+            | EventBody::Transfer { .. }
+            | EventBody::Started { .. }
             | EventBody::CancelSent { .. }
             | EventBody::CancelRefused { .. }
             | EventBody::ForeignOrder { .. }

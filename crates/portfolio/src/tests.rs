@@ -72,6 +72,7 @@ fn fill(order: &Order, fee: &str, fee_asset: &str) -> Fill {
         instrument: order.instrument,
         version: 1,
         side: order.side,
+        position_side: order.effect.side,
         price: order.price,
         qty: order.qty,
         fee: Fee { amount: Amount(decimal(fee)), asset: asset(fee_asset) },
@@ -92,6 +93,7 @@ fn placed(order: Order) -> EventBody {
 
 fn balance(code: &str, available: &str) -> EventBody {
     EventBody::Balance {
+        wallet: domain::Market::Spot,
         venue: VenueId(0),
         asset: asset(code),
         available: Amount(decimal(available)),

@@ -5,7 +5,7 @@
 
 mod window;
 
-use crate::exposure::{Balance, Exposure, View};
+use crate::exposure::{Balance, Exposure, Futures, View};
 use crate::fixed::{Atto, BILLION, product};
 use crate::limits::{FixedBudget, FixedLimits, Limits, LoosenRefused, StrategyLimits, on_grid};
 use domain::{InstrumentStatus, InstrumentVersion, MonoNanos, Qty, Side, StrategyTag};
@@ -110,21 +110,30 @@ impl RiskGuard {
         exposure: &Exposure,
         now: MonoNanos,
     ) -> Result<CheckedOrder, RefuseReason> {
-        gate_allows(gate, intent.side)?;
-        self.results_allow(intent.side, exposure)?;
+        let stance = exposure.raises(intent);
+        let raises = stance.unwrap_or(true);
+        gate_allows(gate, raises)?;
+        self.results_allow(raises, exposure)?;
         rules_allow(intent, version)?;
         if exposure.is_broken() {
             return Err(RefuseReason::Arithmetic);
         }
+        stance?;
         let view = exposure.view(intent.strategy, version).ok_or(RefuseReason::StrategyBudget)?;
         let qty = view.scale.qty(intent.qty.qty()).ok_or(RefuseReason::Arithmetic)?;
         let notional = view.scale.notional(intent.price.price(), intent.qty.qty()).ok_or(RefuseReason::Arithmetic)?;
         minimum_allows(notional, version)?;
         let doubled_mid = self.book_allows(intent, top?, now)?;
         self.size_allows(notional, qty)?;
-        if intent.side == Side::Buy {
-            self.exposure_allows(notional, doubled_mid, &view)?;
-        }
+        let margin = match view.futures {
+            Some(futures) => self.futures_allow(intent, qty, doubled_mid, raises, futures, &view)?,
+            None => {
+                if raises {
+                    self.exposure_allows(notional, doubled_mid, &view)?;
+                }
+                0
+            }
+        };
         if exposure.open_orders() >= self.limits.max_open_orders {
             return Err(RefuseReason::OpenOrders);
         }
@@ -135,9 +144,15 @@ impl RiskGuard {
         if self.recent.holds(intent, now, self.limits.duplicate_window) {
             return Err(RefuseReason::Duplicate);
         }
-        ownership_allows(intent.side, qty, &view)?;
+        if view.futures.is_none() {
+            ownership_allows(intent.side, qty, &view)?;
+        }
         self.budget_allows(intent, qty, notional, &view)?;
-        balance_allows(intent.side, qty, notional, &view)?;
+        if view.futures.is_some() {
+            margin_allows(margin, &view)?;
+        } else {
+            balance_allows(intent.side, qty, notional, &view)?;
+        }
         self.orders.take(now);
         self.recent.remember(intent, now);
         Ok(CheckedOrder { intent: *intent })
@@ -216,8 +231,8 @@ impl RiskGuard {
     }
 
     /// Losses and rejects stop what raises risk; what was bought may still be sold.
-    fn results_allow(&self, side: Side, exposure: &Exposure) -> Result<(), RefuseReason> {
-        if side == Side::Sell {
+    fn results_allow(&self, raises: bool, exposure: &Exposure) -> Result<(), RefuseReason> {
+        if !raises {
             return Ok(());
         }
         if self.daily_loss_reached(exposure) {
@@ -275,6 +290,66 @@ impl RiskGuard {
         Ok(())
     }
 
+    /// What would be at stake on a perpetual future if this and every open order filled, in whatever order; gives the
+    /// initial margin that it binds in addition.
+    fn futures_allow(
+        &self,
+        intent: &OrderIntent,
+        qty: Atto,
+        doubled_mid: i128,
+        raises: bool,
+        futures: &Futures,
+        view: &View<'_>,
+    ) -> Result<Atto, RefuseReason> {
+        if !futures.mode_allows(intent.effect) {
+            return Err(RefuseReason::PositionMode);
+        }
+        if raises {
+            if view.unknown > 0 {
+                return Err(RefuseReason::UnknownOrder);
+            }
+            if futures.mismatch {
+                return Err(RefuseReason::PositionMismatch);
+            }
+            if futures.leverage_max().is_none_or(|leverage| leverage > self.limits.max_leverage) {
+                return Err(RefuseReason::Leverage);
+            }
+            self.liquidation_allows(doubled_mid, futures, view)?;
+        }
+        let worth =
+            |worst: Option<Atto>| view.scale.steps_up(worst?).and_then(|steps| view.scale.value(steps, doubled_mid));
+        let before = worth(futures.worst()).ok_or(RefuseReason::Arithmetic)?;
+        let after = worth(futures.worst_with(intent.side, intent.effect, qty)).ok_or(RefuseReason::Arithmetic)?;
+        // An order that only reduces may yet clear the way for others that open the other side.
+        if after > before || raises {
+            if after > self.fixed.position_notional {
+                return Err(RefuseReason::PositionNotional);
+            }
+            if view.gross_elsewhere.checked_add(after).ok_or(RefuseReason::Arithmetic)? > self.fixed.gross_exposure {
+                return Err(RefuseReason::GrossExposure);
+            }
+        }
+        if !raises {
+            return Ok(0);
+        }
+        let bound = futures.margin_for(before).ok_or(RefuseReason::Arithmetic)?;
+        futures.margin_for(after).and_then(|margin| margin.checked_sub(bound)).ok_or(RefuseReason::Arithmetic)
+    }
+
+    /// Nothing is added to a position that the market is about to take away.
+    fn liquidation_allows(&self, doubled_mid: i128, futures: &Futures, view: &View<'_>) -> Result<(), RefuseReason> {
+        let mid = view.scale.doubled(doubled_mid).ok_or(RefuseReason::Arithmetic)?;
+        for price in futures.liquidations() {
+            let distance = price.checked_mul(2).and_then(|doubled| doubled.checked_sub(mid)?.checked_abs());
+            // In billionths of mid, cut down: at the limit itself it is refused no more than a billionth early.
+            let share = distance.and_then(|distance| distance.checked_div((mid / BILLION).max(1)));
+            if share.ok_or(RefuseReason::Arithmetic)? < self.fixed.liquidation_distance {
+                return Err(RefuseReason::Liquidation);
+            }
+        }
+        Ok(())
+    }
+
     fn budget_allows(
         &self,
         intent: &OrderIntent,
@@ -286,11 +361,16 @@ impl RiskGuard {
         if view.own.open_orders >= budget.open_orders || notional > budget.order_notional {
             return Err(RefuseReason::StrategyBudget);
         }
-        if intent.side == Side::Sell {
+        let own = &view.own;
+        let worst = match (intent.side, view.futures) {
+            (Side::Sell, None) => return Ok(()),
+            (Side::Buy, _) => own.position.checked_add(own.open_buy).and_then(|held| held.checked_add(qty)),
+            (Side::Sell, Some(_)) => own.open_sell.checked_add(qty).and_then(|sold| sold.checked_sub(own.position)),
+        };
+        let worst = worst.ok_or(RefuseReason::Arithmetic)?;
+        if view.futures.is_some() && (worst <= 0 || intent.effect.reduce_only) {
             return Ok(());
         }
-        let worst = view.own.position.checked_add(view.own.open_buy).and_then(|held| held.checked_add(qty));
-        let worst = worst.ok_or(RefuseReason::Arithmetic)?;
         if let Some(most) = budget.position_notional {
             // Counted in whole steps, rounded up, at the price of this order.
             let step = view.scale.qty(Qty(1)).ok_or(RefuseReason::Arithmetic)?.max(1);
@@ -305,7 +385,7 @@ impl RiskGuard {
     }
 }
 
-fn gate_allows(gate: &Gate, side: Side) -> Result<(), RefuseReason> {
+fn gate_allows(gate: &Gate, raises: bool) -> Result<(), RefuseReason> {
     let closed = [
         (gate.stopping, RefuseReason::Stopping),
         (gate.trading == TradingState::Halted, RefuseReason::Halted),
@@ -314,7 +394,7 @@ fn gate_allows(gate: &Gate, side: Side) -> Result<(), RefuseReason> {
         (!gate.stream_live, RefuseReason::StreamDown),
         (!gate.clock_ok, RefuseReason::ClockUncertain),
         (!gate.durable, RefuseReason::NotDurable),
-        (gate.trading == TradingState::ReduceOnly && side == Side::Buy, RefuseReason::ReduceOnly),
+        (gate.trading == TradingState::ReduceOnly && raises, RefuseReason::ReduceOnly),
     ];
     closed.into_iter().find(|(closed, _)| *closed).map_or(Ok(()), |(_, reason)| Err(reason))
 }
@@ -366,6 +446,12 @@ fn balance_allows(side: Side, qty: Atto, notional: Atto, view: &View<'_>) -> Res
     } else {
         Ok(())
     }
+}
+
+/// The free margin covers what the order binds in addition.
+fn margin_allows(margin: Atto, view: &View<'_>) -> Result<(), RefuseReason> {
+    let free = view.quote.and_then(Balance::free).ok_or(RefuseReason::Arithmetic)?;
+    if margin > 0 && margin > free { Err(RefuseReason::Margin) } else { Ok(()) }
 }
 
 /// `used` over `allowed` to a billionth, at most 1 000 000.

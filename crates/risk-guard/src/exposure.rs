@@ -6,25 +6,27 @@
 //!
 //! Amounts of different quote assets are added as they are; accounts are configured with one quote asset.
 
+mod futures;
 mod ledger;
 mod open;
 
 use crate::fixed::{Atto, Scale, atto};
 use crate::limits::down_to_lot;
 use domain::{
-    Amount, Asset, Fill, Instrument, InstrumentId, InstrumentVersion, Notional, Order, OrderState, Pnl, Qty,
-    StrategyTag, UnixNanos, VenueId,
+    Amount, Asset, Fill, Instrument, InstrumentId, InstrumentVersion, Market, Notional, Order, OrderState, Pnl, Qty,
+    Side, StrategyTag, UnixNanos, VenueId,
 };
-use messages::{PositionAfter, TopUsed};
+pub(crate) use futures::Futures;
+use messages::{OrderIntent, PositionAfter, RefuseReason, TopUsed};
 use open::OpenOrder;
 use rust_decimal::Decimal;
 
 /// Position of one strategy on one instrument.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Position {
-    /// Bought minus sold minus fees taken in base.
+    /// Bought minus sold minus fees taken in base; negative: short, on perpetual futures.
     pub qty: Amount,
-    /// What the quantity held has cost, in quote, by average cost; before fees.
+    /// What the quantity held has cost, in quote, by average cost; before fees. Negative: what a short one brought.
     pub cost: Amount,
     /// Profit or loss of what was closed, after all fees, in quote.
     pub realised: Pnl,
@@ -90,6 +92,8 @@ struct Slot {
     unknown: u32,
     best_buy: Option<Atto>,
     best_sell: Option<Atto>,
+    /// What a perpetual future has and spot has not.
+    futures: Option<Futures>,
     /// This instrument's part of the gross exposure at the latest mark.
     gross: Atto,
 }
@@ -97,6 +101,7 @@ struct Slot {
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Balance {
     venue: VenueId,
+    wallet: Market,
     asset: Asset,
     /// The instrument through whose mid this asset is valued; `None`: it is a quote asset and counts as itself.
     valued_by: Option<usize>,
@@ -105,6 +110,10 @@ pub(crate) struct Balance {
     held: Atto,
     /// What own orders may still take.
     committed: Atto,
+    /// Initial margin of own futures at their worst.
+    margin: Atto,
+    /// Result of own futures at the latest marks.
+    unrealised: Decimal,
     /// What fills brought since the venue last told the balance.
     credited: Atto,
     /// What fills took since then.
@@ -119,7 +128,12 @@ impl Balance {
         }
         let free = self.available.checked_add(self.credited)?;
         let left = free.checked_add(self.held)?.checked_sub(self.debited)?.checked_sub(self.committed)?;
-        Some(free.min(left))
+        if self.margin == 0 && self.unrealised.is_zero() {
+            return Some(free.min(left));
+        }
+        // A profit on paper is no money of ours yet; a loss already binds.
+        let loss = atto(self.unrealised)?.min(0);
+        Some(free.min(left.checked_sub(self.margin)?.checked_add(loss)?))
     }
 }
 
@@ -133,6 +147,8 @@ pub(crate) struct View<'a> {
     pub(crate) unknown: u32,
     pub(crate) best_buy: Option<Atto>,
     pub(crate) best_sell: Option<Atto>,
+    /// Positions and margin, on a perpetual future.
+    pub(crate) futures: Option<&'a Futures>,
     /// Gross exposure of all other instruments.
     pub(crate) gross_elsewhere: Atto,
     pub(crate) quote: Option<&'a Balance>,
@@ -180,9 +196,21 @@ impl Exposure {
     pub const VERSIONS_MAX: usize = 8;
     const NANOS_PER_DAY: u64 = 86_400_000_000_000;
 
-    /// Empty exposure over these instruments and strategies; the operator's tag 0 is always among them.
+    /// Empty exposure over these instruments and strategies; the operator's tag 0 is always among them. Futures are
+    /// margined by a wallet of their own.
     #[must_use]
     pub fn new(instruments: &[Instrument], strategies: &[StrategyTag], unix_now: UnixNanos) -> Self {
+        Self::with_unified(instruments, strategies, &[], unix_now)
+    }
+
+    /// The same, where the accounts of the venues in `unified` have one wallet for spot and futures.
+    #[must_use]
+    pub fn with_unified(
+        instruments: &[Instrument],
+        strategies: &[StrategyTag],
+        unified: &[VenueId],
+        unix_now: UnixNanos,
+    ) -> Self {
         let slots = instruments.iter().map(|instrument| instrument.id.index() + 1).max().unwrap_or(0);
         let rows_max = strategies.len() + 1 + Self::SPARE_STRATEGIES;
         let mut exposure = Self {
@@ -203,7 +231,7 @@ impl Exposure {
             broken: false,
         };
         for instrument in instruments {
-            exposure.add_instrument(instrument);
+            exposure.add_instrument(instrument, unified.contains(&instrument.venue));
         }
         for tag in strategies.iter().chain(&[StrategyTag(0)]) {
             exposure.row_or_new(*tag);
@@ -211,13 +239,19 @@ impl Exposure {
         exposure
     }
 
-    fn add_instrument(&mut self, instrument: &Instrument) {
+    fn add_instrument(&mut self, instrument: &Instrument, unified: bool) {
         let Some(scale) = Scale::of(&instrument.version) else {
             self.broken = true;
             return;
         };
-        let quote = self.balance_index(instrument.venue, instrument.quote, None);
-        let base = self.balance_index(instrument.venue, instrument.base, Some(instrument.id.index()));
+        let wallet = if unified { Market::Spot } else { instrument.market };
+        let quote = self.balance_index(instrument.venue, wallet, instrument.quote, None);
+        // No coins change hands on futures: there is no balance of the base.
+        let base = if instrument.market.has_positions() {
+            quote
+        } else {
+            self.balance_index(instrument.venue, wallet, instrument.base, Some(instrument.id.index()))
+        };
         let mut scales = [None; Self::VERSIONS_MAX];
         if let Some(first) = scales.first_mut() {
             *first = Some(scale);
@@ -238,6 +272,7 @@ impl Exposure {
             unknown: 0,
             best_buy: None,
             best_sell: None,
+            futures: instrument.market.has_positions().then(Futures::default),
             gross: 0,
         };
         if let Some(place) = self.slots.get_mut(instrument.id.index()) {
@@ -245,8 +280,9 @@ impl Exposure {
         }
     }
 
-    fn balance_index(&mut self, venue: VenueId, asset: Asset, valued_by: Option<usize>) -> usize {
-        if let Some(index) = self.balances.iter().position(|held| held.venue == venue && held.asset == asset) {
+    fn balance_index(&mut self, venue: VenueId, wallet: Market, asset: Asset, valued_by: Option<usize>) -> usize {
+        let is_it = |held: &Balance| held.venue == venue && held.wallet == wallet && held.asset == asset;
+        if let Some(index) = self.balances.iter().position(is_it) {
             // An asset that is quote anywhere counts as itself.
             if let (Some(balance), None) = (self.balances.get_mut(index), valued_by) {
                 balance.valued_by = None;
@@ -254,7 +290,21 @@ impl Exposure {
             return index;
         }
         let (known, available, held, committed, credited, debited) = (false, 0, 0, 0, 0, 0);
-        self.balances.push(Balance { venue, asset, valued_by, known, available, held, committed, credited, debited });
+        let (margin, unrealised) = (0, Decimal::ZERO);
+        self.balances.push(Balance {
+            venue,
+            wallet,
+            asset,
+            valued_by,
+            known,
+            available,
+            held,
+            committed,
+            margin,
+            unrealised,
+            credited,
+            debited,
+        });
         self.balances.len() - 1
     }
 
@@ -295,9 +345,10 @@ impl Exposure {
         self.note(done);
     }
 
-    /// A balance as the venue tells it; assets that no instrument uses are left out.
-    pub fn on_balance(&mut self, venue: VenueId, asset: Asset, available: Amount, held: Amount) {
-        let Some(balance) = self.balances.iter_mut().find(|known| known.venue == venue && known.asset == asset) else {
+    /// A balance of a wallet as the venue tells it; assets that no instrument uses are left out.
+    pub fn on_balance(&mut self, venue: VenueId, wallet: Market, asset: Asset, available: Amount, held: Amount) {
+        let is_it = |known: &&mut Balance| known.venue == venue && known.wallet == wallet && known.asset == asset;
+        let Some(balance) = self.balances.iter_mut().find(is_it) else {
             return;
         };
         match (atto(available.0), atto(held.0)) {
@@ -335,6 +386,24 @@ impl Exposure {
     #[must_use]
     pub fn position(&self, strategy: StrategyTag, instrument: InstrumentId) -> Position {
         self.cell(strategy, instrument).map_or(Position::default(), |cell| cell.position)
+    }
+
+    /// Whether an order may raise the risk of the account; on spot a buy does.
+    ///
+    /// # Errors
+    /// [`RefuseReason::NothingToReduce`] when it is to reduce only and there is not so much left;
+    /// [`RefuseReason::PositionMode`] when it names a position where the instrument has none.
+    pub(crate) fn raises(&self, intent: &OrderIntent) -> Result<bool, RefuseReason> {
+        let Some(slot) = self.slot(intent.instrument) else { return Ok(intent.side == Side::Buy) };
+        let Some(futures) = &slot.futures else {
+            return if intent.effect.is_default() {
+                Ok(intent.side == Side::Buy)
+            } else {
+                Err(RefuseReason::PositionMode)
+            };
+        };
+        let qty = slot.scale(intent.qty.version()).and_then(|scale| scale.qty(intent.qty.qty()));
+        futures.raises(intent.side, intent.effect, qty.ok_or(RefuseReason::Arithmetic)?)
     }
 
     /// What the strategy may still sell: its position cut to the lot, minus its own open sells.
@@ -444,6 +513,7 @@ impl Exposure {
             unknown: slot.unknown,
             best_buy: slot.best_buy,
             best_sell: slot.best_sell,
+            futures: slot.futures.as_ref(),
             gross_elsewhere: self.gross.checked_sub(slot.gross)?,
             quote: self.balances.get(slot.quote),
             base: self.balances.get(slot.base),
@@ -511,8 +581,11 @@ impl Slot {
         Some(())
     }
 
-    /// Position at the latest mark plus all open buys.
+    /// Position at the latest mark plus all open buys; on futures the worse of both sides, at the mark.
     fn worst(&self) -> Option<Atto> {
+        if let Some(futures) = &self.futures {
+            return atto(from_atto(futures.worst()?).checked_mul(self.mark)?);
+        }
         let value = atto(from_atto(self.position).checked_mul(self.mark)?)?;
         value.checked_abs()?.checked_add(self.open_buy_notional)
     }

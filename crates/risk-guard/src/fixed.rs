@@ -134,6 +134,11 @@ impl Scale {
         product(i128::from(price.0), self.price_factor)
     }
 
+    /// A doubled mid mantissa on the scale that all versions share, still doubled.
+    pub(crate) fn doubled(&self, doubled_mid: i128) -> Option<Atto> {
+        product(doubled_mid, self.price_factor)
+    }
+
     /// The mid of which `doubled` is twice the mantissa, as a decimal; exact.
     pub(crate) fn mid(&self, doubled: i128) -> Option<Decimal> {
         Decimal::try_from_i128_with_scale(doubled.checked_mul(5)?, u32::from(self.price_decimals) + 1).ok()

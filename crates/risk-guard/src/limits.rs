@@ -44,6 +44,11 @@ pub struct Limits {
     pub self_trade: SelfTrade,
     /// Largest uncertainty of venue time; the owner of the clock measurement closes the gate above it.
     pub max_clock_uncertainty: Duration,
+    /// Largest leverage at the venue with which futures are traded; 1 to [`Limits::LEVERAGE_MAX`].
+    pub max_leverage: u16,
+    /// Smallest distance of the liquidation price from mid at which risk is still added, as a fraction of mid; 0 to
+    /// below 1.
+    pub min_liquidation_distance: Decimal,
     /// How long the same order may not be asked for again; zero: no such check.
     pub duplicate_window: Duration,
 }
@@ -66,6 +71,8 @@ impl Default for Limits {
             max_reject_ratio: Decimal::new(2, 1),
             self_trade: SelfTrade::Reject,
             max_clock_uncertainty: Duration::from_millis(500),
+            max_leverage: 3,
+            min_liquidation_distance: Decimal::new(10, 2),
             duplicate_window: Duration::from_millis(200),
         }
     }
@@ -95,6 +102,9 @@ impl Limits {
     /// Most orders or cancels a second: what the sliding windows hold.
     pub const RATE_MAX: u32 = 1_000;
 
+    /// More than venues offer.
+    pub const LEVERAGE_MAX: u16 = 150;
+
     /// # Errors
     /// [`LimitError`] for the first limit outside its range.
     pub fn validate(&self) -> Result<(), LimitError> {
@@ -116,6 +126,9 @@ impl Limits {
         check("max_open_orders", "1 to 1000", (1..=Self::OPEN_ORDERS_MAX).contains(&self.max_open_orders))?;
         check("max_orders_per_second", "1 to 1000", (1..=Self::RATE_MAX).contains(&self.max_orders_per_second))?;
         check("max_cancels_per_second", "1 to 1000", (1..=Self::RATE_MAX).contains(&self.max_cancels_per_second))?;
+        check("max_leverage", "1 to 150", (1..=Self::LEVERAGE_MAX).contains(&self.max_leverage))?;
+        let distance = (Decimal::ZERO..Decimal::ONE).contains(&self.min_liquidation_distance);
+        check("min_liquidation_distance", "0 or more and below 1", distance)?;
         check("max_feed_age", "above zero", !self.max_feed_age.is_zero())?;
         check("max_clock_uncertainty", "above zero", !self.max_clock_uncertainty.is_zero())
     }
@@ -142,6 +155,8 @@ impl Limits {
             ("max_feed_age", new.max_feed_age > self.max_feed_age),
             ("max_reject_ratio", new.max_reject_ratio > self.max_reject_ratio),
             ("max_clock_uncertainty", new.max_clock_uncertainty > self.max_clock_uncertainty),
+            ("max_leverage", new.max_leverage > self.max_leverage),
+            ("min_liquidation_distance", new.min_liquidation_distance < self.min_liquidation_distance),
             ("duplicate_window", new.duplicate_window < self.duplicate_window),
         ]
         .into_iter()
@@ -176,6 +191,7 @@ pub(crate) struct FixedLimits {
     pub(crate) drawdown: i128,
     pub(crate) collar: i128,
     pub(crate) reject_ratio: i128,
+    pub(crate) liquidation_distance: i128,
 }
 
 impl FixedLimits {
@@ -189,6 +205,7 @@ impl FixedLimits {
             drawdown: billionths(limits.max_drawdown),
             collar: billionths(limits.price_collar),
             reject_ratio: billionths(limits.max_reject_ratio),
+            liquidation_distance: billionths(limits.min_liquidation_distance),
         }
     }
 }

@@ -67,6 +67,7 @@ pub(crate) fn fill(order: &Order, qty: i64) -> Fill {
         instrument: order.instrument,
         version: order.version,
         side: order.side,
+        position_side: order.effect.side,
         price: order.price,
         qty: Qty(qty),
         fee: Fee { amount: Amount(Decimal::ZERO), asset: Asset::from("USDT").unwrap() },

@@ -1,6 +1,8 @@
 //! Every reason for a refusal, each beside the order that just passes; then properties over random histories.
 
 mod exposure;
+mod futures;
+mod futures_properties;
 mod properties;
 
 use crate::testing::{fill, instruments, resting, version};
@@ -40,7 +42,7 @@ impl Desk {
         let mut exposure = Exposure::new(&instruments(), &[StrategyTag(1), StrategyTag(2)], UnixNanos(0));
         for asset in ["USDT", "BTC", "ETH"] {
             let amount = Amount(Decimal::from(1_000_000));
-            exposure.on_balance(VenueId(0), Asset::from(asset).unwrap(), amount, Amount(Decimal::ZERO));
+            exposure.on_balance(VenueId(0), Market::Spot, Asset::from(asset).unwrap(), amount, Amount(Decimal::ZERO));
         }
         let limits = Limits {
             max_order_notional: money("100000"),
@@ -401,7 +403,7 @@ fn a_strategy_without_a_place_in_the_tables_is_refused() {
 fn the_free_balance_must_cover_the_order() {
     let mut desk = Desk::new();
     let usdt = Asset::from("USDT").unwrap();
-    desk.exposure.on_balance(VenueId(0), usdt, Amount(Decimal::from(100)), Amount(Decimal::ZERO));
+    desk.exposure.on_balance(VenueId(0), Market::Spot, usdt, Amount(Decimal::from(100)), Amount(Decimal::ZERO));
     desk.accepts(&buy(10_000, 1_000));
     desk.refuses(&buy(10_000, 1_001), RefuseReason::Balance);
     // An order that the venue's balance does not show yet counts at once.
@@ -409,12 +411,13 @@ fn the_free_balance_must_cover_the_order() {
     desk.accepts(&buy(10_000, 600));
     desk.refuses(&buy(10_000, 601), RefuseReason::Balance);
     // And only once when the venue shows it as held.
-    desk.exposure.on_balance(VenueId(0), usdt, Amount(Decimal::from(60)), Amount(Decimal::from(40)));
+    desk.exposure.on_balance(VenueId(0), Market::Spot, usdt, Amount(Decimal::from(60)), Amount(Decimal::from(40)));
     desk.accepts(&buy(10_000, 600));
     desk.refuses(&buy(10_000, 601), RefuseReason::Balance);
     desk.own(10);
     desk.exposure.on_balance(
         VenueId(0),
+        Market::Spot,
         Asset::from("BTC").unwrap(),
         Amount("0.005".parse().unwrap()),
         Amount(Decimal::ZERO),
@@ -453,10 +456,16 @@ fn the_loss_of_the_day_stops_buying_and_halts() {
 fn drawdown_from_the_highest_result_stops_buying_and_halts_over_days() {
     let mut desk = Desk::new();
     for asset in ["BTC", "ETH"] {
-        desk.exposure.on_balance(VenueId(0), Asset::from(asset).unwrap(), Amount::default(), Amount::default());
+        desk.exposure.on_balance(
+            VenueId(0),
+            Market::Spot,
+            Asset::from(asset).unwrap(),
+            Amount::default(),
+            Amount::default(),
+        );
     }
     let usdt = Asset::from("USDT").unwrap();
-    desk.exposure.on_balance(VenueId(0), usdt, Amount(Decimal::from(1_000)), Amount(Decimal::ZERO));
+    desk.exposure.on_balance(VenueId(0), Market::Spot, usdt, Amount(Decimal::from(1_000)), Amount(Decimal::ZERO));
     desk.own(5_000); // half of the account
     let at = |cents: i64| TopUsed { bid: Price(cents - 1), ask: Price(cents + 1), received: NOW };
     desk.exposure.mark(InstrumentId(0), at(10_200));

@@ -69,8 +69,8 @@ fn a_life_of_orders_checks_and_fills_allocates_nothing() {
     let limits = Limits { max_orders_per_second: 1_000, max_cancels_per_second: 1_000, ..Limits::default() };
     let mut guard = RiskGuard::new(limits, &[(TAG, StrategyLimits::default())]);
     let rich = Amount(Decimal::from(1_000_000));
-    exposure.on_balance(VenueId(0), asset("USDT"), rich, Amount::ZERO);
-    exposure.on_balance(VenueId(0), asset("BTC"), rich, Amount::ZERO);
+    exposure.on_balance(VenueId(0), Market::Spot, asset("USDT"), rich, Amount::ZERO);
+    exposure.on_balance(VenueId(0), Market::Spot, asset("BTC"), rich, Amount::ZERO);
     let gate = Gate {
         trading: TradingState::Active,
         reconciled: true,
@@ -117,6 +117,7 @@ fn a_life_of_orders_checks_and_fills_allocates_nothing() {
                 instrument: InstrumentId(0),
                 version: 1,
                 side,
+                position_side: domain::PositionSide::Net,
                 price: before.price,
                 qty: Qty(if side == Side::Buy { 1_000 } else { 900 }),
                 fee,

@@ -12,6 +12,8 @@ pub enum Route {
     Order(ClientOrderId),
     /// Cancel-all of an instrument: the outcome goes to the order path.
     CancelAll,
+    /// Leverage or a mode: what the venue said goes to the order path.
+    Setting,
     /// A question: its answer goes to whoever asked.
     Query(QueryId, QueryPurpose),
 }

@@ -1,6 +1,5 @@
 //! Orders and what becomes of them: taking, cancelling, records, and the private pushes.
 
-use crate::feed::trade_item;
 use crate::hub::Topic;
 use crate::orders::{Fill, Look, Order, OrderStatus};
 use crate::venue::{Push, PushTopic, Ticket, Venue, WAITING_MAX};
@@ -159,10 +158,7 @@ impl Venue {
         let Some(instrument) = self.instruments.get_mut(trade.instrument.index()) else { return };
         let print = instrument.prints.record(trade, now_ms);
         (instrument.ticker_changed, instrument.candle_changed) = (true, true);
-        let topic = Topic::Trade(trade.instrument);
-        if self.hub.has_listener(topic) {
-            self.hub.publish(topic, "update", &trade_item(&print, &instrument.listing), now_ms);
-        }
+        self.publish_trade(trade.instrument, &print, now_ms);
     }
 
     fn record_fill(&mut self, account: usize, trade: &Trade, party: &Party, maker: bool, last: bool, now_ms: u64) {

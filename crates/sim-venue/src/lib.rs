@@ -18,13 +18,16 @@
 //! misreading cannot cancel itself out; it listens on loopback only; every queue and memory has a
 //! bound; an answer leaves before the pushes it causes, except where a fault says otherwise.
 
+mod accounts;
 mod auth;
 mod call;
 mod config;
 mod control;
 mod control_http;
+mod countdown;
 mod depth;
 mod desk;
+mod entry;
 mod error;
 mod fault;
 mod fault_desk;
@@ -41,8 +44,7 @@ mod mishaps;
 mod orders;
 mod population;
 mod prints;
-mod private;
-mod public;
+mod quotes;
 mod reject;
 mod rest;
 mod routes;

@@ -65,6 +65,8 @@ pub(crate) struct Account {
     /// Answers that have not left yet; while there are any, pushes wait.
     pub(crate) holds: u32,
     pub(crate) waiting: VecDeque<Push>,
+    /// When all its orders are cancelled unless the dead-man switch is armed again.
+    pub(crate) cancel_at: Option<MonoNanos>,
 }
 
 impl Account {
@@ -83,6 +85,7 @@ impl Account {
             store: OrderStore::default(),
             holds: 0,
             waiting: VecDeque::new(),
+            cancel_at: None,
         }
     }
 }
@@ -267,6 +270,11 @@ impl Venue {
         self.clock.unix().shifted(self.offset_ns)
     }
 
+    /// A moment of the clock that never jumps.
+    pub(crate) fn mono(&self) -> MonoNanos {
+        self.clock.mono()
+    }
+
     /// Time since the start of the exchange.
     pub(crate) fn elapsed(&self) -> Duration {
         self.clock.mono().since(self.started)
@@ -349,6 +357,7 @@ impl Venue {
             Crowd::Tape(..) => self.play(false),
             Crowd::Quiet => {}
         }
+        self.expire_countdowns();
         if now >= self.next_books {
             self.next_books = now.after(self.book_interval);
             self.publish_books();

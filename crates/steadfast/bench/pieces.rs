@@ -171,7 +171,7 @@ pub(super) fn risk_check(rounds: Rounds) -> Result<Piece, BenchError> {
     let mut exposure = Exposure::new(&[instrument()?], &[domain::StrategyTag(0), STRATEGY], unix);
     for asset in ["USDT", "BTC"] {
         let asset = asset.try_into().map_err(|_| BenchError::Setup("a name does not fit"))?;
-        exposure.on_balance(VENUE, asset, Amount(Decimal::from(1_000_000)), Amount::ZERO);
+        exposure.on_balance(VENUE, domain::Market::Spot, asset, Amount(Decimal::from(1_000_000)), Amount::ZERO);
     }
     let mut now = MonoNanos(1_000_000_000_000);
     for number in 0..Venue::RESTING {

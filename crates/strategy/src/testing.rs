@@ -346,6 +346,7 @@ impl<S: Strategy> Venue<S> {
             instrument: order.instrument,
             version: order.version,
             side: order.side,
+            position_side: order.effect.side,
             price,
             qty,
             fee: Fee { amount: Amount(amount), asset },

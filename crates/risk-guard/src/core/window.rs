@@ -1,7 +1,7 @@
 //! What the guard remembers: the pace of orders, the latest intents, the latest outcomes. All of fixed size.
 
 use crate::limits::Limits;
-use domain::{InstrumentId, MonoNanos, Price, Qty, Side, StrategyTag};
+use domain::{InstrumentId, MonoNanos, PositionEffect, Price, Qty, Side, StrategyTag};
 use messages::OrderIntent;
 use std::time::Duration;
 
@@ -53,6 +53,7 @@ struct Seen {
     strategy: StrategyTag,
     instrument: InstrumentId,
     side: Side,
+    effect: PositionEffect,
     price: Price,
     qty: Qty,
     at: MonoNanos,
@@ -87,6 +88,7 @@ impl Recent {
                 seen.price == intent.price.price()
                     && seen.qty == intent.qty.qty()
                     && seen.side == intent.side
+                    && seen.effect == intent.effect
                     && seen.instrument == intent.instrument
                     && seen.strategy == intent.strategy
             })
@@ -98,6 +100,7 @@ impl Recent {
                 strategy: intent.strategy,
                 instrument: intent.instrument,
                 side: intent.side,
+                effect: intent.effect,
                 price: intent.price.price(),
                 qty: intent.qty.qty(),
                 at: now,

@@ -19,7 +19,7 @@ struct Change {
 
 impl Position {
     /// This position after `base` more at `price`, by average cost, and what closing a part of it brought.
-    fn after(&self, base: Decimal, price: Decimal) -> Option<(Self, Decimal)> {
+    pub(super) fn after(&self, base: Decimal, price: Decimal) -> Option<(Self, Decimal)> {
         let (qty, cost) = (self.qty.0, self.cost.0);
         let opens = qty.is_zero() || base.is_zero() || qty.is_sign_negative() == base.is_sign_negative();
         if opens {
@@ -68,6 +68,14 @@ impl Exposure {
         if slot.doubled_mid == 0 {
             slot.mark = change.price;
         }
+        let moves = match &mut slot.futures {
+            // The wallet of the account gains by the venue's average cost, whatever each strategy's is.
+            Some(futures) => {
+                let gain = futures.fill(fill.position_side, change.base, change.price)?;
+                [(slot.quote, gain.checked_sub(change.fee)?), (slot.quote, Decimal::ZERO)]
+            }
+            None => [(slot.base, change.base), (slot.quote, change.quote)],
+        };
         self.cells.get_mut(cell_index)?.position = after;
         let earlier_day = fill.venue_time.0 / Self::NANOS_PER_DAY < self.day;
         let row = self.rows.get_mut(row_index)?;
@@ -77,7 +85,7 @@ impl Exposure {
                 pnl.day_start = pnl.day_start.checked_add(realised)?;
             }
         }
-        self.move_balances(fill, &change)?;
+        self.move_balances(moves)?;
         self.revalue(fill.instrument)?;
         Some(PositionAfter { qty: after.qty, realised: Pnl(realised) })
     }
@@ -88,7 +96,9 @@ impl Exposure {
         let (price, qty) = (scale.price_decimal(fill.price), scale.qty_decimal(fill.qty));
         let value = price.checked_mul(qty)?;
         let fee = fill.fee.amount.0;
-        let fee_base = if fill.fee.asset == slot.base_asset { fee } else { Decimal::ZERO };
+        // Futures fees are taken from the margin, whatever asset that is called by.
+        let in_base = fill.fee.asset == slot.base_asset && slot.futures.is_none();
+        let fee_base = if in_base { fee } else { Decimal::ZERO };
         let fee_quote = if fill.fee.asset == slot.quote_asset { fee } else { Decimal::ZERO };
         let (base, quote) = match fill.side {
             Side::Buy => (qty, -value),
@@ -103,9 +113,8 @@ impl Exposure {
     }
 
     /// Until the venue tells the balances again, a fill has already moved them.
-    fn move_balances(&mut self, fill: &Fill, change: &Change) -> Option<()> {
-        let slot = self.slots.get(fill.instrument.index())?.as_ref()?;
-        for (index, amount) in [(slot.base, change.base), (slot.quote, change.quote)] {
+    fn move_balances(&mut self, moves: [(usize, Decimal); 2]) -> Option<()> {
+        for (index, amount) in moves {
             let balance = self.balances.get_mut(index)?;
             let amount = atto(amount)?;
             if amount > 0 {
@@ -130,11 +139,8 @@ impl Exposure {
     /// Values every position on the instrument at its mark.
     fn revalue(&mut self, instrument: InstrumentId) -> Option<()> {
         let width = self.slots.len();
-        let slot = self.slots.get_mut(instrument.index())?.as_mut()?;
-        let worst = slot.worst()?;
-        self.gross = self.gross.checked_sub(slot.gross)?.checked_add(worst)?;
-        slot.gross = worst;
-        let mark = slot.mark;
+        self.reweigh(instrument)?;
+        let mark = self.slot(instrument)?.mark;
         for (index, row) in self.rows.iter_mut().enumerate() {
             let cell = self.cells.get_mut(index * width + instrument.index())?;
             if !cell.position.qty.0.is_zero() || !cell.unrealised.is_zero() {
@@ -167,7 +173,7 @@ impl Exposure {
         Some(())
     }
 
-    /// All balances in quote; `Some(None)` until one is known.
+    /// All balances in quote, with what futures have won or lost on paper; `Some(None)` until one is known.
     fn equity(&self) -> Option<Option<Decimal>> {
         let mut sum = Decimal::ZERO;
         let mut known = false;
@@ -175,7 +181,7 @@ impl Exposure {
             let held = balance.available.checked_add(balance.held)?;
             let held = held.checked_add(balance.credited)?.checked_sub(balance.debited)?;
             let value = match balance.valued_by {
-                None => from_atto(held),
+                None => from_atto(held).checked_add(balance.unrealised)?,
                 Some(slot) => {
                     let mark = self.slots.get(slot)?.as_ref()?.mark;
                     from_atto(held).checked_mul(mark)?

@@ -2,7 +2,7 @@
 
 use super::Exposure;
 use crate::fixed::Atto;
-use domain::{ClientOrderId, InstrumentId, Order, OrderState, Price, Qty, Side, StrategyTag};
+use domain::{ClientOrderId, InstrumentId, Order, OrderState, PositionEffect, Price, Qty, Side, StrategyTag};
 
 /// What one order counts for now.
 #[derive(Debug, Clone, Copy)]
@@ -30,6 +30,7 @@ struct Counted {
     instrument: InstrumentId,
     version: u32,
     side: Side,
+    effect: PositionEffect,
     price: Price,
     pending: Qty,
     rests: bool,
@@ -43,6 +44,7 @@ impl Counted {
             instrument: order.instrument,
             version: order.version,
             side: order.side,
+            effect: order.effect,
             price: order.price,
             pending: pending(order),
             rests: order.state.may_rest(),
@@ -119,6 +121,12 @@ impl Exposure {
         let slot = self.slots.get_mut(order.instrument.index())?.as_mut()?;
         slot.unknown = step(slot.unknown, order.unknown)?;
         let cell = self.cells.get_mut(order.row * slots + order.instrument.index())?;
+        if let Some(futures) = &mut slot.futures {
+            futures.count(order.side, order.counted.effect, pending)?;
+            let open = if order.side == Side::Buy { &mut cell.open_buy } else { &mut cell.open_sell };
+            *open = open.checked_add(pending)?;
+            return self.reweigh(order.instrument);
+        }
         match order.side {
             Side::Buy => {
                 slot.open_buy_notional = slot.open_buy_notional.checked_add(notional)?;

@@ -111,13 +111,19 @@ fn an_order_under_an_older_version_counts_in_its_own_decimals() {
 fn fills_move_the_free_balance_until_the_venue_tells_it_again() {
     let mut desk = Desk::new();
     let usdt = Asset::from("USDT").unwrap();
-    desk.exposure.on_balance(VenueId(0), usdt, Amount(Decimal::from(100)), Amount(Decimal::ZERO));
-    desk.exposure.on_balance(VenueId(0), Asset::from("BTC").unwrap(), Amount::default(), Amount::default());
+    desk.exposure.on_balance(VenueId(0), Market::Spot, usdt, Amount(Decimal::from(100)), Amount(Decimal::ZERO));
+    desk.exposure.on_balance(
+        VenueId(0),
+        Market::Spot,
+        Asset::from("BTC").unwrap(),
+        Amount::default(),
+        Amount::default(),
+    );
     desk.own(400); // 40 spent, 0.4 received; the venue has not said so yet
     desk.accepts(&buy(10_000, 600));
     desk.refuses(&buy(10_000, 601), RefuseReason::Balance);
     desk.accepts(&sell(10_010, 400));
-    desk.exposure.on_balance(VenueId(0), usdt, Amount(Decimal::from(50)), Amount(Decimal::ZERO));
+    desk.exposure.on_balance(VenueId(0), Market::Spot, usdt, Amount(Decimal::from(50)), Amount(Decimal::ZERO));
     desk.refuses(&buy(10_000, 501), RefuseReason::Balance);
     desk.accepts(&buy(10_000, 500));
 }
