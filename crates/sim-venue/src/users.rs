@@ -12,8 +12,8 @@ use crate::ticket::{required, text};
 use crate::venue::{Account, Venue};
 use serde_json::{Value, json};
 
-const V2: Access = Access::Private(Need { unified: false, permission: Permission::SubAccounts });
-const V3: Access = Access::Private(Need { unified: true, permission: Permission::SubAccounts });
+const V2: Access = Access::Private(Need { unified: false, any_of: &[Permission::SubAccounts] });
+const V3: Access = Access::Private(Need { unified: true, any_of: &[Permission::SubAccounts] });
 
 /// Every path, with the documented budget per second.
 pub(crate) const ROUTES: &[Route] = &[
