@@ -1,31 +1,24 @@
 //! Wallets as their owner sees them: spot and futures, a faucet of test coins, and moving between them.
 
+use crate::futures::{DeskRefusal, Wallet};
 use crate::reject::Reject;
 use crate::venue::Venue;
 use domain::Asset;
-use matching::{Atoms, Collateral, FuturesError};
+use matching::Atoms;
 use rust_decimal::Decimal;
 use serde_json::{Value, json};
-
-/// One wallet of an account.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Wallet {
-    Spot,
-    Futures,
-}
 
 /// Most that the faucet gives at once, of any coin.
 const FAUCET_MAX: i64 = 1_000_000;
 /// Most of one coin that an account may have before the faucet gives nothing more.
 const RICH: i64 = 100_000_000;
 
-impl Wallet {
-    pub(crate) fn named(text: &str) -> Result<Self, Reject> {
-        match text {
-            "spot" => Ok(Self::Spot),
-            "futures" => Ok(Self::Futures),
-            _ => Err(Reject::new("40017", format!("`{text}` is no wallet; known: spot, futures"))),
-        }
+/// The wallet of a name.
+pub(crate) fn wallet(name: &str) -> Result<Wallet, Reject> {
+    match name {
+        "spot" => Ok(Wallet::Spot),
+        "futures" => Ok(Wallet::UsdtFutures),
+        _ => Err(Reject::new("40017", format!("`{name}` is no wallet; known: spot, futures"))),
     }
 }
 
@@ -102,47 +95,27 @@ impl Venue {
         if self.frozen(from.0) || self.frozen(to.0) {
             return Err(Reject::frozen());
         }
-        let settle = coin.as_str() == "USDT";
-        match (from.1, to.1) {
-            (Wallet::Spot, Wallet::Spot) if from.0 != to.0 => {
-                if !self.engine.withdraw(source, coin, amount) {
-                    return Err(poor());
-                }
-                self.engine.deposit(target, coin, amount);
-            }
-            (Wallet::Spot, Wallet::Futures) if from.0 == to.0 && settle => {
-                self.engine.move_to_futures(source, amount).map_err(|error| refused(&error))?;
-            }
-            (Wallet::Futures, Wallet::Spot) if from.0 == to.0 && settle => {
-                self.engine.move_from_futures(source, amount).map_err(|error| refused(&error))?;
-            }
-            _ => {
-                let words =
-                    "coins move between the spot wallets of two accounts, and USDT between spot and futures of one";
-                return Err(Reject::new("40017", words));
-            }
+        if from.0 == to.0 && from.1 != to.1 {
+            return self.transfer(from.0, (from.1, to.1), coin, amount).map(|_| ()).map_err(|why| refused(&why));
         }
+        if from.0 == to.0 || (from.1, to.1) != (Wallet::Spot, Wallet::Spot) {
+            let words = "coins move between the spot wallets of two accounts, and USDT between spot and futures of one";
+            return Err(Reject::new("40017", words));
+        }
+        if !self.engine.withdraw(source, coin, amount) {
+            return Err(poor());
+        }
+        self.engine.deposit(target, coin, amount);
         for account in [from.0, to.0] {
             self.tell_balance(account, coin);
         }
         Ok(())
     }
-
-    /// Lets a new account hold futures margin, in the way of its generation.
-    pub(crate) fn open_futures_wallet(&mut self, account: usize) {
-        let Some(owner) = self.accounts.get(account) else { return };
-        let collateral = match owner.mode {
-            crate::AccountMode::Classic => Collateral::Separate,
-            crate::AccountMode::Unified => Collateral::Shared,
-        };
-        // False where it is open already.
-        self.engine.open_futures(owner.engine, collateral);
-    }
 }
 
-fn refused(error: &FuturesError) -> Reject {
-    match error {
-        FuturesError::Margin { .. } => poor(),
+fn refused(why: &DeskRefusal) -> Reject {
+    match why {
+        DeskRefusal::Margin { .. } => poor(),
         other => Reject::new("40017", format!("Parameter verification failed: {other}")),
     }
 }
@@ -181,5 +154,23 @@ mod tests {
         venue.set_frozen(sub, true);
         assert_eq!(venue.move_coins(ways.1, ways.0, usdt, amount("1").unwrap()).unwrap_err().code, "40024");
         assert_eq!(venue.engine.total(usdt), before);
+    }
+
+    #[test]
+    fn usdt_moves_between_spot_and_futures_of_one_account_and_nothing_else_does() {
+        let (_, mut venue) = venue(Market::Quiet);
+        let sub = venue.open_sub(0, "eightltr").unwrap();
+        let (usdt, btc) = (venue.coin("USDT").unwrap(), venue.coin("BTC").unwrap());
+        venue.faucet(sub, usdt, amount("100").unwrap()).unwrap();
+        venue.faucet(sub, btc, amount("1").unwrap()).unwrap();
+        let (spot, futures) = ((sub, Wallet::Spot), (sub, Wallet::UsdtFutures));
+        venue.move_coins(spot, futures, usdt, amount("60").unwrap()).unwrap();
+        let shown = venue.wallets(sub);
+        assert_eq!((&shown["futures"]["balance"], &shown["spot"][1]["available"]), (&json!("60"), &json!("40")));
+        assert_eq!(venue.move_coins(futures, spot, usdt, amount("61").unwrap()).unwrap_err().code, "43012");
+        assert_eq!(venue.move_coins(spot, futures, btc, amount("1").unwrap()).unwrap_err().code, "40017");
+        assert_eq!(venue.move_coins(futures, (0, Wallet::Spot), usdt, amount("1").unwrap()).unwrap_err().code, "40017");
+        venue.move_coins(futures, spot, usdt, amount("60").unwrap()).unwrap();
+        assert_eq!(venue.wallets(sub)["spot"][1]["available"], "100");
     }
 }

@@ -5,7 +5,7 @@ use crate::key_desk::{KEYS_PER_ACCOUNT, KeyChange, KeyDraft, addresses};
 use crate::reject::Reject;
 use crate::ticket::{required, text};
 use crate::venue::Venue;
-use crate::wallets::{Wallet, amount};
+use crate::wallets::{amount, wallet};
 use crate::{Environment, Permission};
 use serde_json::{Value, json};
 
@@ -120,8 +120,8 @@ fn faucet(venue: &mut Venue, ask: &Ask<'_>) -> Result<Value, Reject> {
 }
 
 fn transfer(venue: &mut Venue, ask: &Ask<'_>) -> Result<Value, Reject> {
-    let from = (account(venue, ask, "from_uid")?, Wallet::named(&required(ask.body, "from")?)?);
-    let to = (account(venue, ask, "to_uid")?, Wallet::named(&required(ask.body, "to")?)?);
+    let from = (account(venue, ask, "from_uid")?, wallet(&required(ask.body, "from")?)?);
+    let to = (account(venue, ask, "to_uid")?, wallet(&required(ask.body, "to")?)?);
     let (coin, amount) = (venue.coin(&required(ask.body, "coin")?)?, amount(&required(ask.body, "amount")?)?);
     venue.move_coins(from, to, coin, amount)?;
     wallets(venue, ask)
