@@ -42,9 +42,11 @@ mod futures_view;
 mod history;
 mod hub;
 mod intervals;
+mod key_desk;
 mod limits;
 #[cfg(test)]
 mod load_tests;
+mod members;
 mod mishaps;
 mod mixdesk;
 mod opening;
@@ -63,12 +65,17 @@ mod session;
 mod shown;
 mod standing;
 mod stream;
+mod sub_accounts;
 mod tamper;
 mod telling;
 mod ticket;
+mod users;
 mod v2;
 mod v3;
 mod venue;
+mod wallets;
+mod web;
+mod web_api;
 
 pub use auth::KeyState;
 pub use config::{
