@@ -20,6 +20,7 @@ mod journey;
 mod market;
 mod orders;
 mod rejections;
+mod spot;
 mod standing;
 mod streams;
 mod unified;
