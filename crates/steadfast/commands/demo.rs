@@ -279,6 +279,7 @@ fn plan(sim: &RunningSim, listen: SocketAddr, root: &Path) -> Plan {
         environment: "sim",
         key: ACCOUNT.to_owned(),
         symbols: vec![SYMBOL.to_owned()],
+        futures: None,
         rest_timeout: Duration::from_secs(3),
         ip_binding: settings::IpBinding::Warn,
         rotate_after: settings::KeyPolicy::default().rotate_after,
@@ -290,6 +291,7 @@ fn plan(sim: &RunningSim, listen: SocketAddr, root: &Path) -> Plan {
         kind: kind.to_owned(),
         venue: ACCOUNT.to_owned(),
         symbol: SYMBOL.to_owned(),
+        position_side: domain::PositionSide::Net,
         params,
         limits: StrategyLimits::default(),
     };

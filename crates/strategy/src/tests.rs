@@ -11,7 +11,7 @@ use domain::*;
 use rust_decimal::Decimal;
 use std::time::Duration;
 
-const SETUP: KindSetup = KindSetup { orders_per_second: 1_000 };
+const SETUP: KindSetup = KindSetup { orders_per_second: 1_000, position_side: PositionSide::Net };
 
 fn decimal(text: &str) -> Decimal {
     text.parse().unwrap()

@@ -8,6 +8,7 @@ pub use grid::{Grid, GridLevels, GridParams};
 pub use maker::{MakerParams, MarketMaker};
 
 use crate::api::Strategy;
+use domain::PositionSide;
 use settings::{KeyPath, Problem, Problems, SectionSchema, did_you_mean};
 
 /// What a kind is told when one of its strategies is made.
@@ -15,6 +16,8 @@ use settings::{KeyPath, Problem, Problems, SectionSchema, did_you_mean};
 pub struct KindSetup {
     /// Orders it may ask for in any second: its share of the account's limit; at least 1.
     pub orders_per_second: u32,
+    /// The position that it works on; net but in hedge mode.
+    pub position_side: PositionSide,
 }
 
 type Build = fn(KindSetup, &serde_json::Value, &KeyPath) -> Result<Box<dyn Strategy>, Problems>;
@@ -79,7 +82,7 @@ mod tests {
     use super::*;
     use serde_json::json;
 
-    const SETUP: KindSetup = KindSetup { orders_per_second: 5 };
+    const SETUP: KindSetup = KindSetup { orders_per_second: 5, position_side: PositionSide::Net };
 
     #[test]
     fn a_misspelt_kind_names_the_nearest_one() {
