@@ -211,7 +211,8 @@ fn futures(venue: &settings::Venue) -> Option<FuturesWish> {
 }
 
 /// The position that a strategy of the settings works on.
-fn position_side(strategy: &settings::Strategy) -> PositionSide {
+#[must_use]
+pub fn position_side(strategy: &settings::Strategy) -> PositionSide {
     match strategy.position_side {
         None => PositionSide::Net,
         Some(settings::PositionSide::Long) => PositionSide::Long,
