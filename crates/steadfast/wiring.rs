@@ -525,7 +525,8 @@ fn account_modes(signers: &Signers, seats: &[(VenueId, VenuePlan)]) -> Result<()
         let Some(record) = at_work else { continue };
         venue.codecs.mode.set(record.account_mode());
         let trades = !venue.is_stream_place() && !venue.symbols.is_empty();
-        if trades && venue.codecs.mode.get() == AccountMode::Unified && venue.stream_key.is_none() {
+        // Of a key that was never verified nobody knows yet.
+        if trades && record.account_mode == Some(AccountMode::Unified) && venue.stream_key.is_none() {
             let account = &venue.account;
             return Err(Trouble::new(Exit::Key, format!("the unified account `{account}` needs a stream key"))
                 .why("orders can be placed over the private stream of a unified account without a signature for each, so a trading key is not logged in there")

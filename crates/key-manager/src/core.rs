@@ -221,10 +221,13 @@ impl Verification {
     }
 
     fn judge(&mut self, info: KeyInfo, now: MonoNanos, unix: UnixNanos) -> Vec<Act> {
-        let mut acts = vec![
+        let told = info.account_mode.filter(|mode| *mode != self.policy.account_mode);
+        self.policy.account_mode = told.unwrap_or(self.policy.account_mode);
+        let mut acts: Vec<Act> = told.into_iter().map(Act::Mode).collect();
+        acts.extend([
             Act::Line(ProbeLine::good("key", "known to the exchange")),
             Act::Line(ProbeLine::good("signature", "secret and passphrase fit the key")),
-        ];
+        ]);
         acts.extend(match self.first_doubt(&info, unix) {
             Some((line, verdict)) => {
                 self.phase = Phase::Done;

@@ -27,6 +27,7 @@ pub(crate) fn info(rights: &[KeyRight], bound_addresses: u16) -> KeyInfo {
         bound_addresses,
         expires: None,
         account_mode: None,
+        parent: None,
     }
 }
 

@@ -116,9 +116,11 @@ fn bump(list: &mut [u64; 3], channel: Channel) {
 
 const fn place(channel: Channel) -> usize {
     match channel {
+        // Deeper or shallower books count like the five best levels: each push is whole.
         Channel::Book => 0,
-        Channel::Book5 => 1,
-        Channel::Trade => 2,
+        Channel::Book1 | Channel::Book5 | Channel::Book15 | Channel::Book50 => 1,
+        // What else is published is not subscribed here; if it comes, it counts like trades: it changes no book.
+        Channel::Trade | Channel::Ticker | Channel::Candle(_) => 2,
     }
 }
 
@@ -270,7 +272,11 @@ impl FeedState {
                 }
             }
             FeedFrameKind::ClosingSoon => out.push(FeedOutput::ClosingSoon),
-            FeedFrameKind::Ignored | FeedFrameKind::Pong | FeedFrameKind::Unsubscribed => {}
+            FeedFrameKind::Ignored
+            | FeedFrameKind::Pong
+            | FeedFrameKind::Unsubscribed
+            | FeedFrameKind::Ticker
+            | FeedFrameKind::Candles => {}
         }
     }
 
@@ -284,7 +290,7 @@ impl FeedState {
         bump(&mut self.tally.unreadable, subscription.map_or(Channel::Book, |subscription| subscription.channel));
         match (subscription, line) {
             // A trade that cannot be read is a trade less; books are whole.
-            (Some(Subscription { channel: Channel::Trade, .. }), _) => {}
+            (Some(subscription), _) if !subscription.channel.is_book() => {}
             (_, Some(line)) => self.lose_book(line, BookFaultKind::NoSnapshot, now, out),
             (Some(_), None) => {}
             // It may have been a change of any book.
@@ -299,7 +305,7 @@ impl FeedState {
         };
         self.note_data(channel, frame.book.venue_time, at);
         let Some(entry) = self.places.get(&instrument).and_then(|place| self.entries.get_mut(*place)) else { return };
-        let whole = frame.book.snapshot || channel == Channel::Book5;
+        let whole = frame.book.snapshot || channel != Channel::Book;
         if !whole && waits_for_snapshot(&entry.book, at.mono) {
             // Changes of a book that is gone; its snapshot is on the way.
             return;

@@ -2,7 +2,7 @@
 
 use domain::{InstrumentId, MonoNanos};
 use std::time::Duration;
-use venue_api::{Channel, Subscription};
+use venue_api::Subscription;
 
 /// Bounds of one subscription's waits.
 #[derive(Debug, Clone, Copy)]
@@ -60,7 +60,7 @@ impl Line {
     }
 
     pub(crate) const fn is_book(&self) -> bool {
-        !matches!(self.subscription.channel, Channel::Trade)
+        self.subscription.channel.is_book()
     }
 
     pub(crate) fn off(&mut self) {
@@ -144,6 +144,7 @@ impl Line {
 mod tests {
     use super::*;
     use domain::Symbol;
+    use venue_api::Channel;
 
     const LIMITS: LineLimits =
         LineLimits { ack_wait_max: Duration::from_secs(5), silence_max: Duration::from_secs(10) };

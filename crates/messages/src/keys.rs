@@ -151,6 +151,9 @@ pub enum KeyRight {
     Withdraw,
     /// Manages sub-accounts or keys. Refused.
     ManageAccounts,
+    /// Manages a unified account: leverage and modes, and moves between the owner's own wallets. The venue cannot give
+    /// the first without the second.
+    UnifiedManagement,
     /// Something this program does not know; not proof of anything good.
     Unknown,
 }
@@ -169,6 +172,7 @@ impl KeyRight {
             Self::Transfer => "transfer",
             Self::Withdraw => "withdraw",
             Self::ManageAccounts => "manage accounts",
+            Self::UnifiedManagement => "unified account management",
             Self::Unknown => "unknown",
         }
     }
@@ -185,6 +189,9 @@ impl KeyRight {
 pub struct KeyInfo {
     /// The venue's id of the account.
     pub account: ArrayString<32>,
+    /// The account that this one is a sub-account of; `None`: it is a main account, or the venue does not tell.
+    #[serde(default)]
+    pub parent: Option<ArrayString<32>>,
     /// Its rights.
     pub rights: ArrayVec<KeyRight, 24>,
     /// How many addresses it is bound to; zero: any address.

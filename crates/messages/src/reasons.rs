@@ -222,6 +222,10 @@ pub enum VenueReason {
     RateLimit,
     /// Not enough balance.
     Balance,
+    /// No position, or a smaller one than the order would close.
+    Position,
+    /// Position mode, margin mode or leverage do not fit, or cannot change now.
+    Settings,
     /// Below a minimum.
     TooSmall,
     /// Above a maximum.
@@ -264,6 +268,8 @@ impl VenueReason {
             Self::AccountRestricted => "account_restricted",
             Self::RateLimit => "rate_limit",
             Self::Balance => "balance",
+            Self::Position => "position",
+            Self::Settings => "settings",
             Self::TooSmall => "too_small",
             Self::TooLarge => "too_large",
             Self::Price => "price",

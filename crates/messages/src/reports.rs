@@ -195,7 +195,7 @@ pub enum CouldNotAsk {
     NotSent,
 }
 
-/// The answer to a signed query. Lists hold one page; `more` says whether there is another.
+/// The answer to a signed query. Lists hold one page; `next` says where another one begins.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum QueryAnswer {
     /// The order, or the venue's clear "not found".
@@ -204,15 +204,17 @@ pub enum QueryAnswer {
     Orders {
         /// One page, at most 100.
         page: Vec<OrderUpdate>,
-        /// Whether an older page may exist.
-        more: bool,
+        /// Where the next older page begins, for `older_than`; `None`: there is none. Usually the id of the last row,
+        /// but venues may have cursors of their own, and rows that a page had may be left out of it here.
+        next: Option<VenueOrderId>,
     },
     /// Fills, newest first.
     Fills {
         /// One page, at most 100.
         page: Vec<FillReport>,
-        /// Whether an older page may exist.
-        more: bool,
+        /// Where the next older page begins, for `older_than`; `None`: there is none. Usually the id of the last row,
+        /// but venues may have cursors of their own, and rows that a page had may be left out of it here.
+        next: Option<VenueOrderId>,
     },
     /// All balances.
     Balances(Vec<BalanceReport>),
@@ -224,8 +226,8 @@ pub enum QueryAnswer {
     Bills {
         /// One page, at most 100.
         page: Vec<BillReport>,
-        /// Whether an older page may exist.
-        more: bool,
+        /// Where the next older page begins, for `older_than`; `None`: there is none.
+        next: Option<VenueOrderId>,
     },
     /// The key's rights.
     KeyInfo(KeyInfo),

@@ -67,7 +67,7 @@ impl<D: Departure> PrivateStream<D> {
         renew: Arc<Notify>,
     ) -> Result<Self, AddressError> {
         let (handle, events) = Self::connect(&parts)?;
-        let core = StreamCore::new(parts.codec.channels());
+        let core = StreamCore::new(parts.codec.channels(&parts.symbols));
         Ok(Self { parts, core, handle, events, signed, renew, next: None })
     }
 
@@ -167,8 +167,12 @@ impl<D: Departure> PrivateStream<D> {
         match Self::connect(&self.parts) {
             Ok((handle, events)) => {
                 let give_up = self.parts.clock.mono().after(RENEW_PATIENCE);
-                self.next =
-                    Some(Next { core: self.core.successor(self.parts.codec.channels()), handle, events, give_up });
+                self.next = Some(Next {
+                    core: self.core.successor(self.parts.codec.channels(&self.parts.symbols)),
+                    handle,
+                    events,
+                    give_up,
+                });
             }
             Err(error) => tracing::error!(venue = %self.parts.name, %error, "no second private stream"),
         }

@@ -164,7 +164,11 @@ pub enum InstrumentsError {
     Answer(#[from] PublicAnswerError),
 }
 
-/// Fetches the trading rules of all instruments that a venue lists; `base_url` without a trailing slash.
+/// HTTP status for an address that is not there.
+const NOT_THERE: u16 = 404;
+
+/// Fetches the trading rules of all instruments that a venue lists; `base_url` without a trailing slash. A kind of
+/// product that the venue does not have costs nothing but itself.
 ///
 /// # Errors
 /// [`InstrumentsError`]; asking again is harmless.
@@ -173,9 +177,16 @@ pub async fn fetch_instruments(
     codec: &dyn PublicRestCodec,
     base_url: &str,
 ) -> Result<Vec<ListedInstrument>, InstrumentsError> {
-    let url = format!("{base_url}{}", codec.instruments_target());
-    let answer = http.send(get(&url)).await?;
-    Ok(codec.instruments(answer.status, &answer.body)?)
+    let mut listed = Vec::new();
+    for (nth, target) in codec.instruments_targets().iter().enumerate() {
+        let url = format!("{base_url}{target}");
+        let answer = http.send(get(&url)).await?;
+        if nth > 0 && answer.status == NOT_THERE {
+            continue;
+        }
+        listed.extend(codec.instruments(answer.status, &answer.body)?);
+    }
+    Ok(listed)
 }
 
 /// Fetches the last prices of all instruments; empty where the venue has no such list.
@@ -187,10 +198,16 @@ pub async fn fetch_prices(
     codec: &dyn PublicRestCodec,
     base_url: &str,
 ) -> Result<Vec<(domain::Symbol, domain::Scaled)>, InstrumentsError> {
-    let Some(target) = codec.prices_target() else { return Ok(Vec::new()) };
-    let url = format!("{base_url}{target}");
-    let answer = http.send(get(&url)).await?;
-    Ok(codec.prices(answer.status, &answer.body)?)
+    let mut prices = Vec::new();
+    for (nth, target) in codec.prices_targets().iter().enumerate() {
+        let url = format!("{base_url}{target}");
+        let answer = http.send(get(&url)).await?;
+        if nth > 0 && answer.status == NOT_THERE {
+            continue;
+        }
+        prices.extend(codec.prices(answer.status, &answer.body)?);
+    }
+    Ok(prices)
 }
 
 /// Fetches the venue's time once; for `doctor` and the first line of a key's verification.

@@ -527,15 +527,15 @@ impl Core {
         match answer {
             QueryAnswer::Order(Some(update)) => found = self.order_update(venue, update, now, out) == Some(id),
             QueryAnswer::Order(None) => {}
-            QueryAnswer::Orders { page, more: has_more } => {
+            QueryAnswer::Orders { page, next } => {
                 for update in page {
                     found |= self.order_update(venue, update, now, out) == Some(id);
                 }
-                more = has_more.then(|| page.last().map(|update| update.venue_order_id)).flatten();
+                more = *next;
             }
-            QueryAnswer::Fills { page, more: has_more } => {
+            QueryAnswer::Fills { page, next } => {
                 unclear = self.fills_page(venue, page, now, out).1 && order.venue_order_id.is_none();
-                more = has_more.then(|| page.last().map(|fill| fill.trade_id)).flatten();
+                more = *next;
             }
             QueryAnswer::Balances(_)
             | QueryAnswer::Positions(_)
@@ -633,19 +633,19 @@ impl Core {
 
     fn run_answer(&mut self, venue: VenueId, answer: &QueryAnswer, now: Now, out: &mut dyn Effects) {
         match answer {
-            QueryAnswer::Orders { page, more } => {
+            QueryAnswer::Orders { page, next } => {
                 let seen = self.open_page(venue, page, now, out);
                 if let Some(run) = self.asking.runs.iter_mut().find(|run| run.venue == venue) {
                     run.open_seen.extend(seen);
                 }
-                self.turn_page(venue, page.last().map(|update| update.venue_order_id), *more, now);
+                self.turn_page(venue, *next, now);
             }
-            QueryAnswer::Fills { page, more } => {
+            QueryAnswer::Fills { page, next } => {
                 let (new, _) = self.fills_page(venue, page, now, out);
                 if let Some(run) = self.asking.runs.iter_mut().find(|run| run.venue == venue) {
                     run.missed_fills = run.missed_fills.saturating_add(new);
                 }
-                self.turn_page(venue, page.last().map(|fill| fill.trade_id), *more, now);
+                self.turn_page(venue, *next, now);
             }
             QueryAnswer::Balances(balances) => {
                 for balance in balances {
@@ -681,12 +681,12 @@ impl Core {
         page.iter().filter_map(|update| self.order_update(venue, update, now, out)).collect()
     }
 
-    fn turn_page(&mut self, venue: VenueId, last: Option<VenueOrderId>, more: bool, now: Now) {
+    fn turn_page(&mut self, venue: VenueId, next: Option<VenueOrderId>, now: Now) {
         let Some(run) = self.asking.runs.iter_mut().find(|run| run.venue == venue) else { return };
         run.waiting = false;
         run.due = now.mono;
-        if more && last.is_some() && run.pages < PAGES_MAX {
-            run.older_than = last;
+        if next.is_some() && run.pages < PAGES_MAX {
+            run.older_than = next;
             run.pages = run.pages.saturating_add(1);
             return;
         }

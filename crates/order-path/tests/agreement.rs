@@ -143,14 +143,14 @@ impl Venue {
             }
             SignIntent::OpenOrders { .. } => QueryAnswer::Orders {
                 page: self.orders.iter().filter(|(_, o)| resting(o)).map(|(id, o)| Self::update(*id, o)).collect(),
-                more: false,
+                next: None,
             },
             SignIntent::OrderHistory { .. } => QueryAnswer::Orders {
                 page: self.orders.iter().filter(|(_, o)| !resting(o)).map(|(id, o)| Self::update(*id, o)).collect(),
-                more: false,
+                next: None,
             },
             SignIntent::Fills { .. } => {
-                QueryAnswer::Fills { page: self.fills.iter().rev().copied().collect(), more: false }
+                QueryAnswer::Fills { page: self.fills.iter().rev().copied().collect(), next: None }
             }
             _ => QueryAnswer::Balances(vec![balance("USDT", "1000000"), balance("BTC", "1000")]),
         }

@@ -55,6 +55,7 @@ fn linked_key_is_there_after_reopening_with_its_state_and_what_the_venue_said() 
     let mut info = KeyInfo {
         account_mode: None,
         account: arrayvec::ArrayString::from("7264631750").unwrap(),
+        parent: None,
         rights: arrayvec::ArrayVec::new(),
         bound_addresses: 2,
         expires: None,

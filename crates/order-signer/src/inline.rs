@@ -282,9 +282,9 @@ impl InlineSigner {
 
     fn stamp(&self, verb: Verb, now: MonoNanos) -> Result<UnixNanos, SignRefusal> {
         let offset_ns = match verb {
-            Verb::Place => self.offset.for_orders().ok_or(SignRefusal::Clock)?,
-            Verb::StreamLogin => self.offset.for_login().ok_or(SignRefusal::Clock)?,
-            _ => self.offset.for_cancels(),
+            Verb::Cancel | Verb::CancelAll => self.offset.for_cancels(),
+            verb if verb.only_asks() => self.offset.for_questions().ok_or(SignRefusal::Clock)?,
+            _ => self.offset.for_orders().ok_or(SignRefusal::Clock)?,
         };
         Ok(self.clock.unix_at(now).shifted(offset_ns))
     }

@@ -74,6 +74,12 @@ impl Wanted<'_> {
 fn bitget_spot(intent: &SignIntent, at: UnixNanos, draft: &Draft) -> Option<()> {
     let verb = intent.verb();
     let (method, path) = bitget_endpoint(verb)?;
+    if let SignIntent::Place(order) = intent
+        && !order.effect.is_default()
+    {
+        // There is no field that would say so, and an order that was to reduce would be one that adds.
+        return None;
+    }
     let millis = at.as_millis();
     let text = |bytes| std::str::from_utf8(bytes).ok();
     let (time, target) = (text(&draft.timestamp)?, text(&draft.target)?);
@@ -307,6 +313,15 @@ mod tests {
             }
             let later = UnixNanos(AT.0 + 1_000_000_000);
             assert!(!VenueRules::BitgetSpot.allow(intent, later, &draft), "another moment: {intent:?}");
+        }
+    }
+
+    #[test]
+    fn a_spot_order_that_was_to_reduce_or_to_hedge_is_refused_whatever_was_written() {
+        let draft = drafted(&SignIntent::Place(order()));
+        for effect in domain::PositionEffect::ALL.into_iter().filter(|effect| !effect.is_default()) {
+            let intent = SignIntent::Place(PlaceOrder { effect, ..order() });
+            assert!(!VenueRules::BitgetSpot.allow(&intent, AT, &draft), "{effect:?}");
         }
     }
 

@@ -87,7 +87,8 @@ pub(crate) struct Request<'a> {
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Need {
     pub(crate) unified: bool,
-    pub(crate) permission: Permission,
+    /// Rights of which one is enough.
+    pub(crate) any_of: &'static [Permission],
 }
 
 impl KeyRing {
@@ -164,8 +165,9 @@ impl KeyRing {
         if !signature_fits(secret, timestamp, request.method, request.target, request.body, &sign) {
             return Err(Reject::new("40009", "sign signature error"));
         }
-        if !permitted(&key.config.permissions, need.permission) {
-            return Err(Reject::lacks(need.permission));
+        let rights = &key.config.permissions;
+        if !need.any_of.is_empty() && !need.any_of.iter().any(|right| permits(rights, *right)) {
+            return Err(Reject::lacks(need.any_of.first().copied().unwrap_or(Permission::Read)));
         }
         Ok(key)
     }
@@ -182,7 +184,7 @@ impl KeyRing {
         if key.dead(now_ms).is_some() {
             return Err((30_005, "Account has been frozen"));
         }
-        if judge_generation(false, mode(key.config.account)).is_err()
+        if judge_generation(login.unified, mode(key.config.account)).is_err()
             || !address_allowed(&key.config.ips, login.address)
         {
             return Err((30_005, "error"));
@@ -215,6 +217,8 @@ pub(crate) struct Login<'a> {
     pub(crate) timestamp: &'a str,
     pub(crate) sign: &'a str,
     pub(crate) address: IpAddr,
+    /// Whether it comes over an address of v3.
+    pub(crate) unified: bool,
 }
 
 fn judge_generation(unified_call: bool, mode: AccountMode) -> Result<(), Reject> {
@@ -236,13 +240,13 @@ fn address_allowed(list: &[IpAddr], address: IpAddr) -> bool {
 }
 
 /// Writing includes reading.
-fn permitted(has: &[Permission], needs: Permission) -> bool {
+pub(crate) fn permits(has: &[Permission], needs: Permission) -> bool {
     has.contains(&needs) || needs.included_in().is_some_and(|wider| has.contains(&wider))
 }
 
 /// Private streams are for keys that may read something.
 fn may_listen(has: &[Permission]) -> bool {
-    [Permission::Read, Permission::FuturesRead].iter().any(|right| permitted(has, *right))
+    [Permission::Read, Permission::FuturesRead].iter().any(|right| permits(has, *right))
 }
 
 /// The base64 HMAC-SHA256 of one prehash.
@@ -461,7 +465,7 @@ mod tests {
     }
 
     fn code(ring: &KeyRing, request: &Request<'_>, mode: AccountMode, now_ms: u64) -> &'static str {
-        let need = Need { unified: false, permission: Permission::Read };
+        let need = Need { unified: false, any_of: &[Permission::Read] };
         ring.authenticate(request, need, |_| mode, now_ms).map_or_else(|reject| reject.code, |_| "00000")
     }
 
@@ -539,6 +543,7 @@ mod tests {
             timestamp: "1700000000",
             sign: "0MHJDb7y7yJpLWb7Rw0tyFO9H2AVTUeobitKTQgJ9jg=",
             address: HERE,
+            unified: false,
         };
         let judge =
             |login: &Login<'_>, now| ring.log_in(login, |_| AccountMode::Classic, now).map_err(|(code, _)| code);

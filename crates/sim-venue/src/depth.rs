@@ -15,15 +15,48 @@ pub(crate) struct PublishedBook {
     seq: u64,
 }
 
-/// What changed since the last publication, as the `data` of a frame.
+/// What changed since the last publication.
 pub(crate) struct Update {
-    pub(crate) data: String,
-    /// Whether the best prices of the short channels changed, deepest first: 15, 5, 1.
-    pub(crate) changed_within: [bool; 3],
+    bids: Vec<Rung>,
+    asks: Vec<Rung>,
+    seq: u64,
+    previous: u64,
+    checksum: i32,
+    now_ms: u64,
+    /// Whether the best prices of the short channels changed, in the order of [`SHORT_DEPTHS`].
+    pub(crate) changed_within: [bool; 4],
 }
 
-/// Depths of the short channels.
-pub(crate) const SHORT_DEPTHS: [usize; 3] = [15, 5, 1];
+/// Depths of the short channels: v2 has 15, 5 and 1, v3 has 50, 5 and 1.
+pub(crate) const SHORT_DEPTHS: [usize; 4] = [50, 15, 5, 1];
+
+impl Update {
+    /// The `data` of a frame of v2.
+    pub(crate) fn data(&self, listing: &Listing) -> String {
+        let mut data = String::from("{\"asks\":");
+        write_rungs(&mut data, &self.asks, listing);
+        data.push_str(",\"bids\":");
+        write_rungs(&mut data, &self.bids, listing);
+        let Self { seq, previous, checksum, now_ms, .. } = self;
+        let _ = write!(data, ",\"checksum\":{checksum},\"seq\":{seq},\"pseq\":{previous},\"ts\":\"{now_ms}\"}}");
+        data
+    }
+
+    /// The `data` of a frame of v3, which has no checksum.
+    pub(crate) fn unified_data(&self, listing: &Listing) -> String {
+        unified(&self.bids, &self.asks, listing, (self.previous, self.seq), self.now_ms)
+    }
+}
+
+fn unified(bids: &[Rung], asks: &[Rung], listing: &Listing, (pseq, seq): (u64, u64), now_ms: u64) -> String {
+    let mut data = String::from("{\"a\":");
+    write_rungs(&mut data, asks, listing);
+    data.push_str(",\"b\":");
+    write_rungs(&mut data, bids, listing);
+    let max = PublishedBook::DEPTH_MAX;
+    let _ = write!(data, ",\"pseq\":{pseq},\"seq\":{seq},\"maxDepth\":\"{max}\",\"ts\":\"{now_ms}\"}}");
+    data
+}
 
 impl PublishedBook {
     /// Prices of each side that are published; what is deeper is not known outside.
@@ -44,14 +77,8 @@ impl PublishedBook {
             .map(|depth| top(&bids, depth) != top(&self.bids, depth) || top(&asks, depth) != top(&self.asks, depth));
         let previous = self.seq;
         (self.bids, self.asks, self.seq) = (bids, asks, previous + 1);
-        let checksum = self.checksum(listing);
-        let mut data = String::from("{\"asks\":");
-        write_rungs(&mut data, &ask_changes, listing);
-        data.push_str(",\"bids\":");
-        write_rungs(&mut data, &bid_changes, listing);
-        let seq = self.seq;
-        let _ = write!(data, ",\"checksum\":{checksum},\"seq\":{seq},\"pseq\":{previous},\"ts\":\"{now_ms}\"}}");
-        Some(Update { data, changed_within })
+        let (checksum, seq) = (self.checksum(listing), self.seq);
+        Some(Update { bids: bid_changes, asks: ask_changes, seq, previous, checksum, now_ms, changed_within })
     }
 
     /// The whole published book as the `data` of a frame, or its first `depth` prices.
@@ -63,6 +90,11 @@ impl PublishedBook {
         let (checksum, seq) = (self.checksum(listing), self.seq);
         let _ = write!(data, ",\"checksum\":{checksum},\"seq\":{seq},\"pseq\":0,\"ts\":\"{now_ms}\"}}");
         data
+    }
+
+    /// The same in v3.
+    pub(crate) fn unified_snapshot(&self, listing: &Listing, depth: usize, now_ms: u64) -> String {
+        unified(top(&self.bids, depth), top(&self.asks, depth), listing, (0, self.seq), now_ms)
     }
 
     /// CRC-32 over the texts of the best prices, bid and ask in turn.

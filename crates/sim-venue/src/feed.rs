@@ -1,30 +1,39 @@
 //! Market data as the venue publishes it: books, tickers, trades and candles.
 
-use crate::depth::{SHORT_DEPTHS, price_text, qty_text};
+use crate::depth::{PublishedBook, SHORT_DEPTHS, price_text, qty_text};
 use crate::hub::Topic;
 use crate::intervals::INTERVALS;
-use crate::prints::{Candle, Day, Print};
+use crate::prints::{Candle, Print};
+use crate::quotes::CandleTexts;
 use crate::venue::{Instrument, Venue};
-use domain::{Price, Qty};
-use matching::{Atoms, Depth, Listing};
-use rust_decimal::Decimal;
-use serde_json::{Value, json};
+use domain::InstrumentId;
+use matching::Listing;
+use serde_json::json;
+
+/// Trades in the first push of a trade channel.
+const FIRST_TRADES: usize = 100;
+/// Candles in the first push of a candle channel.
+const FIRST_CANDLES: usize = 500;
 
 impl Venue {
     pub(crate) fn publish_books(&mut self) {
         let now_ms = self.now_ms();
         for instrument in &mut self.instruments {
             let Some(book) = self.engine.book(instrument.id) else { continue };
-            let Some(update) = instrument.published.advance(book, &instrument.listing, now_ms) else {
-                continue;
-            };
+            let (id, listing) = (instrument.id, &instrument.listing);
+            let Some(update) = instrument.published.advance(book, listing, now_ms) else { continue };
             instrument.ticker_changed = true;
-            self.hub.publish(Topic::Books(instrument.id), "update", &update.data, now_ms);
+            self.hub.publish(Topic::Books(id), "update", &update.data(listing), now_ms);
+            self.hub.publish(Topic::UnifiedBooks(id), "update", &update.unified_data(listing), now_ms);
             for (depth, changed) in SHORT_DEPTHS.into_iter().zip(update.changed_within) {
-                let topic = Topic::ShortBook(instrument.id, depth);
-                if changed && self.hub.has_listener(topic) {
-                    let data = instrument.published.snapshot(&instrument.listing, depth, now_ms);
-                    self.hub.publish(topic, "snapshot", &data, now_ms);
+                let (plain, unified) = (Topic::ShortBook(id, depth), Topic::UnifiedShortBook(id, depth));
+                if changed && self.hub.has_listener(plain) {
+                    let data = instrument.published.snapshot(listing, depth, now_ms);
+                    self.hub.publish(plain, "snapshot", &data, now_ms);
+                }
+                if changed && self.hub.has_listener(unified) {
+                    let data = instrument.published.unified_snapshot(listing, depth, now_ms);
+                    self.hub.publish(unified, "snapshot", &data, now_ms);
                 }
             }
         }
@@ -34,10 +43,15 @@ impl Venue {
         let now_ms = self.now_ms();
         for position in 0..self.instruments.len() {
             let Some(instrument) = self.instruments.get_mut(position) else { continue };
-            let topic = Topic::Ticker(instrument.id);
-            if std::mem::take(&mut instrument.ticker_changed) && self.hub.has_listener(topic) {
-                let data = self.instruments.get(position).map(|instrument| self.ticker_push(instrument));
-                self.hub.publish(topic, "snapshot", &data.unwrap_or_default(), now_ms);
+            if !std::mem::take(&mut instrument.ticker_changed) {
+                continue;
+            }
+            let id = instrument.id;
+            for topic in [Topic::Ticker(id), Topic::UnifiedTicker(id)] {
+                if self.hub.has_listener(topic) {
+                    let data = self.market_data(topic).unwrap_or_default();
+                    self.hub.publish(topic, "snapshot", &data, now_ms);
+                }
             }
         }
     }
@@ -48,85 +62,114 @@ impl Venue {
             if !std::mem::take(&mut instrument.candle_changed) {
                 continue;
             }
+            let (id, listing) = (instrument.id, &instrument.listing);
             for (_, _, interval) in INTERVALS {
-                let topic = Topic::Candle(instrument.id, interval);
-                if self.hub.has_listener(topic) {
-                    let last = instrument.prints.candles(interval, (0, u64::MAX), 1);
-                    let rows: Vec<String> =
-                        last.iter().map(|candle| candle_row(candle, &instrument.listing).to_string()).collect();
-                    self.hub.publish(topic, "update", &rows.join(","), now_ms);
+                for topic in [Topic::Candle(id, interval), Topic::UnifiedCandle(id, interval)] {
+                    if self.hub.has_listener(topic) {
+                        let last = instrument.prints.candles(interval, (0, u64::MAX), 1);
+                        self.hub.publish(topic, "update", &candle_rows(topic, &last, listing), now_ms);
+                    }
                 }
             }
         }
     }
 
-    /// The ticker as its channel shows it.
-    pub(crate) fn ticker_push(&self, instrument: &Instrument) -> String {
-        let mut ticker = self.ticker(instrument);
-        if let Some(members) = ticker.as_object_mut() {
-            members.remove("symbol");
-            members.remove("usdtVolume");
-            let open = members.remove("open");
-            members.insert("open24h".into(), open.unwrap_or_default());
-            members.insert("instId".into(), json!(instrument.config.symbol));
+    /// Tells the listeners of an instrument of a trade.
+    pub(crate) fn publish_trade(&mut self, id: InstrumentId, print: &Print, now_ms: u64) {
+        let Some(listing) = self.by_id(id).map(|instrument| instrument.listing) else { return };
+        for topic in [Topic::Trade(id), Topic::UnifiedTrade(id)] {
+            if self.hub.has_listener(topic) {
+                self.hub.publish(topic, "update", &trade_item(topic, print, &listing), now_ms);
+            }
         }
-        ticker.to_string()
     }
 
-    /// The ticker as REST shows it.
-    pub(crate) fn ticker(&self, instrument: &Instrument) -> Value {
-        let (listing, now_ms) = (&instrument.listing, self.now_ms());
-        let book = self.engine.book(instrument.id);
-        let (bid, ask) = (book.and_then(matching::Book::best_bid), book.and_then(matching::Book::best_ask));
-        let price = |mantissa: i64| price_text(Price(mantissa), listing).to_string();
-        let qty = |depth: Option<Depth>| qty_text(depth.map_or(Qty::ZERO, |depth| depth.qty), listing).to_string();
-        let side = |depth: Option<Depth>| price(depth.map_or(0, |depth| depth.price.0));
-        let day = instrument.prints.day(now_ms);
-        let volume = |mantissa: i128, decimals: u8| {
-            Atoms::from_mantissa(mantissa, u32::from(decimals)).unwrap_or_default().to_string()
-        };
-        let quote_decimals = listing.price_decimals + listing.qty_decimals;
-        let since = |first: fn(Day) -> i64| {
-            let change = day.map(|day| (first(day), day.last)).filter(|(first, _)| *first > 0);
-            change
-                .map_or(Decimal::ZERO, |(first, last)| (Decimal::from(last - first) / Decimal::from(first)).round_dp(5))
-                .to_string()
-        };
-        let figure = |pick: fn(Day) -> i64| price(day.map_or(0, pick));
-        let quote = volume(day.map_or(0, |day| day.quote), quote_decimals);
-        json!({
-            "symbol": instrument.config.symbol, "high24h": figure(|day| day.high), "open": figure(|day| day.open),
-            "low24h": figure(|day| day.low), "lastPr": figure(|day| day.last), "quoteVolume": quote,
-            "baseVolume": volume(day.map_or(0, |day| day.base), listing.qty_decimals), "usdtVolume": quote,
-            "bidPr": side(bid), "askPr": side(ask), "bidSz": qty(bid), "askSz": qty(ask),
-            "openUtc": figure(|day| day.open_utc), "ts": now_ms.to_string(),
-            "changeUtc24h": since(|day| day.open_utc), "change24h": since(|day| day.open),
+    /// What a public channel begins with, as the `data` of a frame; `None` for a private one.
+    pub(crate) fn market_data(&self, topic: Topic) -> Option<String> {
+        let now_ms = self.now_ms();
+        Some(match topic {
+            Topic::Ticker(id) => self.ticker_push(self.by_id(id)?),
+            Topic::UnifiedTicker(id) => self.unified_ticker_push(self.by_id(id)?),
+            Topic::Trade(id) | Topic::UnifiedTrade(id) => {
+                let instrument = self.by_id(id)?;
+                let recent = instrument.prints.recent(FIRST_TRADES);
+                let items: Vec<String> = recent.map(|print| trade_item(topic, print, &instrument.listing)).collect();
+                items.join(",")
+            }
+            Topic::Books(id) => {
+                let instrument = self.by_id(id)?;
+                instrument.published.snapshot(&instrument.listing, PublishedBook::DEPTH_MAX, now_ms)
+            }
+            Topic::ShortBook(id, depth) => {
+                let instrument = self.by_id(id)?;
+                instrument.published.snapshot(&instrument.listing, depth, now_ms)
+            }
+            Topic::UnifiedBooks(id) => {
+                let instrument = self.by_id(id)?;
+                instrument.published.unified_snapshot(&instrument.listing, PublishedBook::DEPTH_MAX, now_ms)
+            }
+            Topic::UnifiedShortBook(id, depth) => {
+                let instrument = self.by_id(id)?;
+                instrument.published.unified_snapshot(&instrument.listing, depth, now_ms)
+            }
+            Topic::Candle(id, interval) | Topic::UnifiedCandle(id, interval) => {
+                let instrument = self.by_id(id)?;
+                let candles = instrument.prints.candles(interval, (0, u64::MAX), FIRST_CANDLES);
+                candle_rows(topic, &candles, &instrument.listing)
+            }
+            _ => return None,
         })
+    }
+
+    /// The ticker as its channel of v2 shows it.
+    fn ticker_push(&self, instrument: &Instrument) -> String {
+        let it = self.figures(instrument);
+        json!({
+            "instId": instrument.config.symbol, "lastPr": it.last, "open24h": it.open, "high24h": it.high,
+            "low24h": it.low, "change24h": it.change, "bidPr": it.bid, "askPr": it.ask, "bidSz": it.bid_size,
+            "askSz": it.ask_size, "baseVolume": it.base, "quoteVolume": it.quote, "openUtc": it.open_utc,
+            "changeUtc24h": it.change_utc, "ts": it.ts,
+        })
+        .to_string()
+    }
+
+    /// The ticker as its channel of v3 shows it.
+    fn unified_ticker_push(&self, instrument: &Instrument) -> String {
+        let it = self.figures(instrument);
+        json!({
+            "symbol": instrument.config.symbol, "lastPrice": it.last, "openPrice24h": it.open,
+            "highPrice24h": it.high, "lowPrice24h": it.low, "ask1Price": it.ask, "ask1Size": it.ask_size,
+            "bid1Price": it.bid, "bid1Size": it.bid_size, "price24hPcnt": it.change, "volume24h": it.base,
+            "turnover24h": it.quote,
+        })
+        .to_string()
     }
 }
 
-/// A public trade as the `trade` channel shows it.
-pub(crate) fn trade_item(print: &Print, listing: &Listing) -> String {
+/// A public trade as its channel shows it. Of v3, both spellings of the price are in use among clients.
+fn trade_item(topic: Topic, print: &Print, listing: &Listing) -> String {
     let (price, size) = (price_text(print.price, listing), qty_text(print.qty, listing));
     let (at, side, id) = (print.at_ms, print.side, print.id);
+    if matches!(topic, Topic::UnifiedTrade(_)) {
+        return format!(
+            "{{\"p\":\"{price}\",\"P\":\"{price}\",\"v\":\"{size}\",\"S\":\"{side}\",\"T\":\"{at}\",\"i\":\"{id}\",\"L\":\"{id}\",\"isRPI\":\"no\"}}"
+        );
+    }
     format!("{{\"ts\":\"{at}\",\"price\":\"{price}\",\"size\":\"{size}\",\"side\":\"{side}\",\"tradeId\":\"{id}\"}}")
 }
 
-/// A candle as the venue shows it: eight texts.
-pub(crate) fn candle_row(candle: &Candle, listing: &Listing) -> Value {
-    let price = |mantissa: i64| price_text(Price(mantissa), listing).to_string();
-    let volume = |mantissa: i128, decimals: u8| {
-        Atoms::from_mantissa(mantissa, u32::from(decimals)).unwrap_or_default().to_string()
+/// Candles as their channel shows them: eight texts each in v2, named texts in v3.
+fn candle_rows(topic: Topic, candles: &[Candle], listing: &Listing) -> String {
+    let row = |candle: &Candle| {
+        let it = CandleTexts::of(candle, listing);
+        match topic {
+            Topic::UnifiedCandle(..) => json!({
+                "start": it.start, "open": it.open, "high": it.high, "low": it.low, "close": it.close,
+                "volume": it.base, "turnover": it.quote,
+            })
+            .to_string(),
+            _ => it.eight().to_string(),
+        }
     };
-    let quote = volume(candle.quote, listing.price_decimals + listing.qty_decimals);
-    json!([
-        candle.start_ms.to_string(),
-        price(candle.open),
-        price(candle.high),
-        price(candle.low),
-        price(candle.close),
-        volume(candle.base, listing.qty_decimals),
-        quote,
-        quote,
-    ])
+    candles.iter().map(row).collect::<Vec<_>>().join(",")
 }

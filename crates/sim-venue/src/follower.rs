@@ -245,8 +245,8 @@ impl Playback {
     }
 }
 
-/// Instruments of the recording that the venue lists, by their spelling.
-pub(crate) type Followers = BTreeMap<Symbol, Follower>;
+/// Instruments of the recording that the venue lists, by their spelling; several of different categories share one.
+pub(crate) type Followers = BTreeMap<Symbol, Vec<Follower>>;
 
 #[cfg(test)]
 mod tests {

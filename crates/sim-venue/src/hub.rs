@@ -36,23 +36,59 @@ pub(crate) enum Out {
     Close,
 }
 
-/// What a subscription listens to; `None` in a private topic means every instrument or coin.
+/// What a subscription listens to, and in which dialect; `None` in a private topic means every instrument or coin.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Topic {
+    // Market data of v2, of any category.
     Ticker(InstrumentId),
     Trade(InstrumentId),
     Books(InstrumentId),
-    /// The first 1, 5 or 15 prices.
+    /// The first prices, as many as told.
     ShortBook(InstrumentId, usize),
     Candle(InstrumentId, Interval),
+    // Market data of v3, of any category.
+    UnifiedTicker(InstrumentId),
+    UnifiedTrade(InstrumentId),
+    UnifiedBooks(InstrumentId),
+    /// The first prices, as many as told.
+    UnifiedShortBook(InstrumentId, usize),
+    UnifiedCandle(InstrumentId, Interval),
+    // Spot, v2.
     Orders(Option<InstrumentId>),
     Fills(Option<InstrumentId>),
     Balances(Option<Asset>),
+    // Futures, v2.
+    MixOrders(Option<InstrumentId>),
+    MixFills(Option<InstrumentId>),
+    MixAccount,
+    MixPositions(Option<InstrumentId>),
+    MixClosedPositions(Option<InstrumentId>),
+    MixEquity,
+    // A unified account, v3.
+    UnifiedOrders,
+    UnifiedFills,
+    UnifiedFastFills,
+    UnifiedAccount,
+    UnifiedPositions,
+    /// A private channel that exists and on which nothing ever happens here; told apart by its number.
+    Silent(u8),
 }
 
 impl Topic {
     pub(crate) const fn is_private(self) -> bool {
-        matches!(self, Self::Orders(_) | Self::Fills(_) | Self::Balances(_))
+        !matches!(
+            self,
+            Self::Ticker(_)
+                | Self::Trade(_)
+                | Self::Books(_)
+                | Self::ShortBook(..)
+                | Self::Candle(..)
+                | Self::UnifiedTicker(_)
+                | Self::UnifiedTrade(_)
+                | Self::UnifiedBooks(_)
+                | Self::UnifiedShortBook(..)
+                | Self::UnifiedCandle(..)
+        )
     }
 }
 
@@ -63,6 +99,8 @@ pub(crate) struct Session {
     pub(crate) address: IpAddr,
     /// Connected to the public address.
     pub(crate) public: bool,
+    /// Connected to an address of v3.
+    pub(crate) unified: bool,
     pub(crate) account: Option<usize>,
     /// The key that logged in.
     pub(crate) key: Option<String>,
@@ -98,8 +136,17 @@ impl Hub {
 
     pub(crate) fn open(&mut self, queue: Sender<Out>, socket: Option<Socket>, address: IpAddr, public: bool) -> u64 {
         self.last += 1;
-        let session =
-            Session { queue, socket, address, public, account: None, key: None, stalled: false, topics: Vec::new() };
+        let session = Session {
+            queue,
+            socket,
+            address,
+            public,
+            unified: false,
+            account: None,
+            key: None,
+            stalled: false,
+            topics: Vec::new(),
+        };
         self.sessions.insert(self.last, session);
         self.last
     }
@@ -230,16 +277,29 @@ impl Hub {
     /// Sends market data to everybody who listens to `topic`.
     pub(crate) fn publish(&mut self, topic: Topic, action: &str, data: &str, ts_ms: u64) {
         let frames = self.frames(|session, heard| !session.stalled && *heard == topic, action, data, ts_ms);
-        let book_update = matches!(topic, Topic::Books(_)) && action == "update";
+        let book_update = matches!(topic, Topic::Books(_) | Topic::UnifiedBooks(_)) && action == "update";
         self.emit(Publication { site: FaultSite::Public, topic: Some(topic), book_update, frames });
     }
 
-    /// Sends to the private listeners of one account.
-    pub(crate) fn push(&mut self, account: usize, hears: impl Fn(Topic) -> bool, data: &str, ts_ms: u64) {
-        let listens =
-            |session: &Session, heard: &Topic| !session.stalled && session.account == Some(account) && hears(*heard);
-        let frames = self.frames(listens, "snapshot", data, ts_ms);
-        self.emit(Publication { site: FaultSite::Private, topic: None, book_update: false, frames });
+    /// Private channels that an account's connections listen to: connection, channel, its argument.
+    pub(crate) fn private_topics(&self, account: usize) -> impl Iterator<Item = (u64, Topic, &str)> + '_ {
+        let listening = self.sessions.iter().filter(move |(_, it)| !it.stalled && it.account == Some(account));
+        listening.flat_map(|(id, session)| {
+            let private = session.topics.iter().filter(|(topic, _)| topic.is_private());
+            private.map(|(topic, arg)| (*id, *topic, arg.as_str()))
+        })
+    }
+
+    /// An account's connections.
+    pub(crate) fn sessions_of(&self, account: usize) -> Vec<u64> {
+        let of = |session: &Session| session.account == Some(account);
+        self.sessions.iter().filter(|(_, session)| of(session)).map(|(id, _)| *id).collect()
+    }
+
+    /// Ends a connection that has missed something, and counts it.
+    pub(crate) fn cut_slow(&mut self, id: u64) {
+        self.slow += 1;
+        self.cut(id);
     }
 
     fn frames(

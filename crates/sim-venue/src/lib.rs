@@ -18,37 +18,47 @@
 //! misreading cannot cancel itself out; it listens on loopback only; every queue and memory has a
 //! bound; an answer leaves before the pushes it causes, except where a fault says otherwise.
 
+mod accounts;
 mod auth;
 mod call;
 mod config;
 mod control;
 mod control_http;
+mod countdown;
 mod depth;
 mod desk;
+mod entry;
 mod error;
 mod fault;
 mod fault_desk;
 mod fault_file;
 mod feed;
 mod follower;
+mod futures;
+mod futures_view;
 mod history;
 mod hub;
 mod intervals;
 mod limits;
 mod mishaps;
+mod opening;
 mod orders;
+mod outgoing;
+mod perpetuals;
 mod population;
 mod prints;
-mod private;
-mod public;
+mod quotes;
+mod records;
 mod reject;
 mod rest;
 mod routes;
 mod server;
 mod session;
+mod shown;
 mod standing;
 mod stream;
 mod tamper;
+mod telling;
 mod ticket;
 mod v2;
 mod v3;
@@ -57,7 +67,7 @@ mod venue;
 pub use auth::KeyState;
 pub use config::{
     AccountConfig, AccountMode, ApiKeyMaterial, Category, Environment, InstrumentConfig, KeyConfig, Market, Permission,
-    RateLimits, SimConfig, StreamLimits, TapeEnd,
+    PerpetualConfig, PerpetualMarket, RateLimits, SimConfig, StreamLimits, TapeEnd,
 };
 pub use control::{BalanceTruth, FillTruth, KeyTruth, OrderTruth, SimControl};
 pub use error::SimError;

@@ -4,12 +4,24 @@ use crate::auth::Need;
 use crate::call::{Access, Route};
 use crate::{Permission, v2, v3};
 
+const fn private(unified: bool, any_of: &'static [Permission]) -> Access {
+    Access::Private(Need { unified, any_of })
+}
+
 /// v2, reading; a unified account is refused.
-pub(crate) const READ: Access = Access::Private(Need { unified: false, permission: Permission::Read });
+pub(crate) const READ: Access = private(false, &[Permission::Read]);
 /// v2, placing and cancelling.
-pub(crate) const TRADE: Access = Access::Private(Need { unified: false, permission: Permission::Trade });
+pub(crate) const TRADE: Access = private(false, &[Permission::Trade]);
+/// v2, moving coins between wallets.
+pub(crate) const TRANSFER: Access = private(false, &[Permission::Transfer]);
+/// v2 futures, reading.
+pub(crate) const MIX_READ: Access = private(false, &[Permission::FuturesRead]);
+/// v2 futures, placing and cancelling.
+pub(crate) const MIX_TRADE: Access = private(false, &[Permission::FuturesTrade]);
 /// v3, reading; a classic account is refused.
-pub(crate) const UNIFIED_READ: Access = Access::Private(Need { unified: true, permission: Permission::Read });
+pub(crate) const UNIFIED_READ: Access = private(true, &[Permission::Read, Permission::FuturesRead]);
+/// v3, placing and cancelling; which of the two rights is needed depends on the category.
+pub(crate) const UNIFIED_TRADE: Access = private(true, &[Permission::Trade, Permission::FuturesTrade]);
 
 /// All tables; a path stands in one of them once for each method.
 const TABLES: [&[Route]; 2] = [v2::ROUTES, v3::ROUTES];

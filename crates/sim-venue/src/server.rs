@@ -175,6 +175,12 @@ fn remember_socket(connection: &dyn Any, data: &mut Extensions) {
     }
 }
 
+/// The route of one stream address.
+fn streams(public: bool, unified: bool) -> actix_web::Route {
+    let path = stream::Path { public, unified };
+    web::get().to(move |request, payload, shared| stream::connect(request, payload, shared, path))
+}
+
 async fn run(
     listener: TcpListener,
     shared: Arc<Shared>,
@@ -186,14 +192,10 @@ async fn run(
         App::new()
             .app_data(data.clone())
             .app_data(web::PayloadConfig::new(BODY_MAX))
-            .route(
-                "/v2/ws/public",
-                web::get().to(|request, payload, shared| stream::connect(request, payload, shared, true)),
-            )
-            .route(
-                "/v2/ws/private",
-                web::get().to(|request, payload, shared| stream::connect(request, payload, shared, false)),
-            )
+            .route("/v2/ws/public", streams(true, false))
+            .route("/v2/ws/private", streams(false, false))
+            .route("/v3/ws/public", streams(true, true))
+            .route("/v3/ws/private", streams(false, true))
             .route("/control/faults", web::to(control_http::faults))
             .default_service(web::to(rest::serve))
     })

@@ -1,8 +1,8 @@
 //! What a stream client says, and what it is answered: log-in, subscriptions, first snapshots.
 
+use crate::Category;
 use crate::auth::Login;
-use crate::depth::PublishedBook;
-use crate::feed::{candle_row, trade_item};
+use crate::entry::Entry;
 use crate::hub::{Out, Topic, frame};
 use crate::intervals::Interval;
 use crate::venue::Venue;
@@ -15,20 +15,43 @@ use serde_json::value::RawValue;
 #[derive(Deserialize)]
 struct ClientFrame<'a> {
     op: Option<String>,
+    /// Of order entry in v3: what the client calls this request.
+    #[serde(default)]
+    id: Value,
+    /// Of order entry in v3: what is to be done.
+    #[serde(default)]
+    topic: Value,
+    /// Of order entry in v3: the kind of instrument.
+    #[serde(default)]
+    category: Value,
     #[serde(borrow, default)]
     args: Vec<&'a RawValue>,
 }
 
-/// What a subscription names.
+/// What a subscription names: a `channel` of v2 or a `topic` of v3.
 #[derive(Deserialize, Default)]
 #[serde(default)]
 struct Arg {
     #[serde(rename = "instType")]
     inst_type: String,
     channel: String,
-    #[serde(rename = "instId")]
+    topic: Option<String>,
+    #[serde(rename = "instId", alias = "symbol")]
     inst_id: Option<String>,
     coin: Option<String>,
+    interval: Option<String>,
+}
+
+impl Arg {
+    /// The instrument it names; `default` and nothing mean every one.
+    fn symbol(&self) -> Option<&str> {
+        self.inst_id.as_deref().filter(|id| !id.eq_ignore_ascii_case("default"))
+    }
+
+    fn category(&self) -> Option<Category> {
+        let kinds = [("SPOT", Category::Spot), ("USDT-FUTURES", Category::UsdtFutures)];
+        kinds.into_iter().find(|(word, _)| self.inst_type.eq_ignore_ascii_case(word)).map(|(_, category)| category)
+    }
 }
 
 /// Whether the connection goes on after a frame.
@@ -39,12 +62,8 @@ pub(crate) enum Verdict {
     Close,
 }
 
-/// Trades in the first push of `trade`.
-const FIRST_TRADES: usize = 100;
-/// Candles in the first push of a candle channel.
-const FIRST_CANDLES: usize = 500;
-
-fn error_frame(code: u32, message: &str, arg: Option<&str>) -> String {
+/// The frame of a failure.
+pub(crate) fn error_frame(code: u32, message: &str, arg: Option<&str>) -> String {
     let message = Value::String(message.to_owned());
     let arg = arg.map(|arg| format!(",\"arg\":{arg}")).unwrap_or_default();
     format!("{{\"event\":\"error\"{arg},\"code\":{code},\"msg\":{message}}}")
@@ -71,6 +90,13 @@ impl Venue {
                 }
                 Verdict::Continue
             }
+            Some("trade") => {
+                let args: Vec<Value> =
+                    frame.args.iter().map(|arg| serde_json::from_str(arg.get()).unwrap_or_default()).collect();
+                let entry = Entry { id: frame.id, topic: frame.topic, category: frame.category, args };
+                self.on_entry(session, &entry);
+                Verdict::Continue
+            }
             _ => {
                 self.answer(session, error_frame(30_003, "invalid op", None));
                 Verdict::Continue
@@ -78,7 +104,8 @@ impl Venue {
         }
     }
 
-    fn answer(&mut self, session: u64, text: String) {
+    /// Puts a frame into a client's queue, behind what is already in it.
+    pub(crate) fn answer(&mut self, session: u64, text: String) {
         self.hub.send(session, Out::Text(text));
     }
 
@@ -90,8 +117,10 @@ impl Venue {
             _ => String::new(),
         };
         let (key, passphrase, timestamp, sign) = (text("apiKey"), text("passphrase"), text("timestamp"), text("sign"));
-        let Some(address) = self.hub.get(session).map(|session| session.address) else { return Verdict::Close };
-        let login = Login { key: &key, passphrase: &passphrase, timestamp: &timestamp, sign: &sign, address };
+        let Some((address, unified)) = self.hub.get(session).map(|session| (session.address, session.unified)) else {
+            return Verdict::Close;
+        };
+        let login = Login { key: &key, passphrase: &passphrase, timestamp: &timestamp, sign: &sign, address, unified };
         let mode = |account: usize| self.accounts.get(account).map(|account| account.mode).unwrap_or_default();
         match self.keys.log_in(&login, mode, self.now_ms()) {
             Ok(account) if self.frozen(account) => {
@@ -114,42 +143,79 @@ impl Venue {
         }
     }
 
+    /// What an argument means; `None`: no such channel or instrument.
     fn topic(&self, arg: &Arg) -> Option<Topic> {
-        if !arg.inst_type.eq_ignore_ascii_case("SPOT") {
-            return None;
+        if let Some(topic) = &arg.topic {
+            return self.unified_topic(arg, topic);
         }
-        let named =
-            |id: &Option<String>| id.as_deref().filter(|id| !id.eq_ignore_ascii_case("default")).map(str::to_owned);
-        let instrument = match named(&arg.inst_id) {
-            Some(symbol) => Some(self.instrument(&symbol)?.id),
+        let category = arg.category()?;
+        let instrument = match arg.symbol() {
+            Some(symbol) => Some(self.find(category, symbol)?.id),
             None => None,
         };
         let every = arg.inst_id.is_some() || arg.coin.is_some();
-        let topic = match arg.channel.as_str() {
-            "orders" if every => return Some(Topic::Orders(instrument)),
-            "fill" if every => return Some(Topic::Fills(instrument)),
-            "account" if every => {
-                return match named(&arg.coin) {
-                    Some(coin) => Asset::from(&coin).ok().map(|coin| Topic::Balances(Some(coin))),
-                    None => Some(Topic::Balances(None)),
-                };
+        let topic = match (category, arg.channel.as_str()) {
+            (Category::Spot, "orders") if every => Topic::Orders(instrument),
+            (Category::Spot, "fill") if every => Topic::Fills(instrument),
+            (Category::Spot, "account") if every => {
+                let coin = arg.coin.as_deref().or(arg.inst_id.as_deref());
+                match coin.filter(|coin| !coin.eq_ignore_ascii_case("default")) {
+                    Some(coin) => Topic::Balances(Some(Asset::from(coin).ok()?)),
+                    None => Topic::Balances(None),
+                }
             }
-            "ticker" => Topic::Ticker(instrument?),
-            "trade" => Topic::Trade(instrument?),
-            "books" => Topic::Books(instrument?),
-            "books1" => Topic::ShortBook(instrument?, 1),
-            "books5" => Topic::ShortBook(instrument?, 5),
-            "books15" => Topic::ShortBook(instrument?, 15),
-            name => Topic::Candle(instrument?, name.strip_prefix("candle").and_then(Interval::of_general)?),
+            (Category::Spot, "orders-algo") if every => Topic::Silent(0),
+            (Category::UsdtFutures, "orders") if every => Topic::MixOrders(instrument),
+            (Category::UsdtFutures, "fill") if every => Topic::MixFills(instrument),
+            (Category::UsdtFutures, "account") if every => Topic::MixAccount,
+            (Category::UsdtFutures, "positions") if every => Topic::MixPositions(instrument),
+            (Category::UsdtFutures, "positions-history") if every => Topic::MixClosedPositions(instrument),
+            (Category::UsdtFutures, "orders-algo") if every => Topic::Silent(1),
+            (Category::UsdtFutures, "adl-noti") => Topic::Silent(2),
+            (Category::UsdtFutures, "equity") => Topic::MixEquity,
+            (_, "ticker") => Topic::Ticker(instrument?),
+            (_, "trade") => Topic::Trade(instrument?),
+            (_, "books") => Topic::Books(instrument?),
+            (_, "books1") => Topic::ShortBook(instrument?, 1),
+            (_, "books5") => Topic::ShortBook(instrument?, 5),
+            (_, "books15") => Topic::ShortBook(instrument?, 15),
+            (_, name) => Topic::Candle(instrument?, name.strip_prefix("candle").and_then(Interval::of_general)?),
         };
         Some(topic)
+    }
+
+    fn unified_topic(&self, arg: &Arg, topic: &str) -> Option<Topic> {
+        if arg.inst_type.eq_ignore_ascii_case("UTA") {
+            return Some(match topic {
+                "order" => Topic::UnifiedOrders,
+                "fill" => Topic::UnifiedFills,
+                "fast-fill" => Topic::UnifiedFastFills,
+                "account" => Topic::UnifiedAccount,
+                "position" => Topic::UnifiedPositions,
+                "strategy-order" => Topic::Silent(3),
+                "adl-notification" => Topic::Silent(4),
+                _ => return None,
+            });
+        }
+        let id = self.find(arg.category()?, arg.symbol()?)?.id;
+        Some(match topic {
+            "ticker" => Topic::UnifiedTicker(id),
+            "publicTrade" => Topic::UnifiedTrade(id),
+            "books" => Topic::UnifiedBooks(id),
+            "books1" => Topic::UnifiedShortBook(id, 1),
+            "books5" => Topic::UnifiedShortBook(id, 5),
+            "books50" => Topic::UnifiedShortBook(id, 50),
+            "kline" => Topic::UnifiedCandle(id, Interval::of_general(arg.interval.as_deref()?)?),
+            _ => return None,
+        })
     }
 
     fn on_subscribe(&mut self, session: u64, raw: &str, channels_max: usize) {
         let arg: Arg = serde_json::from_str(raw).unwrap_or_default();
         let Some(topic) = self.topic(&arg) else {
+            let channel = arg.topic.unwrap_or(arg.channel);
             let id = arg.inst_id.or(arg.coin).unwrap_or_default();
-            let message = format!("instType:{},channel:{},instId:{id} doesn't exist", arg.inst_type, arg.channel);
+            let message = format!("instType:{},channel:{channel},instId:{id} doesn't exist", arg.inst_type);
             return self.answer(session, error_frame(30_001, &message, Some(raw)));
         };
         let Some(client) = self.hub.get_mut(session) else { return };
@@ -179,35 +245,9 @@ impl Venue {
         self.answer(session, format!("{{\"event\":\"unsubscribe\",\"arg\":{raw}}}"));
     }
 
-    /// What a channel sends at once; `orders` and `fill` begin with the next event.
+    /// What a channel sends at once; what tells of orders and fills begins with the next event.
     fn first_data(&self, topic: Topic, account: Option<usize>) -> Option<String> {
-        let now_ms = self.now_ms();
         match topic {
-            Topic::Ticker(id) => self.by_id(id).map(|instrument| self.ticker_push(instrument)),
-            Topic::Trade(id) => {
-                let instrument = self.by_id(id)?;
-                let items: Vec<String> = instrument
-                    .prints
-                    .recent(FIRST_TRADES)
-                    .map(|print| trade_item(print, &instrument.listing))
-                    .collect();
-                Some(items.join(","))
-            }
-            Topic::Books(id) => {
-                let instrument = self.by_id(id)?;
-                Some(instrument.published.snapshot(&instrument.listing, PublishedBook::DEPTH_MAX, now_ms))
-            }
-            Topic::ShortBook(id, depth) => {
-                let instrument = self.by_id(id)?;
-                Some(instrument.published.snapshot(&instrument.listing, depth, now_ms))
-            }
-            Topic::Candle(id, interval) => {
-                let instrument = self.by_id(id)?;
-                let candles = instrument.prints.candles(interval, (0, u64::MAX), FIRST_CANDLES);
-                let rows: Vec<String> =
-                    candles.iter().map(|candle| candle_row(candle, &instrument.listing).to_string()).collect();
-                Some(rows.join(","))
-            }
             Topic::Balances(wanted) => {
                 let account = account?;
                 let coins =
@@ -215,7 +255,7 @@ impl Venue {
                 let items: Vec<String> = coins.filter_map(|coin| self.balance_item(account, coin)).collect();
                 Some(items.join(","))
             }
-            Topic::Orders(_) | Topic::Fills(_) => None,
+            _ => self.market_data(topic),
         }
     }
 }

@@ -14,12 +14,21 @@ use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::mpsc::{Receiver, channel};
 
-/// Accepts a stream connection on the public or the private address.
+/// Which address a stream connects to.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Path {
+    /// Public channels only; the private address takes all of them.
+    pub(crate) public: bool,
+    /// v3 instead of v2.
+    pub(crate) unified: bool,
+}
+
+/// Accepts a stream connection.
 pub(crate) async fn connect(
     request: HttpRequest,
     payload: web::Payload,
     shared: web::Data<Shared>,
-    public: bool,
+    path: Path,
 ) -> Result<HttpResponse, actix_web::Error> {
     let address = request.peer_addr().map_or(IpAddr::V4(Ipv4Addr::LOCALHOST), |peer| peer.ip());
     let limits = shared.stream_limits;
@@ -29,7 +38,7 @@ pub(crate) async fn connect(
             return Ok(HttpResponse::TooManyRequests().finish());
         }
     }
-    let site = if public { FaultSite::Public } else { FaultSite::Private };
+    let site = if path.public { FaultSite::Public } else { FaultSite::Private };
     let (slow, refused) = {
         let mut venue = shared.venue();
         let (slow, refused) = venue.hub.faults.handshake(site);
@@ -44,7 +53,14 @@ pub(crate) async fn connect(
     let (response, session, messages) = actix_ws::handle(&request, payload)?;
     let (queue, frames) = channel(limits.queue_max);
     let socket = request.conn_data::<Socket>().cloned();
-    let id = shared.venue().hub.open(queue, socket, address, public);
+    let id = {
+        let hub = &mut shared.venue().hub;
+        let id = hub.open(queue, socket, address, path.public);
+        if let Some(session) = hub.get_mut(id) {
+            session.unified = path.unified;
+        }
+        id
+    };
     let messages = messages.max_frame_size(64 * 1_024).aggregate_continuations().max_continuation_size(64 * 1_024);
     let client = Client { id, shared: shared.into_inner(), session };
     actix_rt::spawn(client.run(messages, frames));

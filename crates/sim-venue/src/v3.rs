@@ -1,14 +1,37 @@
 //! The v3 dialect of unified accounts: its paths and the budget of each.
 
+pub(crate) mod account;
+pub(crate) mod codes;
+pub(crate) mod market;
+pub(crate) mod shapes;
+pub(crate) mod trade;
+
 use crate::call::Access::Public;
-use crate::call::{Route, get};
-use crate::routes::UNIFIED_READ;
-use crate::{private, public};
+use crate::call::{Route, get, post};
+use crate::routes::{UNIFIED_READ, UNIFIED_TRADE};
 
 /// Every path of v3, with the documented budget per second.
 pub(crate) const ROUTES: &[Route] = &[
-    get("/api/v3/market/instruments", 20, Public, public::nothing),
-    get("/api/v3/account/settings", 20, UNIFIED_READ, private::unified_settings),
-    get("/api/v3/account/info", 5, UNIFIED_READ, private::unified_info),
-    get("/api/v3/account/assets", 20, UNIFIED_READ, private::unified_assets),
+    get("/api/v3/market/instruments", 20, Public, market::instruments),
+    get("/api/v3/market/tickers", 20, Public, market::tickers),
+    get("/api/v3/market/orderbook", 20, Public, market::order_book),
+    get("/api/v3/market/fills", 20, Public, market::fills),
+    get("/api/v3/market/candles", 20, Public, market::candles),
+    get("/api/v3/market/history-candles", 20, Public, market::history_candles),
+    get("/api/v3/account/settings", 20, UNIFIED_READ, account::settings),
+    get("/api/v3/account/info", 5, UNIFIED_READ, account::info),
+    get("/api/v3/account/assets", 20, UNIFIED_READ, account::assets),
+    get("/api/v3/account/funding-assets", 20, UNIFIED_READ, account::funding_assets),
+    get("/api/v3/account/fee-rate", 20, UNIFIED_READ, account::fee_rate),
+    post("/api/v3/trade/place-order", 10, UNIFIED_TRADE, trade::place_order),
+    post("/api/v3/trade/place-batch", 5, UNIFIED_TRADE, trade::place_batch),
+    post("/api/v3/trade/modify-order", 10, UNIFIED_TRADE, trade::modify_order),
+    post("/api/v3/trade/cancel-order", 10, UNIFIED_TRADE, trade::cancel_order),
+    post("/api/v3/trade/cancel-batch", 5, UNIFIED_TRADE, trade::cancel_batch),
+    post("/api/v3/trade/cancel-symbol-order", 5, UNIFIED_TRADE, trade::cancel_symbol),
+    post("/api/v3/trade/countdown-cancel-all", 1, UNIFIED_TRADE, trade::countdown),
+    get("/api/v3/trade/order-info", 20, UNIFIED_READ, trade::order_info),
+    get("/api/v3/trade/unfilled-orders", 20, UNIFIED_READ, trade::unfilled_orders),
+    get("/api/v3/trade/history-orders", 20, UNIFIED_READ, trade::history_orders),
+    get("/api/v3/trade/fills", 20, UNIFIED_READ, trade::fills),
 ];

@@ -192,5 +192,6 @@ fn link(directory: &Path, spin: bool) -> Result<Boot, BenchError> {
         spin,
         places: vec![KeyPlace { seat: VENUE, alias, environment: "sim".to_owned() }],
         may_ask: false,
+        strict: false,
     })
 }

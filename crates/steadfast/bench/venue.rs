@@ -153,9 +153,9 @@ impl Venue {
             SignIntent::QueryOrder { id, .. } => {
                 QueryAnswer::Order(self.resting.iter().find(|order| order.client_id.as_str() == id.as_str()).copied())
             }
-            SignIntent::OpenOrders { .. } => QueryAnswer::Orders { page: self.resting.clone(), more: false },
-            SignIntent::OrderHistory { .. } => QueryAnswer::Orders { page: Vec::new(), more: false },
-            SignIntent::Fills { .. } => QueryAnswer::Fills { page: Vec::new(), more: false },
+            SignIntent::OpenOrders { .. } => QueryAnswer::Orders { page: self.resting.clone(), next: None },
+            SignIntent::OrderHistory { .. } => QueryAnswer::Orders { page: Vec::new(), next: None },
+            SignIntent::Fills { .. } => QueryAnswer::Fills { page: Vec::new(), next: None },
             _ => QueryAnswer::Balances(vec![balance("USDT", now), balance("BTC", now)]),
         }
     }

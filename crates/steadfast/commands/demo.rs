@@ -191,6 +191,7 @@ fn signers(dir: &DataDir, plan: &Plan, linked: Linked) -> Result<Signers, Troubl
         spin: false,
         places: signers::places(dir, plan)?,
         may_ask: false,
+        strict: false,
     };
     let started = signers::parent::SignerProcess::start(boot, &(Arc::new(SystemClock) as Arc<dyn Clock>));
     let _ = std::fs::remove_file(&file);
@@ -199,7 +200,7 @@ fn signers(dir: &DataDir, plan: &Plan, linked: Linked) -> Result<Signers, Troubl
 
 #[cfg(not(target_os = "linux"))]
 fn signers(_dir: &DataDir, plan: &Plan, linked: Linked) -> Result<Signers, Trouble> {
-    Signers::inline(linked.custody, &plan.custody, 0, &(Arc::new(SystemClock) as Arc<dyn Clock>))
+    Signers::inline(linked.custody, &plan.custody, 0, &(Arc::new(SystemClock) as Arc<dyn Clock>), false)
 }
 
 /// The policy that a person would be shown, at the exchange's price of now.

@@ -258,6 +258,7 @@ fn info_of(record: &KeyRecord) -> Option<messages::KeyInfo> {
     Some(messages::KeyInfo {
         account_mode: record.account_mode,
         account: arrayvec::ArrayString::from(account).ok()?,
+        parent: None,
         rights: record.rights.iter().copied().collect(),
         bound_addresses: record.bound_addresses,
         expires: record.expires,

@@ -54,19 +54,21 @@ pub trait PublicRestCodec: Send + Sync {
     /// [`PublicAnswerError`] when it is not a time; the sample is dropped.
     fn server_time(&self, status: u16, body: &[u8]) -> Result<UnixNanos, PublicAnswerError>;
 
-    /// Path and query of the list of instruments.
-    fn instruments_target(&self) -> &str;
+    /// Paths and queries of the lists of instruments, one for each kind of product.
+    fn instruments_targets(&self) -> &'static [&'static str];
 
+    /// Reads the answer of any of [`Self::instruments_targets`].
+    ///
     /// # Errors
     /// [`PublicAnswerError`] when the list cannot be read at all; single unreadable rows are left out.
     fn instruments(&self, status: u16, body: &[u8]) -> Result<Vec<ListedInstrument>, PublicAnswerError>;
 
-    /// Path and query of the last prices of all instruments; none: the venue has no such list.
-    fn prices_target(&self) -> Option<&str> {
-        None
+    /// Paths and queries of the last prices of all instruments; none: the venue has no such list.
+    fn prices_targets(&self) -> &'static [&'static str] {
+        &[]
     }
 
-    /// The last price of each instrument, in quote.
+    /// The last price of each instrument, in quote, in the answer of any of [`Self::prices_targets`].
     ///
     /// # Errors
     /// [`PublicAnswerError`] when the list cannot be read at all; single unreadable rows are left out.

@@ -27,6 +27,12 @@ pub trait RestCodec: Send + Sync {
 
     /// Classifies an error code of the venue, as it came with an HTTP status.
     fn classify(&self, status: u16, code: &str, text: &str) -> VenueError;
+
+    /// One sentence for people about an error code of the venue; `None`: it is not in the venue's documents.
+    fn explain(&self, code: &str) -> Option<&'static str> {
+        let _ = code;
+        None
+    }
 }
 
 /// A shorthand for "the venue answered with this error".

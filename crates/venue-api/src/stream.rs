@@ -2,16 +2,82 @@
 
 use domain::{Scaled, Side, Symbol, UnixNanos};
 use messages::{ReportBody, VenueError};
+use rust_decimal::Decimal;
 
 /// A kind of public data.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum Channel {
     /// Whole book: snapshot, then deltas.
     Book,
+    /// The best level, each push whole.
+    Book1,
     /// The best five levels, each push whole.
     Book5,
+    /// The best fifteen levels, each push whole.
+    Book15,
+    /// The best fifty levels, each push whole.
+    Book50,
     /// Public trades.
     Trade,
+    /// Last price, best prices and the day's figures.
+    Ticker,
+    /// Candles of one length.
+    Candle(CandleInterval),
+}
+
+/// How long a candle lasts. Days and longer begin at midnight UTC where the venue can do so.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum CandleInterval {
+    /// One minute.
+    Min1,
+    /// Five minutes.
+    Min5,
+    /// A quarter of an hour.
+    Min15,
+    /// Half an hour.
+    Min30,
+    /// One hour.
+    Hour1,
+    /// Four hours.
+    Hour4,
+    /// Six hours.
+    Hour6,
+    /// Twelve hours.
+    Hour12,
+    /// One day.
+    Day1,
+}
+
+impl CandleInterval {
+    /// Every length.
+    pub const ALL: [Self; 9] = [
+        Self::Min1,
+        Self::Min5,
+        Self::Min15,
+        Self::Min30,
+        Self::Hour1,
+        Self::Hour4,
+        Self::Hour6,
+        Self::Hour12,
+        Self::Day1,
+    ];
+
+    /// Its length.
+    #[must_use]
+    pub const fn length(self) -> std::time::Duration {
+        let minutes = match self {
+            Self::Min1 => 1,
+            Self::Min5 => 5,
+            Self::Min15 => 15,
+            Self::Min30 => 30,
+            Self::Hour1 => 60,
+            Self::Hour4 => 240,
+            Self::Hour6 => 360,
+            Self::Hour12 => 720,
+            Self::Day1 => 1_440,
+        };
+        std::time::Duration::from_secs(60 * minutes)
+    }
 }
 
 impl Channel {
@@ -20,9 +86,20 @@ impl Channel {
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::Book => "book",
+            Self::Book1 => "book1",
             Self::Book5 => "book5",
+            Self::Book15 => "book15",
+            Self::Book50 => "book50",
             Self::Trade => "trade",
+            Self::Ticker => "ticker",
+            Self::Candle(_) => "candle",
         }
+    }
+
+    /// Whether its pushes are books.
+    #[must_use]
+    pub const fn is_book(self) -> bool {
+        matches!(self, Self::Book | Self::Book1 | Self::Book5 | Self::Book15 | Self::Book50)
     }
 }
 
@@ -76,6 +153,62 @@ pub struct TradePush {
     pub venue_time: UnixNanos,
 }
 
+/// Best prices and the day's figures of one instrument; what a venue does not say is `None`.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct TickerPush {
+    /// Price of the last trade.
+    pub last: Option<Scaled>,
+    /// Best bid.
+    pub bid: Option<Scaled>,
+    /// Quantity at the best bid, in base.
+    pub bid_qty: Option<Scaled>,
+    /// Best ask.
+    pub ask: Option<Scaled>,
+    /// Quantity at the best ask, in base.
+    pub ask_qty: Option<Scaled>,
+    /// Price 24 hours ago.
+    pub open_24h: Option<Scaled>,
+    /// Highest price of 24 hours.
+    pub high_24h: Option<Scaled>,
+    /// Lowest price of 24 hours.
+    pub low_24h: Option<Scaled>,
+    /// Volume of 24 hours, in base.
+    pub base_volume: Option<Decimal>,
+    /// Volume of 24 hours, in quote.
+    pub quote_volume: Option<Decimal>,
+    /// Futures: price by which positions are valued.
+    pub mark: Option<Decimal>,
+    /// Futures: price of the underlying over several venues; it may have more decimals than orders can.
+    pub index: Option<Decimal>,
+    /// Futures: rate that longs pay to shorts when funding is next settled; negative: shorts pay.
+    pub funding_rate: Option<Decimal>,
+    /// Futures: when funding is next settled.
+    pub next_funding: Option<UnixNanos>,
+    /// Futures: open positions of all traders, in base.
+    pub open_interest: Option<Decimal>,
+    /// The venue's time of it.
+    pub venue_time: UnixNanos,
+}
+
+/// One candle. The last one of a push is usually not finished.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct CandlePush {
+    /// When it begins.
+    pub start: UnixNanos,
+    /// First price.
+    pub open: Scaled,
+    /// Highest price.
+    pub high: Scaled,
+    /// Lowest price.
+    pub low: Scaled,
+    /// Last price.
+    pub close: Scaled,
+    /// Volume, in base.
+    pub base_volume: Decimal,
+    /// Volume, in quote.
+    pub quote_volume: Decimal,
+}
+
 /// What a public frame says. Reused from frame to frame, so that the lists keep their room.
 #[derive(Debug, Clone, Default)]
 pub struct FeedFrame {
@@ -87,6 +220,10 @@ pub struct FeedFrame {
     pub book: BookPush,
     /// For a trade push, oldest first.
     pub trades: Vec<TradePush>,
+    /// For a ticker push.
+    pub ticker: TickerPush,
+    /// For a candle push, oldest first.
+    pub candles: Vec<CandlePush>,
     /// For an error.
     pub error: Option<VenueError>,
 }
@@ -107,6 +244,10 @@ pub enum FeedFrameKind {
     Book,
     /// Data of the trade channel.
     Trades,
+    /// Data of the ticker channel.
+    Ticker,
+    /// Data of a candle channel.
+    Candles,
     /// An error about a subscription or the connection.
     Error,
     /// The venue will close the connection soon.
@@ -126,6 +267,8 @@ impl FeedFrame {
         self.book.checksum = None;
         self.book.venue_time = UnixNanos(0);
         self.trades.clear();
+        self.ticker = TickerPush::default();
+        self.candles.clear();
         self.error = None;
     }
 }
@@ -140,7 +283,13 @@ pub struct FrameError(
 
 /// Speaks a venue's public stream.
 pub trait FeedCodec: Send + Sync {
-    /// Frames that subscribe to all of `wanted`, each within the venue's frame size.
+    /// Whether the venue has this channel.
+    fn has(&self, channel: Channel) -> bool {
+        matches!(channel, Channel::Book | Channel::Book5 | Channel::Trade)
+    }
+
+    /// Frames that subscribe to all of `wanted`, each within the venue's frame size. What the venue does not have
+    /// ([`Self::has`]) is left out.
     fn subscribe(&self, wanted: &[Subscription]) -> Vec<String>;
 
     /// Frames that end the subscriptions.
@@ -185,8 +334,8 @@ pub trait PrivateCodec: Send + Sync {
     /// Frames to send after log-in.
     fn subscribe(&self, symbols: &[Symbol]) -> Vec<String>;
 
-    /// The channels that must be acknowledged before the stream counts as live.
-    fn channels(&self) -> &'static [&'static str];
+    /// The channels that must be acknowledged before the stream of these instruments counts as live.
+    fn channels(&self, symbols: &[Symbol]) -> &'static [&'static str];
 
     /// The text to send as a sign of life, and how often.
     fn ping(&self) -> (&'static str, std::time::Duration);

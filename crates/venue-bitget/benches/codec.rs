@@ -6,7 +6,7 @@ use messages::{PlaceOrder, SignIntent};
 use std::hint::black_box;
 use std::time::Instant;
 use venue_api::{Draft, FeedFrame};
-use venue_bitget::{Environment, codecs};
+use venue_bitget::{AccountMode, Environment, codecs_of};
 
 const BATCHES: usize = 200;
 const ROUNDS: u32 = 2_000;
@@ -27,7 +27,7 @@ fn measure(name: &str, mut step: impl FnMut()) {
 }
 
 fn main() {
-    let codecs = codecs(Environment::Production);
+    let codecs = codecs_of(Environment::Production, AccountMode::Classic);
     let (Ok(epoch), Ok(sequence), Ok(symbol)) = (Epoch::new(3), Sequence::new(77), Symbol::from("BTCUSDT")) else {
         return;
     };

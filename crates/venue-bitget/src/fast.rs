@@ -4,8 +4,10 @@
 //! does not expect makes it give up, and the general reader in `stream.rs` decides. Invariant: what
 //! it does read, the general reader reads the same (a property test compares them).
 
-use domain::{Scaled, Symbol, UnixNanos};
-use venue_api::{BookPush, Channel, FeedFrame, FeedFrameKind, Subscription, WireLevel};
+use crate::stream::book_channel;
+use crate::symbols::VenueMarket as _;
+use domain::{Market, Scaled, UnixNanos};
+use venue_api::{BookPush, FeedFrame, FeedFrameKind, Subscription, WireLevel};
 
 /// Reads a book push into `out`; `None` leaves `out` in disorder, for the general reader to clear.
 pub(crate) fn book(frame: &[u8], out: &mut FeedFrame) -> Option<()> {
@@ -22,8 +24,7 @@ pub(crate) fn book(frame: &[u8], out: &mut FeedFrame) -> Option<()> {
         } else if cursor.takes(b"\"arg\":") {
             out.subscription = Some(cursor.subscription()?);
         } else if cursor.takes(b"\"data\":[") {
-            // Without the channel before it, nobody knows what the data is.
-            out.subscription?;
+            // v3 may say what it is behind it; what reads like a book and is none fails there.
             cursor.book(&mut out.book)?;
             cursor.eat(b']')?;
             out.kind = FeedFrameKind::Book;
@@ -37,6 +38,7 @@ pub(crate) fn book(frame: &[u8], out: &mut FeedFrame) -> Option<()> {
         }
     }
     out.book.snapshot = snapshot?;
+    out.subscription?;
     (out.kind == FeedFrameKind::Book && cursor.rest.is_empty()).then_some(())
 }
 
@@ -257,21 +259,14 @@ impl<'a> Cursor<'a> {
 
     fn subscription(&mut self) -> Option<Subscription> {
         self.eat(b'{')?;
-        let (mut spot, mut channel, mut symbol) = (false, None, None);
+        let (mut market, mut channel, mut name) = (None, None, None);
         loop {
             if self.takes(b"\"instType\":") {
-                spot = self.takes(b"\"SPOT\"");
-                if !spot {
-                    return None;
-                }
-            } else if self.takes(b"\"channel\":\"") {
-                let five = self.takes(b"books5\"");
-                if !five && !self.takes(b"books\"") {
-                    return None;
-                }
-                channel = Some(if five { Channel::Book5 } else { Channel::Book });
-            } else if self.takes(b"\"instId\":") {
-                symbol = Some(Symbol::from(std::str::from_utf8(self.text()?).ok()?).ok()?);
+                market = Some(self.market()?);
+            } else if self.takes(b"\"channel\":") || self.takes(b"\"topic\":") {
+                channel = Some(book_channel(std::str::from_utf8(self.text()?).ok()?)?);
+            } else if self.takes(b"\"instId\":") || self.takes(b"\"symbol\":") {
+                name = Some(std::str::from_utf8(self.text()?).ok()?);
             } else {
                 return None;
             }
@@ -279,17 +274,28 @@ impl<'a> Cursor<'a> {
                 break;
             }
         }
-        spot.then_some(Subscription { channel: channel?, symbol: symbol? })
+        Some(Subscription { channel: channel?, symbol: Market::symbol(market?, name?)? })
+    }
+
+    /// The market, in the case in which each generation writes it.
+    fn market(&mut self) -> Option<Market> {
+        if self.takes(b"\"SPOT\"") || self.takes(b"\"spot\"") {
+            Some(Market::Spot)
+        } else if self.takes(b"\"USDT-FUTURES\"") || self.takes(b"\"usdt-futures\"") {
+            Some(Market::UsdtFutures)
+        } else {
+            None
+        }
     }
 
     fn book(&mut self, book: &mut BookPush) -> Option<()> {
         self.eat(b'{')?;
         let (mut bids, mut asks) = (false, false);
         loop {
-            if self.takes(b"\"asks\":[") {
+            if self.takes(b"\"asks\":[") || self.takes(b"\"a\":[") {
                 self.levels(&mut book.asks)?;
                 asks = true;
-            } else if self.takes(b"\"bids\":[") {
+            } else if self.takes(b"\"bids\":[") || self.takes(b"\"b\":[") {
                 self.levels(&mut book.bids)?;
                 bids = true;
             } else if self.takes(b"\"checksum\":") {
@@ -303,6 +309,8 @@ impl<'a> Cursor<'a> {
                 book.prev_seq = self.count()?;
             } else if self.takes(b"\"ts\":") {
                 book.venue_time = UnixNanos::from_millis(self.count()?.unwrap_or(0));
+            } else if self.takes(b"\"maxDepth\":") {
+                self.whole()?;
             } else {
                 return None;
             }
@@ -342,10 +350,12 @@ mod tests {
     use crate::stream::general;
     use proptest::prelude::*;
 
-    const FRAMES: [&str; 3] = [
+    const FRAMES: [&str; 5] = [
         include_str!("../fixtures/feed_books5.json"),
         include_str!("../fixtures/feed_books_snapshot.json"),
         include_str!("../fixtures/feed_books_update.json"),
+        include_str!("../fixtures/v3_feed_books1.json"),
+        include_str!("../fixtures/v3_feed_books_update.json"),
     ];
 
     fn assert_agrees(bytes: &[u8]) {

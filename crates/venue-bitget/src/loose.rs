@@ -36,9 +36,12 @@ impl<'a> Loose<'a> {
         self.text().map(|text| decimal(&text)).transpose()
     }
 
-    /// Milliseconds since 1970 as a time; nothing where there is none.
+    /// Milliseconds since 1970 as a time; nothing where there is none. Some answers have seconds instead.
     pub(crate) fn millis(self) -> Option<UnixNanos> {
-        self.text()?.parse().ok().map(UnixNanos::from_millis)
+        /// As milliseconds this is 1973: whatever is below was meant in seconds.
+        const SECONDS_BELOW: u64 = 100_000_000_000;
+        let number: u64 = self.text()?.parse().ok()?;
+        Some(UnixNanos::from_millis(if number < SECONDS_BELOW { number.saturating_mul(1_000) } else { number }))
     }
 
     /// This scalar, or `other` where this is nothing.

@@ -1,35 +1,38 @@
-//! The public stream: subscriptions out, book and trade pushes in.
+//! The public stream: subscriptions out, books, trades, tickers and candles in.
 //!
-//! Facts: sheet sections 5.1 and 5.2. Books are read in one pass, digits straight into
-//! [`Scaled`], into lists that are reused. Invariants: a frame of a channel that we know is read
-//! whole or is an error; nothing else is an error; text keeps the decimals that the venue wrote,
-//! because its checksum covers them.
+//! Facts: sheet sections 5.1, 5.2 and 9. Both generations are read by one reader, which knows the words of both; they
+//! differ in what is written. Books are read in one pass, digits straight into [`Scaled`], into lists that are reused.
+//! Invariants: a frame of a channel that we know is read whole or is an error; nothing else is an error; text keeps the
+//! decimals that the venue wrote, because its checksum covers them.
 
 use crate::errors::{self, CLOSING_SOON};
-use crate::loose::{Loose, fixed};
-use crate::{Bitget, PING_EVERY, fast};
-use domain::{Scaled, Side, Symbol, UnixNanos};
+use crate::frame::{PONG, frames};
+use crate::loose::Loose;
+use crate::symbols::{VenueMarket as _, venue_name};
+use crate::v2::Classic;
+use crate::v3::Unified;
+use crate::{PING_EVERY, fast, market_rows};
+use domain::{Market, Scaled, Side, UnixNanos};
 use serde::Deserialize;
 use serde::de::{DeserializeSeed, Deserializer, IgnoredAny, MapAccess, SeqAccess, Visitor};
 use std::fmt;
 use std::time::Duration;
 use venue_api::{
-    BookPush, Channel, FeedCodec, FeedFrame, FeedFrameKind, FrameError, Subscription, TradePush, WireLevel,
+    BookPush, CandleInterval, Channel, FeedCodec, FeedFrame, FeedFrameKind, FrameError, Subscription, TradePush,
+    WireLevel,
 };
 
-/// Bytes of one frame that we send: the venue takes 4096 (sheet section 4).
-pub(crate) const FRAME_BYTES_MAX: usize = 4_000;
+impl FeedCodec for Classic {
+    fn has(&self, channel: Channel) -> bool {
+        channel != Channel::Book50
+    }
 
-/// The text that the venue answers a ping with.
-pub(crate) const PONG: &[u8] = b"pong";
-
-impl FeedCodec for Bitget {
     fn subscribe(&self, wanted: &[Subscription]) -> Vec<String> {
-        frames("subscribe", wanted.iter().map(argument))
+        frames("subscribe", wanted.iter().filter(|wanted| self.has(wanted.channel)).map(classic_argument))
     }
 
     fn unsubscribe(&self, ended: &[Subscription]) -> Vec<String> {
-        frames("unsubscribe", ended.iter().map(argument))
+        frames("unsubscribe", ended.iter().filter(|ended| self.has(ended.channel)).map(classic_argument))
     }
 
     fn ping(&self) -> (&'static str, Duration) {
@@ -37,17 +40,44 @@ impl FeedCodec for Bitget {
     }
 
     fn decode(&self, frame: &[u8], out: &mut FeedFrame) -> Result<(), FrameError> {
-        out.clear();
-        if frame == PONG {
-            out.kind = FeedFrameKind::Pong;
-            return Ok(());
-        }
-        if fast::book(frame, out).is_some() {
-            return Ok(());
-        }
-        out.clear();
-        general(frame, out)
+        decode(frame, out)
     }
+}
+
+impl FeedCodec for Unified {
+    fn has(&self, channel: Channel) -> bool {
+        channel != Channel::Book15
+    }
+
+    fn subscribe(&self, wanted: &[Subscription]) -> Vec<String> {
+        frames("subscribe", wanted.iter().filter(|wanted| self.has(wanted.channel)).map(unified_argument))
+    }
+
+    fn unsubscribe(&self, ended: &[Subscription]) -> Vec<String> {
+        frames("unsubscribe", ended.iter().filter(|ended| self.has(ended.channel)).map(unified_argument))
+    }
+
+    fn ping(&self) -> (&'static str, Duration) {
+        ("ping", PING_EVERY)
+    }
+
+    fn decode(&self, frame: &[u8], out: &mut FeedFrame) -> Result<(), FrameError> {
+        decode(frame, out)
+    }
+}
+
+/// Reads one frame of either generation.
+fn decode(frame: &[u8], out: &mut FeedFrame) -> Result<(), FrameError> {
+    out.clear();
+    if frame == PONG {
+        out.kind = FeedFrameKind::Pong;
+        return Ok(());
+    }
+    if fast::book(frame, out).is_some() {
+        return Ok(());
+    }
+    out.clear();
+    general(frame, out)
 }
 
 /// Reads any frame. `out` is empty before.
@@ -62,39 +92,86 @@ pub(crate) fn general(frame: &[u8], out: &mut FeedFrame) -> Result<(), FrameErro
     settle(&head, out)
 }
 
-const fn channel_name(channel: Channel) -> &'static str {
+/// The venue's words for books; `None` for other channels.
+const fn book_word(channel: Channel) -> Option<&'static str> {
     match channel {
-        Channel::Book => "books",
-        Channel::Book5 => "books5",
-        Channel::Trade => "trade",
+        Channel::Book => Some("books"),
+        Channel::Book1 => Some("books1"),
+        Channel::Book5 => Some("books5"),
+        Channel::Book15 => Some("books15"),
+        Channel::Book50 => Some("books50"),
+        Channel::Trade | Channel::Ticker | Channel::Candle(_) => None,
     }
 }
 
-fn argument(subscription: &Subscription) -> String {
-    let (channel, symbol) = (channel_name(subscription.channel), subscription.symbol);
-    format!(r#"{{"instType":"SPOT","channel":"{channel}","instId":"{symbol}"}}"#)
+fn classic_argument(subscription: &Subscription) -> String {
+    let (market, name) = venue_name(&subscription.symbol);
+    let (channel, interval) = match subscription.channel {
+        Channel::Trade => ("trade", ""),
+        Channel::Ticker => ("ticker", ""),
+        Channel::Candle(interval) => ("candle", interval_word(interval, true)),
+        book => (book_word(book).unwrap_or_default(), ""),
+    };
+    format!(r#"{{"instType":"{}","channel":"{channel}{interval}","instId":"{name}"}}"#, market.word())
 }
 
-/// Frames with as many arguments each as the venue's frame size allows.
-pub(crate) fn frames(operation: &str, arguments: impl Iterator<Item = String>) -> Vec<String> {
-    let mut frames: Vec<String> = Vec::new();
-    let mut open = String::new();
-    for argument in arguments {
-        if !open.is_empty() && open.len() + argument.len() + 3 > FRAME_BYTES_MAX {
-            frames.push(format!("{open}]}}"));
-            open.clear();
+fn unified_argument(subscription: &Subscription) -> String {
+    let (market, name) = venue_name(&subscription.symbol);
+    let market = market.stream_word();
+    let topic = match subscription.channel {
+        Channel::Trade => "publicTrade",
+        Channel::Ticker => "ticker",
+        Channel::Candle(interval) => {
+            let interval = interval_word(interval, false);
+            return format!(r#"{{"instType":"{market}","topic":"kline","symbol":"{name}","interval":"{interval}"}}"#);
         }
-        if open.is_empty() {
-            open = format!(r#"{{"op":"{operation}","args":["#);
-        } else {
-            open.push(',');
-        }
-        open.push_str(&argument);
+        book => book_word(book).unwrap_or_default(),
+    };
+    format!(r#"{{"instType":"{market}","topic":"{topic}","symbol":"{name}"}}"#)
+}
+
+/// The venue's word for a length. Where it offers both, the longer ones begin by UTC and not by the venue's own day.
+const fn interval_word(interval: CandleInterval, utc: bool) -> &'static str {
+    match (interval, utc) {
+        (CandleInterval::Min1, _) => "1m",
+        (CandleInterval::Min5, _) => "5m",
+        (CandleInterval::Min15, _) => "15m",
+        (CandleInterval::Min30, _) => "30m",
+        (CandleInterval::Hour1, _) => "1H",
+        (CandleInterval::Hour4, _) => "4H",
+        (CandleInterval::Hour6, true) => "6Hutc",
+        (CandleInterval::Hour6, false) => "6H",
+        (CandleInterval::Hour12, true) => "12Hutc",
+        (CandleInterval::Hour12, false) => "12H",
+        (CandleInterval::Day1, true) => "1Dutc",
+        (CandleInterval::Day1, false) => "1D",
     }
-    if !open.is_empty() {
-        frames.push(format!("{open}]}}"));
+}
+
+/// Reads a length in either spelling.
+fn interval(word: &str) -> Option<CandleInterval> {
+    let word = word.strip_suffix("utc").unwrap_or(word);
+    CandleInterval::ALL.into_iter().find(|interval| interval_word(*interval, false) == word)
+}
+
+/// Reads the name of a channel or topic; `interval` belongs to candles of v3.
+fn channel(word: &str, given: Option<&str>) -> Option<Channel> {
+    match word {
+        "trade" | "publicTrade" => Some(Channel::Trade),
+        "ticker" => Some(Channel::Ticker),
+        "kline" => interval(given?).map(Channel::Candle),
+        _ => match word.strip_prefix("candle") {
+            Some(length) => interval(length).map(Channel::Candle),
+            None => book_channel(word),
+        },
     }
-    frames
+}
+
+/// Reads the name of a book channel.
+pub(crate) fn book_channel(word: &str) -> Option<Channel> {
+    [Channel::Book, Channel::Book1, Channel::Book5, Channel::Book15, Channel::Book50]
+        .into_iter()
+        .find(|channel| book_word(*channel) == Some(word))
 }
 
 /// Gives the frame its kind from what its head says.
@@ -119,14 +196,17 @@ fn settle(head: &Head<'_>, out: &mut FeedFrame) -> Result<(), FrameError> {
             if !head.data {
                 return Err(FrameError("no data"));
             }
-            if subscription.channel == Channel::Trade {
-                out.kind = FeedFrameKind::Trades;
-                // The first push after a subscription holds trades of before: history, not news.
-                out.book.snapshot = snapshot;
-                return Ok(());
-            }
-            out.kind = FeedFrameKind::Book;
+            // Of trades and candles, the first push after a subscription is history, not news.
             out.book.snapshot = snapshot;
+            out.kind = match subscription.channel {
+                Channel::Trade => FeedFrameKind::Trades,
+                Channel::Ticker => FeedFrameKind::Ticker,
+                Channel::Candle(_) => FeedFrameKind::Candles,
+                _ => FeedFrameKind::Book,
+            };
+            if out.kind == FeedFrameKind::Ticker && out.ticker.venue_time == UnixNanos(0) {
+                out.ticker.venue_time = UnixNanos::from_millis(head.millis.unwrap_or(0));
+            }
         }
     }
     if matches!(out.kind, FeedFrameKind::Subscribed | FeedFrameKind::Unsubscribed) && out.subscription.is_none() {
@@ -142,6 +222,8 @@ struct Head<'a> {
     action: Option<&'a str>,
     code: Loose<'a>,
     message: Loose<'a>,
+    /// When the venue sent it.
+    millis: Option<u64>,
     topic: Option<Topic<'a>>,
     /// Whether data was read into the frame.
     data: bool,
@@ -152,16 +234,17 @@ struct Head<'a> {
 /// What `arg` says a frame is about.
 #[derive(Clone, Copy, Default)]
 struct Topic<'a> {
-    spot: bool,
-    channel: Option<Channel>,
+    market: Option<Market>,
+    channel: Option<&'a str>,
+    interval: Option<&'a str>,
     symbol: Option<&'a str>,
 }
 
 impl Topic<'_> {
     /// The subscription, if it is one of ours.
     fn subscription(self) -> Option<Subscription> {
-        let symbol: Symbol = fixed(self.symbol?)?;
-        self.channel.filter(|_| self.spot).map(|channel| Subscription { channel, symbol })
+        let channel = channel(self.channel?, self.interval)?;
+        Some(Subscription { channel, symbol: self.market?.symbol(self.symbol?)? })
     }
 }
 
@@ -204,16 +287,23 @@ impl<'de> Visitor<'de> for FrameVisitor<'_, 'de> {
                         map.next_value::<IgnoredAny>()?;
                         head.data_came_first = true;
                     }
-                    Some(Topic { spot: true, channel: Some(Channel::Trade), .. }) => {
-                        head.data = map.next_value_seed(Trades(&mut self.out.trades))?;
-                    }
-                    Some(Topic { spot: true, channel: Some(Channel::Book | Channel::Book5), .. }) => {
-                        head.data = map.next_value_seed(Books(&mut self.out.book))?;
-                    }
-                    Some(_) => {
-                        map.next_value::<IgnoredAny>()?;
-                    }
+                    Some(topic) => match topic.subscription().map(|subscription| subscription.channel) {
+                        None => {
+                            map.next_value::<IgnoredAny>()?;
+                        }
+                        Some(Channel::Trade) => {
+                            head.data = map.next_value_seed(Trades(&mut self.out.trades))?;
+                        }
+                        Some(Channel::Ticker) => {
+                            head.data = map.next_value_seed(market_rows::Tickers(&mut self.out.ticker))?;
+                        }
+                        Some(Channel::Candle(_)) => {
+                            head.data = map.next_value_seed(market_rows::Candles(&mut self.out.candles))?;
+                        }
+                        Some(_) => head.data = map.next_value_seed(Books(&mut self.out.book))?,
+                    },
                 },
+                Some("ts") => head.millis = map.next_value::<Whole>()?.positive(),
                 _ => {
                     map.next_value::<IgnoredAny>()?;
                 }
@@ -239,16 +329,10 @@ impl<'de> Deserialize<'de> for Topic<'de> {
                 while let Some(Word(key)) = map.next_key()? {
                     let word = map.next_value::<Word<'de>>()?.0;
                     match key {
-                        Some("instType") => topic.spot = word.is_some_and(|word| word.eq_ignore_ascii_case("SPOT")),
-                        Some("channel") => {
-                            topic.channel = match word {
-                                Some("books") => Some(Channel::Book),
-                                Some("books5") => Some(Channel::Book5),
-                                Some("trade") => Some(Channel::Trade),
-                                _ => None,
-                            }
-                        }
-                        Some("instId") => topic.symbol = word,
+                        Some("instType") => topic.market = word.and_then(Market::read),
+                        Some("channel" | "topic") => topic.channel = word,
+                        Some("instId" | "symbol") => topic.symbol = word,
+                        Some("interval") => topic.interval = word,
                         _ => {}
                     }
                 }
@@ -367,12 +451,12 @@ impl<'de> Visitor<'de> for OneBook<'_> {
         let (mut bids, mut asks) = (false, false);
         while let Some(Word(key)) = map.next_key()? {
             match key {
-                Some("asks") => {
+                Some("asks" | "a") => {
                     book.asks.clear();
                     map.next_value_seed(Levels(&mut book.asks))?;
                     asks = true;
                 }
-                Some("bids") => {
+                Some("bids" | "b") => {
                     book.bids.clear();
                     map.next_value_seed(Levels(&mut book.bids))?;
                     bids = true;
@@ -576,10 +660,10 @@ impl<'de> Deserialize<'de> for OneTrade {
                 let (mut price, mut qty, mut aggressor, mut millis) = (None, None, None, 0);
                 while let Some(Word(key)) = map.next_key()? {
                     match key {
-                        Some("price") => price = Some(map.next_value::<Digits>()?.0),
-                        Some("size") => qty = Some(map.next_value::<Digits>()?.0),
-                        Some("side") => aggressor = side(map.next_value::<Word<'de>>()?.0),
-                        Some("ts") => millis = map.next_value::<Whole>()?.positive().unwrap_or(0),
+                        Some("price" | "p") => price = Some(map.next_value::<Digits>()?.0),
+                        Some("size" | "v") => qty = Some(map.next_value::<Digits>()?.0),
+                        Some("side" | "S") => aggressor = side(map.next_value::<Word<'de>>()?.0),
+                        Some("ts" | "T") => millis = map.next_value::<Whole>()?.positive().unwrap_or(0),
                         _ => {
                             map.next_value::<IgnoredAny>()?;
                         }

@@ -1,11 +1,64 @@
-//! The venue's list of spot instruments, and its spelling of names.
+//! The venue's lists of instruments, and its spelling of names.
+//!
+//! The venue calls the spot pair and the perpetual future of a coin by one name (`BTCUSDT`) and tells them apart by a
+//! category beside it. Everywhere else in the program a name stands for one instrument: a perpetual future has the
+//! suffix `-PERP`. This file alone adds and strips it.
 
 use crate::loose::{Loose, fixed};
-use domain::{Amount, Asset, InstrumentStatus, NumberError, Scaled, Symbol};
+use domain::{Amount, Asset, InstrumentStatus, Market, NumberError, Scaled, Symbol};
 use rust_decimal::prelude::ToPrimitive as _;
 use rust_decimal::{Decimal, RoundingStrategy};
 use serde::Deserialize;
 use venue_api::ListedInstrument;
+
+/// The venue's words for a market.
+pub(crate) trait VenueMarket: Sized {
+    /// `category` of v3, `productType` and `instType` of v2.
+    fn word(self) -> &'static str;
+    /// `instType` on v3 streams.
+    fn stream_word(self) -> &'static str;
+    /// Reads the venue's word in whatever case (sheet trap 7); other products are none of ours.
+    fn read(word: &str) -> Option<Self>;
+    /// Our name of an instrument of this market, upper case (old answers have lower case).
+    fn symbol(self, name: &str) -> Option<Symbol>;
+}
+
+impl VenueMarket for Market {
+    fn word(self) -> &'static str {
+        match self {
+            Self::Spot => "SPOT",
+            Self::UsdtFutures => "USDT-FUTURES",
+        }
+    }
+
+    fn stream_word(self) -> &'static str {
+        match self {
+            Self::Spot => "spot",
+            Self::UsdtFutures => "usdt-futures",
+        }
+    }
+
+    fn read(word: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|market| word.eq_ignore_ascii_case(market.word()))
+    }
+
+    fn symbol(self, name: &str) -> Option<Symbol> {
+        let mut symbol: Symbol = fixed(name)?;
+        symbol.make_ascii_uppercase();
+        if self == Self::UsdtFutures {
+            symbol.try_push_str(Self::PERPETUAL_SUFFIX).ok()?;
+        }
+        Some(symbol)
+    }
+}
+
+/// Market and venue's name of an instrument.
+pub(crate) fn venue_name(symbol: &Symbol) -> (Market, &str) {
+    match symbol.strip_suffix(Market::PERPETUAL_SUFFIX) {
+        Some(name) => (Market::UsdtFutures, name),
+        None => (Market::Spot, symbol),
+    }
+}
 
 /// One row of `GET /api/v2/spot/public/symbols` (sheet section 6.1). Precisions are counts of decimals.
 #[derive(Debug, Default, Deserialize)]
@@ -41,37 +94,218 @@ const DOLLAR_QUOTES: [&str; 4] = ["USDT", "USDC", "USD", "USDE"];
 impl SymbolRow<'_> {
     /// The row as an instrument, or nothing when it cannot be traded here (names too long, numbers unreadable).
     pub(crate) fn listed(&self) -> Option<ListedInstrument> {
-        let price_decimals = decimals(self.price_precision)?;
-        let qty_decimals = decimals(self.quantity_precision)?;
-        let quote = asset(&self.quote_coin.text()?)?;
-        let min_notional = self.min_trade_usdt.decimal().ok()?.unwrap_or_default();
-        Some(ListedInstrument {
-            market: domain::Market::Spot,
-            leverage_max: 0,
-            symbol: symbol(&self.symbol.text()?)?,
-            base: asset(&self.base_coin.text()?)?,
-            quote,
-            price_decimals,
-            qty_decimals,
+        rules(&Rules {
+            market: Market::Spot,
+            names: [self.symbol, self.base_coin, self.quote_coin],
+            price_decimals: decimals(self.price_precision)?,
+            qty_decimals: decimals(self.quantity_precision)?,
             tick: 1,
             lot: 1,
-            min_qty: mantissa_up(self.min_trade_amount.decimal().ok()?.unwrap_or_default(), qty_decimals)?,
-            // Far beyond 64 bits on most instruments: then there is no limit.
-            max_qty: max_qty(self.max_trade_amount, qty_decimals),
-            // Stated in USDT whatever the quote asset; elsewhere the venue's own check has to do.
-            min_notional: Amount(if DOLLAR_QUOTES.contains(&quote.as_str()) { min_notional } else { Decimal::ZERO }),
+            min_qty: self.min_trade_amount,
+            max_qty: self.max_trade_amount,
+            min_notional: self.min_trade_usdt,
             status: status(self.status.text().as_deref().unwrap_or("")),
-            maker_fee: Amount(self.maker_fee_rate.decimal().ok()?.unwrap_or_default()),
-            taker_fee: Amount(self.taker_fee_rate.decimal().ok()?.unwrap_or_default()),
+            fees: [self.maker_fee_rate, self.taker_fee_rate],
+            leverage_max: Loose::default(),
         })
     }
 }
 
-/// The venue's spelling of an instrument, upper case (old answers have lower case).
-pub(crate) fn symbol(text: &str) -> Option<Symbol> {
-    let mut symbol: Symbol = fixed(text)?;
-    symbol.make_ascii_uppercase();
-    Some(symbol)
+/// One row of `GET /api/v2/mix/market/contracts` (sheet section 6.1).
+#[derive(Debug, Default, Deserialize)]
+#[serde(default, rename_all = "camelCase")]
+pub(crate) struct ContractRow<'a> {
+    #[serde(borrow)]
+    symbol: Loose<'a>,
+    #[serde(borrow)]
+    base_coin: Loose<'a>,
+    #[serde(borrow)]
+    quote_coin: Loose<'a>,
+    #[serde(borrow)]
+    maker_fee_rate: Loose<'a>,
+    #[serde(borrow)]
+    taker_fee_rate: Loose<'a>,
+    #[serde(borrow)]
+    min_trade_num: Loose<'a>,
+    #[serde(borrow)]
+    max_order_qty: Loose<'a>,
+    /// Smallest price step, in units of the last decimal.
+    #[serde(borrow)]
+    price_end_step: Loose<'a>,
+    #[serde(borrow)]
+    price_place: Loose<'a>,
+    #[serde(borrow)]
+    volume_place: Loose<'a>,
+    /// Quantities are multiples of it.
+    #[serde(borrow)]
+    size_multiplier: Loose<'a>,
+    #[serde(borrow)]
+    symbol_type: Loose<'a>,
+    #[serde(borrow)]
+    symbol_status: Loose<'a>,
+    #[serde(borrow, rename = "minTradeUSDT")]
+    min_trade_usdt: Loose<'a>,
+    #[serde(borrow)]
+    max_lever: Loose<'a>,
+}
+
+impl ContractRow<'_> {
+    /// Whether it is a row of this list, and no spot instrument.
+    pub(crate) fn is_contract(&self) -> bool {
+        self.price_place.text().is_some()
+    }
+
+    /// The row as an instrument; contracts with a date of delivery are none of ours.
+    pub(crate) fn listed(&self) -> Option<ListedInstrument> {
+        if self.symbol_type.text()? != "perpetual" {
+            return None;
+        }
+        let (price_decimals, qty_decimals) = (decimals(self.price_place)?, decimals(self.volume_place)?);
+        let tick = self.price_end_step.text()?.parse().ok().filter(|tick| *tick >= 1)?;
+        let status = match self.symbol_status.text().as_deref() {
+            Some("normal") => InstrumentStatus::Online,
+            Some("off") => InstrumentStatus::Delisted,
+            _ => InstrumentStatus::Halted,
+        };
+        rules(&Rules {
+            market: Market::UsdtFutures,
+            names: [self.symbol, self.base_coin, self.quote_coin],
+            price_decimals,
+            qty_decimals,
+            tick,
+            lot: step(self.size_multiplier, qty_decimals)?,
+            min_qty: self.min_trade_num,
+            max_qty: self.max_order_qty,
+            min_notional: self.min_trade_usdt,
+            status,
+            fees: [self.maker_fee_rate, self.taker_fee_rate],
+            leverage_max: self.max_lever,
+        })
+    }
+}
+
+/// One row of `GET /api/v3/market/instruments` (sheet section 9).
+#[derive(Debug, Default, Deserialize)]
+#[serde(default, rename_all = "camelCase")]
+pub(crate) struct UnifiedRow<'a> {
+    #[serde(borrow)]
+    symbol: Loose<'a>,
+    #[serde(borrow)]
+    category: Loose<'a>,
+    #[serde(borrow)]
+    base_coin: Loose<'a>,
+    #[serde(borrow)]
+    quote_coin: Loose<'a>,
+    #[serde(borrow)]
+    maker_fee_rate: Loose<'a>,
+    #[serde(borrow)]
+    taker_fee_rate: Loose<'a>,
+    #[serde(borrow)]
+    min_order_qty: Loose<'a>,
+    #[serde(borrow)]
+    max_order_qty: Loose<'a>,
+    #[serde(borrow)]
+    price_precision: Loose<'a>,
+    #[serde(borrow)]
+    quantity_precision: Loose<'a>,
+    /// Smallest price step, as a number; spot rows may have none.
+    #[serde(borrow)]
+    price_multiplier: Loose<'a>,
+    /// Quantities are multiples of it; spot rows may have none.
+    #[serde(borrow)]
+    quantity_multiplier: Loose<'a>,
+    #[serde(borrow)]
+    min_order_amount: Loose<'a>,
+    #[serde(borrow)]
+    max_leverage: Loose<'a>,
+    #[serde(borrow, rename = "type")]
+    kind: Loose<'a>,
+    #[serde(borrow)]
+    status: Loose<'a>,
+}
+
+impl UnifiedRow<'_> {
+    /// The row as an instrument; products and contracts that are none of ours are nothing.
+    pub(crate) fn listed(&self) -> Option<ListedInstrument> {
+        let market = Market::read(&self.category.text()?)?;
+        if market == Market::UsdtFutures && self.kind.text()? != "perpetual" {
+            return None;
+        }
+        let (price_decimals, qty_decimals) = (decimals(self.price_precision)?, decimals(self.quantity_precision)?);
+        rules(&Rules {
+            market,
+            names: [self.symbol, self.base_coin, self.quote_coin],
+            price_decimals,
+            qty_decimals,
+            tick: step(self.price_multiplier, price_decimals)?,
+            lot: step(self.quantity_multiplier, qty_decimals)?,
+            min_qty: self.min_order_qty,
+            max_qty: self.max_order_qty,
+            min_notional: self.min_order_amount,
+            status: status(self.status.text().as_deref().unwrap_or("")),
+            fees: [self.maker_fee_rate, self.taker_fee_rate],
+            leverage_max: self.max_leverage,
+        })
+    }
+}
+
+/// What the rows of all lists say, in their own words.
+struct Rules<'a> {
+    market: Market,
+    /// Symbol, base, quote.
+    names: [Loose<'a>; 3],
+    price_decimals: u8,
+    qty_decimals: u8,
+    tick: i64,
+    lot: i64,
+    min_qty: Loose<'a>,
+    max_qty: Loose<'a>,
+    min_notional: Loose<'a>,
+    status: InstrumentStatus,
+    /// Maker, taker.
+    fees: [Loose<'a>; 2],
+    leverage_max: Loose<'a>,
+}
+
+fn rules(row: &Rules<'_>) -> Option<ListedInstrument> {
+    let [symbol, base, quote] = row.names;
+    let quote = asset(&quote.text()?)?;
+    let [maker_fee, taker_fee] = row.fees.map(|fee| fee.decimal().ok().map(Option::unwrap_or_default));
+    let min_notional = row.min_notional.decimal().ok()?.unwrap_or_default();
+    Some(ListedInstrument {
+        market: row.market,
+        leverage_max: leverage(row.leverage_max)?,
+        symbol: row.market.symbol(&symbol.text()?)?,
+        base: asset(&base.text()?)?,
+        quote,
+        price_decimals: row.price_decimals,
+        qty_decimals: row.qty_decimals,
+        tick: row.tick,
+        lot: row.lot,
+        min_qty: mantissa_up(row.min_qty.decimal().ok()?.unwrap_or_default(), row.qty_decimals)?,
+        // Far beyond 64 bits on most spot instruments: then there is no limit.
+        max_qty: max_qty(row.max_qty, row.qty_decimals),
+        // Stated in USDT whatever the quote asset; elsewhere the venue's own check has to do.
+        min_notional: Amount(if DOLLAR_QUOTES.contains(&quote.as_str()) { min_notional } else { Decimal::ZERO }),
+        status: row.status,
+        maker_fee: Amount(maker_fee?),
+        taker_fee: Amount(taker_fee?),
+    })
+}
+
+/// Largest leverage; none is stated on spot. A part of a multiple cannot be used.
+fn leverage(field: Loose<'_>) -> Option<u16> {
+    let stated = field.decimal().ok()?.unwrap_or_default();
+    stated.trunc().to_u16()
+}
+
+/// A step as a mantissa, at least 1; where none is stated, the last decimal is the step. A step between the decimals
+/// is no rule that orders can keep, so the instrument is none of ours.
+fn step(field: Loose<'_>, decimals: u8) -> Option<i64> {
+    match field.scaled().ok()? {
+        Some(step) => step.rescaled(decimals).ok().filter(|step| *step >= 1),
+        None => Some(1),
+    }
 }
 
 /// A coin's code, upper case (old answers have lower case).
@@ -161,5 +395,63 @@ mod tests {
     fn a_row_without_precisions_is_left_out() {
         assert!(listed(&BTCUSDT.replace("pricePrecision", "other")).is_none());
         assert!(listed(&BTCUSDT.replace(r#""quantityPrecision":"6""#, r#""quantityPrecision":"19""#)).is_none());
+    }
+
+    const PERPETUAL_V2: &str = r#"{"symbol":"BTCUSDT","baseCoin":"BTC","quoteCoin":"USDT","makerFeeRate":"0.0002","takerFeeRate":"0.0006","supportMarginCoins":["USDT"],"minTradeNum":"0.0001","priceEndStep":"5","volumePlace":"4","pricePlace":"1","sizeMultiplier":"0.0001","symbolType":"perpetual","minTradeUSDT":"5","symbolStatus":"normal","minLever":"1","maxLever":"150","maxMarketOrderQty":"220","maxOrderQty":"1200"}"#;
+    const PERPETUAL_V3: &str = r#"{"symbol":"BTCUSDT","category":"USDT-FUTURES","baseCoin":"BTC","quoteCoin":"USDT","minOrderQty":"0.0001","maxOrderQty":"1200","maxMarketOrderQty":"220","pricePrecision":"1","quantityPrecision":"4","priceMultiplier":"0.5","quantityMultiplier":"0.0001","type":"perpetual","minOrderAmount":"5","status":"online","makerFeeRate":"0.0002","takerFeeRate":"0.0006","minLeverage":"1","maxLeverage":"150","fundInterval":"8"}"#;
+
+    #[test]
+    fn both_generations_list_the_same_perpetual_future() {
+        let contract: ContractRow<'_> = serde_json::from_str(PERPETUAL_V2).unwrap();
+        assert!(contract.is_contract());
+        let classic = contract.listed().unwrap();
+        let unified = serde_json::from_str::<UnifiedRow<'_>>(PERPETUAL_V3).unwrap().listed().unwrap();
+        assert_eq!(classic, unified);
+        assert_eq!(classic.symbol.as_str(), "BTCUSDT-PERP");
+        assert_eq!((classic.price_decimals, classic.tick, classic.qty_decimals, classic.lot), (1, 5, 4, 1));
+        assert_eq!(
+            (classic.min_qty, classic.max_qty, classic.min_notional.to_string()),
+            (1, 12_000_000, "5".to_owned())
+        );
+        assert_eq!((classic.market, classic.leverage_max), (Market::UsdtFutures, 150));
+    }
+
+    #[test]
+    fn contracts_that_end_and_other_products_are_left_out() {
+        let v3 = |json: &str| serde_json::from_str::<UnifiedRow<'_>>(json).unwrap().listed();
+        assert!(v3(&PERPETUAL_V3.replace("perpetual", "delivery")).is_none());
+        assert!(v3(&PERPETUAL_V3.replace("USDT-FUTURES", "COIN-FUTURES")).is_none());
+        let v2 = |json: &str| serde_json::from_str::<ContractRow<'_>>(json).unwrap().listed();
+        assert!(v2(&PERPETUAL_V2.replace("perpetual", "delivery")).is_none());
+    }
+
+    #[test]
+    fn a_step_that_orders_cannot_keep_leaves_the_instrument_out() {
+        let row = PERPETUAL_V3.replace(r#""priceMultiplier":"0.5""#, r#""priceMultiplier":"0.25""#);
+        assert!(serde_json::from_str::<UnifiedRow<'_>>(&row).unwrap().listed().is_none());
+    }
+
+    #[test]
+    fn a_spot_row_of_the_unified_account_needs_no_steps() {
+        let row = PERPETUAL_V3
+            .replace("USDT-FUTURES", "SPOT")
+            .replace(r#""priceMultiplier":"0.5","quantityMultiplier":"0.0001","type":"perpetual","#, "");
+        let spot = serde_json::from_str::<UnifiedRow<'_>>(&row).unwrap().listed().unwrap();
+        assert_eq!((spot.symbol.as_str(), spot.tick, spot.lot), ("BTCUSDT", 1, 1));
+    }
+
+    #[test]
+    fn a_name_and_its_product_come_back_from_our_name() {
+        for (market, name, ours) in
+            [(Market::Spot, "btcusdt", "BTCUSDT"), (Market::UsdtFutures, "BTCUSDT", "BTCUSDT-PERP")]
+        {
+            let symbol = market.symbol(name).unwrap();
+            assert_eq!(symbol.as_str(), ours);
+            assert_eq!(venue_name(&symbol), (market, "BTCUSDT"));
+            assert_eq!(Market::read(market.word()), Some(market));
+            assert_eq!(Market::read(market.stream_word()), Some(market));
+        }
+        assert_eq!(Market::UsdtFutures.symbol("ABCDEFGHIJKLMNOPQRSTU"), None, "too long with its suffix");
+        assert_eq!(Market::read("MARGIN"), None);
     }
 }

@@ -5,11 +5,11 @@
 mod common;
 
 use venue_api::conformance;
-use venue_bitget::{Environment, codecs};
+use venue_bitget::{AccountMode, Environment, codecs_of};
 
 #[test]
 fn the_common_suite_passes() {
-    let (codecs, intents) = (codecs(Environment::Production), common::every_intent());
+    let (codecs, intents) = (codecs_of(Environment::Production, AccountMode::Classic), common::every_intent());
     conformance::garbage_is_never_taken_for_an_answer(&codecs, &intents);
     conformance::drafts_are_deterministic(&codecs, &intents, domain::UnixNanos::from_millis(1_700_000_000_000));
 }

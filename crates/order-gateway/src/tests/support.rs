@@ -168,8 +168,8 @@ impl PublicRestCodec for WordCodec {
         }
         std::str::from_utf8(body).ok().and_then(|text| text.parse().ok()).map(UnixNanos).ok_or_else(unreadable)
     }
-    fn instruments_target(&self) -> &str {
-        "/instruments"
+    fn instruments_targets(&self) -> &'static [&'static str] {
+        &["/instruments"]
     }
     fn instruments(&self, status: u16, body: &[u8]) -> Result<Vec<ListedInstrument>, PublicAnswerError> {
         if status == 200 && body == b"[]" {
@@ -184,7 +184,7 @@ impl PrivateCodec for WordCodec {
     fn subscribe(&self, symbols: &[Symbol]) -> Vec<String> {
         symbols.iter().map(|symbol| format!("subscribe {symbol}")).collect()
     }
-    fn channels(&self) -> &'static [&'static str] {
+    fn channels(&self, _symbols: &[Symbol]) -> &'static [&'static str] {
         &["orders", "fill"]
     }
     fn ping(&self) -> (&'static str, Duration) {

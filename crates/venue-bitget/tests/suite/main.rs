@@ -6,4 +6,6 @@ mod mutation;
 mod recorded;
 mod rest;
 mod signing;
+mod stored_rest;
+mod stored_streams;
 mod streams;

@@ -3,7 +3,7 @@
 use crate::common;
 use proptest::prelude::*;
 use venue_api::FeedFrame;
-use venue_bitget::{Environment, codecs};
+use venue_bitget::{AccountMode, Environment, codecs_of};
 
 const FRAMES: &[&str] = &[
     include_str!("../../fixtures/feed_books5.json"),
@@ -23,7 +23,7 @@ const FRAMES: &[&str] = &[
 ];
 
 fn read_as_everything(bytes: &[u8]) {
-    let codecs = codecs(Environment::Production);
+    let codecs = codecs_of(Environment::Production, AccountMode::Classic);
     let mut frame = FeedFrame::default();
     let _ = codecs.feed.decode(bytes, &mut frame);
     let _ = codecs.private.decode(bytes);

@@ -1,13 +1,13 @@
 //! Answers of the venue's REST interface.
 
 use crate::common::{cancel, id, number, place, symbol, venue_id};
-use domain::{Liquidity, Side, UnixNanos, VenueOrderStatus};
+use domain::{Liquidity, Side, UnixNanos, VenueOrderId, VenueOrderStatus};
 use messages::{CouldNotAsk, KeyRight, OrderUpdate, QueryAnswer, SignIntent, VenueErrorClass, VenueReason};
 use venue_api::{ActAnswer, VenueCodecs};
-use venue_bitget::Environment;
+use venue_bitget::{AccountMode, Environment};
 
 fn codecs() -> VenueCodecs {
-    venue_bitget::codecs(Environment::Production)
+    venue_bitget::codecs_of(Environment::Production, AccountMode::Classic)
 }
 
 fn act(intent: &SignIntent, status: u16, body: &str) -> ActAnswer {
@@ -34,9 +34,9 @@ fn fills(since_ms: u64) -> SignIntent {
     SignIntent::Fills { symbol: symbol("BTCUSDT"), since: UnixNanos::from_millis(since_ms), older_than: None }
 }
 
-fn orders(answer: QueryAnswer) -> (Vec<OrderUpdate>, bool) {
+fn orders(answer: QueryAnswer) -> (Vec<OrderUpdate>, Option<VenueOrderId>) {
     match answer {
-        QueryAnswer::Orders { page, more } => (page, more),
+        QueryAnswer::Orders { page, next } => (page, next),
         other => panic!("{other:?}"),
     }
 }
@@ -156,8 +156,8 @@ fn only_an_empty_list_says_that_an_order_does_not_exist() {
 
 #[test]
 fn open_orders_have_their_limit_price_only_while_nothing_is_filled() {
-    let (page, more) = orders(ask(&open_orders(), include_str!("../../fixtures/rest_unfilled.json")));
-    assert!(!more);
+    let (page, next) = orders(ask(&open_orders(), include_str!("../../fixtures/rest_unfilled.json")));
+    assert_eq!(next, None);
     assert_eq!((page[0].price, page[0].filled.mantissa), (Some(number("59000")), 0));
     assert_eq!(page[0].client_id.as_str(), "by-hand");
     assert_eq!((page[1].price, page[1].filled), (None, number("0.0004")));
@@ -186,10 +186,10 @@ fn history_keeps_orders_that_changed_since() {
 fn a_full_page_has_more_until_it_reaches_back_far_enough() {
     let row = r#"{"symbol":"BTCUSDT","orderId":"1","tradeId":"1","side":"buy","priceAvg":"1","size":"1","feeDetail":{"feeCoin":"BTC","totalFee":"0"},"tradeScope":"taker","cTime":"1700000000286"}"#;
     let body = format!(r#"{{"code":"00000","data":[{}]}}"#, vec![row; 100].join(","));
-    let QueryAnswer::Fills { page, more } = ask(&fills(1_700_000_000_000), &body) else { panic!() };
-    assert_eq!((page.len(), more), (100, true));
-    let QueryAnswer::Fills { page, more } = ask(&fills(1_700_000_000_287), &body) else { panic!() };
-    assert_eq!((page.len(), more), (0, false));
+    let QueryAnswer::Fills { page, next } = ask(&fills(1_700_000_000_000), &body) else { panic!() };
+    assert_eq!((page.len(), next), (100, Some(venue_id("1"))));
+    let QueryAnswer::Fills { page, next } = ask(&fills(1_700_000_000_287), &body) else { panic!() };
+    assert_eq!((page.len(), next), (0, None));
 }
 
 #[test]
@@ -205,10 +205,10 @@ fn one_unreadable_row_makes_a_list_unreadable() {
 
 #[test]
 fn a_paid_fee_is_positive() {
-    let QueryAnswer::Fills { page, more } = ask(&fills(0), include_str!("../../fixtures/rest_fills.json")) else {
+    let QueryAnswer::Fills { page, next } = ask(&fills(0), include_str!("../../fixtures/rest_fills.json")) else {
         panic!()
     };
-    assert!(!more);
+    assert_eq!(next, None);
     assert_eq!((page[0].fee.amount.to_string(), page[0].fee.asset.as_str()), ("0.0000004".to_owned(), "BTC"));
     assert_eq!(page[0].liquidity, Liquidity::Maker);
     assert_eq!(page[0].trade_id.as_str(), "1300000000000000777");

@@ -6,7 +6,7 @@ use domain::{Scaled, UnixNanos};
 use hmac::{Hmac, KeyInit as _, Mac as _};
 use messages::{PlaceOrder, SignIntent, SignRefusal};
 use venue_api::{Credentials, Draft, HeaderSink, Method, SignatureEncoding};
-use venue_bitget::{Environment, codecs};
+use venue_bitget::{AccountMode, Environment, codecs_of};
 
 const SECRET: &[u8] = b"sk_test_secret_0001";
 const AT: u64 = 1_700_000_000_000;
@@ -29,7 +29,10 @@ fn signature(prehash: &[u8]) -> String {
 
 fn draft(intent: &SignIntent, at_ms: u64) -> Draft {
     let mut draft = Draft::default();
-    codecs(Environment::Production).signing.draft(intent, UnixNanos::from_millis(at_ms), &mut draft).unwrap();
+    codecs_of(Environment::Production, AccountMode::Classic)
+        .signing
+        .draft(intent, UnixNanos::from_millis(at_ms), &mut draft)
+        .unwrap();
     draft
 }
 
@@ -54,7 +57,7 @@ fn the_scheme_gives_the_published_signatures() {
     for (prehash, expected) in VECTORS {
         assert_eq!(signature(prehash.as_bytes()), *expected, "{prehash}");
     }
-    assert_eq!(codecs(Environment::Production).signing.encoding(), SignatureEncoding::Base64);
+    assert_eq!(codecs_of(Environment::Production, AccountMode::Classic).signing.encoding(), SignatureEncoding::Base64);
 }
 
 #[test]
@@ -153,7 +156,7 @@ fn query_keys_are_sorted_and_values_need_no_encoding() {
 
 #[test]
 fn text_that_would_need_escaping_is_refused() {
-    let signing = codecs(Environment::Production).signing;
+    let signing = codecs_of(Environment::Production, AccountMode::Classic).signing;
     let mut draft = Draft::default();
     for bad in ["", "BTC\"USDT", "A&B", "A=B", "Ü", "A B", "A\\B", "1\",\"size\":\"9"] {
         let refused = |intent: &SignIntent, draft: &mut Draft| {
@@ -168,7 +171,7 @@ fn text_that_would_need_escaping_is_refused() {
 
 #[test]
 fn an_order_of_nothing_or_less_is_not_written() {
-    let signing = codecs(Environment::Production).signing;
+    let signing = codecs_of(Environment::Production, AccountMode::Classic).signing;
     let SignIntent::Place(order) = place() else { unreachable!() };
     for (price, qty) in [("0", "1"), ("1", "0"), ("-1", "1"), ("1", "-0.5")] {
         let order = SignIntent::Place(PlaceOrder { price: number(price), qty: number(qty), ..order });
@@ -183,7 +186,7 @@ fn an_order_of_nothing_or_less_is_not_written() {
 fn headers_are_those_of_the_venue_and_demo_adds_its_own() {
     let credentials = Credentials { key: "bg_0123456789abcdef", passphrase: "Passw0rd1" };
     for environment in [Environment::Production, Environment::Demo] {
-        let signing = codecs(environment).signing;
+        let signing = codecs_of(environment, AccountMode::Classic).signing;
         let mut draft = Draft::default();
         signing.draft(&place(), UnixNanos::from_millis(AT), &mut draft).unwrap();
         let mut headers = Headers::default();
@@ -207,7 +210,7 @@ fn headers_are_those_of_the_venue_and_demo_adds_its_own() {
 #[test]
 fn a_question_has_no_content_type_and_a_frame_no_headers() {
     let credentials = Credentials { key: "bg_0123456789abcdef", passphrase: "Passw0rd1" };
-    let signing = codecs(Environment::Production).signing;
+    let signing = codecs_of(Environment::Production, AccountMode::Classic).signing;
     let mut headers = Headers::default();
     signing.standing_headers(Method::Get, credentials, &mut headers).unwrap();
     assert!(headers.0.iter().all(|(name, _)| name != "Content-Type") && headers.0.len() == 3);
@@ -218,7 +221,7 @@ fn a_question_has_no_content_type_and_a_frame_no_headers() {
 
 #[test]
 fn the_log_in_frame_is_json_whatever_the_passphrase() {
-    let signing = codecs(Environment::Production).signing;
+    let signing = codecs_of(Environment::Production, AccountMode::Classic).signing;
     for passphrase in ["Passw0rd1", "a\"b\\c", "line\nbreak\u{1}", "päß"] {
         let mut draft = draft(&SignIntent::StreamLogin, AT);
         let mut headers = Headers::default();
@@ -235,7 +238,7 @@ fn the_log_in_frame_is_json_whatever_the_passphrase() {
 
 #[test]
 fn a_passphrase_that_does_not_fit_is_refused() {
-    let signing = codecs(Environment::Production).signing;
+    let signing = codecs_of(Environment::Production, AccountMode::Classic).signing;
     let mut draft = draft(&SignIntent::StreamLogin, AT);
     let passphrase = "x".repeat(venue_api::BODY_MAX);
     let credentials = Credentials { key: "bg", passphrase: &passphrase };

@@ -4,10 +4,10 @@ use crate::common::{number, symbol};
 use domain::{Liquidity, Side, VenueOrderStatus};
 use messages::{ReportBody, VenueErrorClass, VenueReason};
 use venue_api::{Channel, FeedFrame, FeedFrameKind, FrameError, PrivateFrame, Subscription, VenueCodecs};
-use venue_bitget::Environment;
+use venue_bitget::{AccountMode, Environment};
 
 fn codecs() -> VenueCodecs {
-    venue_bitget::codecs(Environment::Production)
+    venue_bitget::codecs_of(Environment::Production, AccountMode::Classic)
 }
 
 fn feed(text: &str) -> Result<FeedFrame, FrameError> {
@@ -132,10 +132,10 @@ fn unknown_events_channels_and_fields_are_no_errors() {
     let frames = [
         "{}",
         r#"{"event":"novelty","arg":{"x":[1,{"y":null}]}}"#,
-        r#"{"action":"snapshot","arg":{"instType":"SPOT","channel":"ticker","instId":"BTCUSDT"},"data":[{"lastPr":"1"}]}"#,
-        r#"{"action":"snapshot","arg":{"instType":"USDT-FUTURES","channel":"books","instId":"BTCUSDT"},"data":[{"odd":1}]}"#,
+        r#"{"action":"snapshot","arg":{"instType":"SPOT","channel":"novelty","instId":"BTCUSDT"},"data":[{"lastPr":"1"}]}"#,
+        r#"{"action":"snapshot","arg":{"instType":"COIN-FUTURES","channel":"books","instId":"BTCUSDT"},"data":[{"odd":1}]}"#,
         r#"{"action":"snapshot","arg":{"instType":"SPOT","channel":"books"},"data":[{"asks":[],"bids":[]}]}"#,
-        r#"{"event":"subscribe","arg":{"instType":"SPOT","channel":"candle1m","instId":"BTCUSDT"}}"#,
+        r#"{"event":"subscribe","arg":{"instType":"SPOT","channel":"candle1W","instId":"BTCUSDT"}}"#,
     ];
     for text in frames {
         assert_eq!(feed(text).map(|frame| frame.kind), Ok(FeedFrameKind::Ignored), "{text}");
@@ -205,14 +205,17 @@ fn log_in_is_acknowledged_by_a_zero_in_any_form() {
 #[test]
 fn every_private_channel_is_subscribed_and_acknowledged_by_name() {
     let private_codec = codecs().private;
-    let frames = private_codec.subscribe(&[symbol("BTCUSDT")]);
-    let frame: serde_json::Value = serde_json::from_str(&frames[0]).unwrap();
-    let arguments = frame["args"].as_array().unwrap();
-    assert_eq!(arguments.len(), private_codec.channels().len());
-    for (argument, channel) in arguments.iter().zip(private_codec.channels()) {
-        assert_eq!(argument["channel"], *channel);
-        let ack = serde_json::json!({"event":"subscribe","arg":argument}).to_string();
-        assert_eq!(private(&ack), PrivateFrame::Subscribed(channel));
+    for symbols in [&[symbol("BTCUSDT")][..], &[symbol("BTCUSDT"), symbol("BTCUSDT-PERP")]] {
+        let channels = private_codec.channels(symbols);
+        assert_eq!(channels.contains(&"positions"), symbols.len() == 2, "futures only where they are traded");
+        let frames = private_codec.subscribe(symbols);
+        let frame: serde_json::Value = serde_json::from_str(&frames[0]).unwrap();
+        let arguments = frame["args"].as_array().unwrap();
+        assert_eq!(arguments.len(), channels.len());
+        for (argument, channel) in arguments.iter().zip(channels) {
+            let ack = serde_json::json!({"event":"subscribe","arg":argument}).to_string();
+            assert_eq!(private(&ack), PrivateFrame::Subscribed(channel));
+        }
     }
     assert_eq!(private("pong"), PrivateFrame::Pong);
 }
@@ -279,8 +282,8 @@ fn a_push_that_cannot_be_read_is_an_error_so_that_rest_is_asked() {
         assert_ne!(text, good);
         assert!(codecs().private.decode(text.as_bytes()).is_err(), "{from}");
     }
-    let futures = good.replace("SPOT", "USDT-FUTURES");
-    assert_eq!(private(&futures), PrivateFrame::Ignored);
+    let others = good.replace("SPOT", "COIN-FUTURES");
+    assert_eq!(private(&others), PrivateFrame::Ignored);
     assert_eq!(
         private(r#"{"action":"snapshot","arg":{"instType":"SPOT","channel":"fill"},"data":null}"#),
         PrivateFrame::Reports(Vec::new())

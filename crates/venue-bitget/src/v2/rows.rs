@@ -1,19 +1,17 @@
-//! Rows of orders, fills and balances, as REST answers and private pushes write them.
+//! Rows of orders, fills and balances of the classic account, as REST answers and private pushes write them.
 //!
-//! Facts: sheet sections 5.3 and 6.3. Fees are negative in v2 (paid); here a paid fee is positive.
+//! Facts: sheet sections 5.3, 6.3 and 6.5. Fees are negative in v2 (paid); here a paid fee is positive. In hedge mode
+//! the `side` of an order is the side of its position: a long position is closed with `buy` and `close`. Here a side is
+//! always what is done: closing a long position sells (sheet trap 5).
 
+use crate::envelope::RowError;
 use crate::loose::{Loose, fixed};
-use crate::symbols::{asset, symbol};
-use domain::{
-    Amount, Fee, Liquidity, NumberError, Scaled, Side, UnixNanos, VenueOrderId, VenueOrderStatus, VenueTradeId,
-};
+use crate::symbols::{VenueMarket as _, asset};
+use crate::words::{NOTHING, liquidity, number, side, status};
+use domain::{Amount, Fee, Market, NumberError, Scaled, Side, Symbol, UnixNanos, VenueOrderId, VenueTradeId};
 use messages::{BalanceReport, ClientIdText, FillReport, OrderUpdate};
 use serde::Deserialize;
 use serde_json::value::RawValue;
-
-/// What in a row could not be read; a word of a closed list.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct RowError(pub(crate) &'static str);
 
 /// An order: `orderInfo`, the order lists, and the `orders` channel.
 #[derive(Debug, Default, Deserialize)]
@@ -39,8 +37,18 @@ pub(crate) struct OrderRow<'a> {
     order_type: Loose<'a>,
     #[serde(borrow)]
     side: Loose<'a>,
+    /// Futures: `long`, `short`, or `net` in one-way mode.
+    #[serde(borrow)]
+    pos_side: Loose<'a>,
+    /// Futures: `one_way_mode` or `hedge_mode`.
+    #[serde(borrow)]
+    pos_mode: Loose<'a>,
+    /// Futures: `open`, `close` and more in hedge mode; `buy_single`, `sell_single` in one-way mode.
+    #[serde(borrow)]
+    trade_side: Loose<'a>,
     #[serde(borrow)]
     status: Loose<'a>,
+    /// `detail` of futures says `state` (sheet trap 8).
     #[serde(borrow)]
     state: Loose<'a>,
     /// REST: cumulative filled quantity. Push: quantity of the last fill.
@@ -70,9 +78,9 @@ pub(crate) struct OrderRow<'a> {
 /// Where an order row comes from; the same field has different meanings.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum OrderSource {
-    /// `orderInfo` and `history-orders`.
+    /// All other answers.
     Answer,
-    /// `unfilled-orders`: no `price`; the limit price is in `priceAvg`.
+    /// `unfilled-orders` of spot: no `price`; the limit price is in `priceAvg`.
     Unfilled,
     /// The `orders` channel.
     Push,
@@ -88,21 +96,22 @@ impl OrderRow<'_> {
     }
 
     /// The row as an update.
-    pub(crate) fn update(&self, source: OrderSource) -> Result<OrderUpdate, RowError> {
+    pub(crate) fn update(&self, source: OrderSource, market: Market) -> Result<OrderUpdate, RowError> {
         let filled = match source {
             OrderSource::Push => self.acc_base_volume,
             OrderSource::Answer | OrderSource::Unfilled => self.base_volume,
         };
         let filled = number(filled, "filled quantity")?.unwrap_or(NOTHING);
-        let side = side(self.side)?;
+        let side = self.done_side()?;
         let status = status(self.status.or(self.state))?;
-        // The size of a market buy is in the quote asset: all that is known in base is what was filled.
-        let in_quote =
-            side == Side::Buy && self.order_type.text().is_some_and(|kind| kind.eq_ignore_ascii_case("market"));
+        // The size of a market buy of spot is in quote: all that is known in base is what was filled.
+        let in_quote = market == Market::Spot
+            && side == Side::Buy
+            && self.order_type.text().is_some_and(|kind| kind.eq_ignore_ascii_case("market"));
         let qty = if in_quote { filled } else { number(self.size, "size")?.ok_or(RowError("size"))? };
         let created = self.c_time.millis().unwrap_or_default();
         Ok(OrderUpdate {
-            symbol: self.symbol.or(self.inst_id).text().and_then(|text| symbol(&text)).ok_or(RowError("symbol"))?,
+            symbol: symbol(market, self.symbol.or(self.inst_id))?,
             client_id: self.client_id()?,
             venue_order_id: self.venue_order_id()?,
             side,
@@ -113,6 +122,21 @@ impl OrderRow<'_> {
             created,
             updated: self.u_time.millis().unwrap_or(created),
         })
+    }
+
+    /// What the order does: buy or sell.
+    fn done_side(&self) -> Result<Side, RowError> {
+        let said = side(self.side)?;
+        let word = |field: Loose<'_>| field.text().map(|text| text.to_ascii_lowercase()).unwrap_or_default();
+        if word(self.pos_mode) != "hedge_mode" {
+            return Ok(said);
+        }
+        let closes = word(self.trade_side).contains("close");
+        match (word(self.pos_side).as_str(), closes) {
+            ("long", false) | ("short", true) => Ok(Side::Buy),
+            ("long", true) | ("short", false) => Ok(Side::Sell),
+            _ => Err(RowError("position side")),
+        }
     }
 
     fn venue_order_id(&self) -> Result<VenueOrderId, RowError> {
@@ -164,7 +188,7 @@ impl OrderRow<'_> {
     }
 }
 
-/// A fill: `fills` and the `fill` channel.
+/// A fill: `fills` and the `fill` channel. Its side is what was done, in hedge mode too (sheet section 5.3).
 #[derive(Debug, Default, Deserialize)]
 #[serde(default, rename_all = "camelCase")]
 pub(crate) struct FillRow<'a> {
@@ -211,8 +235,7 @@ struct FeeRow<'a> {
 
 impl FillRow<'_> {
     /// The row as a report.
-    pub(crate) fn report(&self, source: FeeSource) -> Result<FillReport, RowError> {
-        let symbol = self.symbol.or(self.inst_id).text().and_then(|text| symbol(&text)).ok_or(RowError("symbol"))?;
+    pub(crate) fn report(&self, source: FeeSource, market: Market) -> Result<FillReport, RowError> {
         let client_id = self
             .client_oid
             .or(self.client_o_id)
@@ -221,7 +244,7 @@ impl FillRow<'_> {
             .transpose()?;
         let trade_id: VenueTradeId = self.trade_id.text().and_then(|text| fixed(&text)).ok_or(RowError("trade id"))?;
         Ok(FillReport {
-            symbol,
+            symbol: symbol(market, self.symbol.or(self.inst_id))?,
             trade_id,
             venue_order_id: self.order_id.text().and_then(|text| fixed(&text)).ok_or(RowError("order id"))?,
             client_id,
@@ -253,9 +276,9 @@ impl FillRow<'_> {
 /// Where a fee comes from, which decides what its sign means.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum FeeSource {
-    /// REST: negative is paid, positive a rebate.
+    /// REST, and futures wherever they come: negative is paid, positive a rebate.
     Answer,
-    /// The `fill` channel: recorded pushes have paid fees with either sign (sheet, stored samples),
+    /// The `fill` channel of spot: recorded pushes have paid fees with either sign (sheet, stored samples),
     /// so any fee counts as paid. The error that is left, a rebate taken for a fee, only ever makes
     /// the position look smaller than it is.
     Push,
@@ -305,41 +328,6 @@ impl BalanceRow<'_> {
     }
 }
 
-const NOTHING: Scaled = Scaled { mantissa: 0, decimals: 0 };
-
-fn number(field: Loose<'_>, what: &'static str) -> Result<Option<Scaled>, RowError> {
-    field.scaled().map_err(|_| RowError(what))
-}
-
-fn side(field: Loose<'_>) -> Result<Side, RowError> {
-    let text = field.text().ok_or(RowError("side"))?;
-    if text.eq_ignore_ascii_case("buy") {
-        Ok(Side::Buy)
-    } else if text.eq_ignore_ascii_case("sell") {
-        Ok(Side::Sell)
-    } else {
-        Err(RowError("side"))
-    }
-}
-
-/// All spellings seen (sheet trap 8).
-fn status(field: Loose<'_>) -> Result<VenueOrderStatus, RowError> {
-    let text = field.text().ok_or(RowError("status"))?;
-    match text.to_ascii_lowercase().as_str() {
-        "live" | "new" | "init" => Ok(VenueOrderStatus::Live),
-        "partially_filled" => Ok(VenueOrderStatus::PartlyFilled),
-        "filled" => Ok(VenueOrderStatus::Filled),
-        "cancelled" | "canceled" => Ok(VenueOrderStatus::Cancelled),
-        _ => Err(RowError("status")),
-    }
-}
-
-/// `T`/`M` in order pushes, `taker`/`maker` elsewhere.
-fn liquidity(field: Loose<'_>) -> Result<Liquidity, RowError> {
-    let text = field.text().ok_or(RowError("trade scope"))?;
-    match text.to_ascii_lowercase().as_str() {
-        "t" | "taker" => Ok(Liquidity::Taker),
-        "m" | "maker" => Ok(Liquidity::Maker),
-        _ => Err(RowError("trade scope")),
-    }
+fn symbol(market: Market, name: Loose<'_>) -> Result<Symbol, RowError> {
+    name.text().and_then(|name| market.symbol(&name)).ok_or(RowError("symbol"))
 }

@@ -1,0 +1,147 @@
+//! The envelope of every REST answer: `{"code","msg","requestTime","data"}`.
+//!
+//! Facts (sheet sections 1 and 7): business errors come as HTTP 200 or 400, so the body is read first and its `code`
+//! decides; the status counts only where there is no readable body. Invariant: a body without a readable code never
+//! counts as accepted, rejected or "not found".
+
+use crate::errors::{self, SUCCESS};
+use crate::loose::{Loose, fixed};
+use domain::{ClientOrderId, VenueOrderId};
+use messages::{VenueError, VenueErrorClass};
+use serde::Deserialize;
+use serde_json::value::RawValue;
+use venue_api::{ActAnswer, PublicAnswerError};
+
+/// What in an answer could not be read; a word of a closed list.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct RowError(pub(crate) &'static str);
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+struct Envelope<'a> {
+    #[serde(borrow)]
+    code: Loose<'a>,
+    #[serde(borrow)]
+    msg: Loose<'a>,
+    /// Some stored answers say `message` instead of `msg`.
+    #[serde(borrow)]
+    message: Loose<'a>,
+    #[serde(borrow)]
+    data: Option<&'a RawValue>,
+}
+
+/// What a body is, before anybody looks at what it says.
+pub(crate) enum Answer<'a> {
+    /// Success, with its data (`null` counts as absent).
+    Success(Option<&'a RawValue>),
+    /// An error of the venue.
+    Failure(VenueError),
+    /// Nothing that can be relied on.
+    Unclear,
+}
+
+/// Reads the envelope of an answer.
+pub(crate) fn read(status: u16, body: &[u8]) -> Answer<'_> {
+    let envelope = serde_json::from_slice::<Envelope<'_>>(body).ok();
+    let code = envelope.as_ref().and_then(|envelope| envelope.code.text());
+    match (envelope.as_ref(), code) {
+        (Some(envelope), Some(code)) if code == SUCCESS => {
+            Answer::Success(envelope.data.filter(|data| data.get() != "null"))
+        }
+        (Some(envelope), Some(code)) => {
+            let text = envelope.msg.text().or_else(|| envelope.message.text()).unwrap_or_default();
+            Answer::Failure(errors::rest(status, &code, &text))
+        }
+        // A limiter in front of the venue may answer 429 without a readable body; nothing was processed then.
+        _ if status == 429 => Answer::Failure(errors::rest(status, "", "too many requests")),
+        _ => Answer::Unclear,
+    }
+}
+
+/// The ids in an answer to an order or a cancel; in a batch, with what went wrong.
+#[derive(Debug, Default, Deserialize)]
+#[serde(default, rename_all = "camelCase")]
+pub(crate) struct Leg<'a> {
+    #[serde(borrow)]
+    order_id: Loose<'a>,
+    #[serde(borrow)]
+    client_oid: Loose<'a>,
+    #[serde(borrow)]
+    code: Loose<'a>,
+    #[serde(borrow)]
+    msg: Loose<'a>,
+    #[serde(borrow)]
+    error_code: Loose<'a>,
+    #[serde(borrow)]
+    error_msg: Loose<'a>,
+}
+
+impl Leg<'_> {
+    /// What went wrong with this order of a batch, if anything did. A leg may fail in a successful answer.
+    pub(crate) fn failure(&self) -> Option<VenueError> {
+        let code = self.code.or(self.error_code).text().filter(|code| code != SUCCESS && code != "0");
+        let text = self.msg.or(self.error_msg).text().unwrap_or_default();
+        match code {
+            Some(code) => Some(errors::rest(200, &code, &text)),
+            None if self.error_msg.text().is_some() => Some(errors::rest(200, "", &text)),
+            None => None,
+        }
+    }
+}
+
+/// The venue's id out of an answer to placing or cancelling, if the answer is about that order.
+pub(crate) fn accepted(data: Option<&RawValue>, id: &ClientOrderId, asked: Option<VenueOrderId>) -> ActAnswer {
+    let ids: Leg<'_> = data.and_then(|data| serde_json::from_str(data.get()).ok()).unwrap_or_default();
+    let Some(order_id) = ids.order_id.text().and_then(|text| fixed::<40>(&text)) else { return ActAnswer::Unclear };
+    let another_client = asked.is_none() && ids.client_oid.text().is_some_and(|text| text != id.as_str());
+    if another_client || asked.is_some_and(|asked| asked != order_id) {
+        return ActAnswer::Unclear;
+    }
+    ActAnswer::Accepted(order_id)
+}
+
+/// The answer to a cancel of everything: done, unless a leg failed in a way that leaves something resting. Orders that
+/// are gone already are what was wanted.
+pub(crate) fn all_cancelled(legs: &[Leg<'_>]) -> ActAnswer {
+    let failed = legs.iter().filter_map(Leg::failure);
+    let left = failed.into_iter().find(|error| {
+        !(error.class == VenueErrorClass::OutcomeUnknown && error.reason == messages::VenueReason::OrderNotFound)
+    });
+    left.map_or(ActAnswer::Done, ActAnswer::Failed)
+}
+
+/// `null` where a list belongs is an empty list (sheet trap 21).
+pub(crate) fn rows<'a, T: Deserialize<'a>>(data: Option<&'a RawValue>) -> Result<Vec<T>, RowError> {
+    match data {
+        Some(data) => serde_json::from_str::<Option<Vec<T>>>(data.get())
+            .map(Option::unwrap_or_default)
+            .map_err(|_| RowError("list")),
+        None => Ok(Vec::new()),
+    }
+}
+
+/// An object, where there must be one.
+pub(crate) fn object<'a, T: Deserialize<'a>>(data: Option<&'a RawValue>, what: &'static str) -> Result<T, RowError> {
+    let data = data.ok_or(RowError(what))?;
+    serde_json::from_str(data.get()).map_err(|_| RowError(what))
+}
+
+/// A public answer that cannot be used.
+pub(crate) fn unreadable(detail: &str) -> PublicAnswerError {
+    PublicAnswerError { detail: detail.to_owned() }
+}
+
+/// The data of a public answer.
+pub(crate) fn public(status: u16, body: &[u8]) -> Result<&RawValue, PublicAnswerError> {
+    match read(status, body) {
+        Answer::Success(Some(data)) => Ok(data),
+        Answer::Success(None) => Err(unreadable("no data")),
+        Answer::Failure(error) => Err(unreadable(&format!("error {}: {}", error.code, error.text))),
+        Answer::Unclear => Err(unreadable(&format!("HTTP status {status}, body unreadable"))),
+    }
+}
+
+/// The rows of a public list, each for itself, so that one that cannot be read costs no other.
+pub(crate) fn public_rows(status: u16, body: &[u8]) -> Result<Vec<&RawValue>, PublicAnswerError> {
+    serde_json::from_str(public(status, body)?.get()).map_err(|_| unreadable("not a list"))
+}
