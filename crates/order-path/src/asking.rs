@@ -663,9 +663,9 @@ impl Core {
             }
             QueryAnswer::FuturesSettings(settings) => self.settings_answer(venue, *settings, now, out),
             QueryAnswer::Positions(list) => self.positions_answer(venue, list, now, out),
-            QueryAnswer::Bills { page, more } => {
+            QueryAnswer::Bills { page, next } => {
                 self.bills_page(venue, page, now, out);
-                self.turn_page(venue, page.last().map(|bill| bill.id), *more, now);
+                self.turn_page(venue, *next, now);
             }
             QueryAnswer::Order(_) | QueryAnswer::KeyInfo(_) | QueryAnswer::CouldNotAsk(_) => {}
         }

@@ -245,20 +245,20 @@ impl World {
         match intent {
             SignIntent::OpenOrders { symbol: of, .. } => {
                 let rests = |order: &&OrderUpdate| order.status == VenueOrderStatus::Live && *of == symbol();
-                QueryAnswer::Orders { page: self.venue.orders.iter().filter(rests).copied().collect(), more: false }
+                QueryAnswer::Orders { page: self.venue.orders.iter().filter(rests).copied().collect(), next: None }
             }
             SignIntent::QueryOrder { id, .. } => {
                 let order = self.venue.orders.iter().find(|order| order.client_id.as_str() == id.as_str());
                 QueryAnswer::Order(order.copied())
             }
             SignIntent::Fills { .. } => {
-                QueryAnswer::Fills { page: self.venue.fills.iter().rev().copied().collect(), more: false }
+                QueryAnswer::Fills { page: self.venue.fills.iter().rev().copied().collect(), next: None }
             }
             SignIntent::FuturesSettings { .. } => QueryAnswer::FuturesSettings(self.venue.settings),
             SignIntent::Positions => QueryAnswer::Positions(self.listed()),
             SignIntent::Bills { since, .. } => {
                 let page = self.venue.bills.iter().rev().filter(|bill| bill.venue_time >= *since).copied().collect();
-                QueryAnswer::Bills { page, more: false }
+                QueryAnswer::Bills { page, next: None }
             }
             SignIntent::Balances => {
                 QueryAnswer::Balances(vec![balance(Market::Spot), balance(Market::UsdtFutures)])
@@ -390,14 +390,15 @@ fn a_venue_without_perpetuals_is_asked_nothing_about_them() {
 #[test]
 fn a_leverage_that_the_venue_does_not_change_is_tried_twice_and_then_nothing_is_opened() {
     let mut world = World::with(both(), |venue| venue.stubborn = true);
-    assert_eq!(world.asked.iter().filter(|verb| verb.sets()).count(), 2);
+    let tried = [Verb::SetMarginMode, Verb::SetMarginMode, Verb::SetLeverage, Verb::SetLeverage];
+    assert_eq!(world.asked.iter().copied().filter(|verb| verb.sets()).collect::<Vec<_>>(), tried);
     assert!(world.core.reconciled(VENUE), "spot goes on");
     let told = world.count(|body| matches!(body, EventBody::AskFailed { verb: Verb::SetMarginMode, .. }));
     assert_eq!(told, 2);
     assert!(world.place(Side::Sell, 100, NET).is_none());
     assert_eq!(world.last_refusal(), Some(RefuseReason::Leverage));
     world.pass(200_000);
-    assert_eq!(world.asked.iter().filter(|verb| verb.sets()).count(), 2, "no more until the stream comes up anew");
+    assert_eq!(world.asked.iter().filter(|verb| verb.sets()).count(), 4, "no more until the stream comes up anew");
 }
 
 #[test]

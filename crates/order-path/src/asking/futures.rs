@@ -34,8 +34,8 @@ pub(crate) struct FuturesMemory {
     bills_known: Vec<(VenueId, UnixNanos)>,
     /// When this data directory first traded; earlier bills are not this program's.
     first_start: Option<UnixNanos>,
-    /// Instruments of which the venue refused a setting, until its stream comes up anew.
-    given_up: Vec<InstrumentId>,
+    /// Settings that a venue did not take, until its stream comes up anew.
+    given_up: Vec<(InstrumentId, Verb)>,
     /// Venues of which a wrong position mode was told.
     mode_told: Vec<VenueId>,
 }
@@ -83,7 +83,7 @@ impl FuturesMemory {
 
     /// The venue's stream came up anew: settings may be tried again.
     pub(crate) fn try_settings_again(&mut self, here: impl Fn(InstrumentId) -> bool) {
-        self.given_up.retain(|instrument| !here(*instrument));
+        self.given_up.retain(|(instrument, _)| !here(*instrument));
     }
 }
 
@@ -147,10 +147,16 @@ impl Core {
             self.publish(EventBody::FuturesSettings { venue, instrument, settings }, now, out);
         }
         self.compare_mode(venue, settings.position_mode, now, out);
-        let change = self.wished_change(venue, instrument, symbol, settings);
+        let mut change = self.wished_change(venue, instrument, symbol, settings);
+        let tried = self.run_mut(venue).map_or(0, |run| run.futures.attempts);
+        if let Some(intent) = change.filter(|_| tried >= SETTING_ATTEMPTS) {
+            self.asking.futures.given_up.push((instrument, intent.verb()));
+            change = self.wished_change(venue, instrument, symbol, settings);
+        }
+        let tried = if tried >= SETTING_ATTEMPTS { 0 } else { tried };
         match (change, self.run_mut(venue)) {
-            (Some(intent), Some(run)) if run.futures.attempts < SETTING_ATTEMPTS => {
-                run.futures.attempts = run.futures.attempts.saturating_add(1);
+            (Some(intent), Some(run)) => {
+                run.futures.attempts = tried.saturating_add(1);
                 run.waiting = true;
                 let query = QueryId(self.asking.next_query);
                 self.asking.next_query = self.asking.next_query.saturating_add(1);
@@ -158,11 +164,8 @@ impl Core {
                 self.asking.waiting.push(Waiting { query, asker: Asker::Run(venue), intent, asked: now.mono });
                 self.queue(Job::Set(venue, intent));
             }
-            (change, Some(run)) => {
+            (None, Some(run)) => {
                 run.futures.attempts = 0;
-                if change.is_some() {
-                    self.asking.futures.given_up.push(instrument);
-                }
                 self.go_to(venue, Stage::Settings(nth.saturating_add(1)), now);
             }
             (_, None) => {}
@@ -178,14 +181,12 @@ impl Core {
         now: FuturesSettings,
     ) -> Option<SignIntent> {
         let wish = self.venues.get(venue.index())?.setup.futures?;
-        if self.asking.futures.given_up.contains(&instrument) {
-            return None;
-        }
-        if now.margin_mode != wish.margin_mode {
+        let open = |verb: Verb| !self.asking.futures.given_up.contains(&(instrument, verb));
+        if now.margin_mode != wish.margin_mode && open(Verb::SetMarginMode) {
             return Some(SignIntent::SetMarginMode { symbol, mode: wish.margin_mode });
         }
         let differs = now.leverage_long != wish.leverage || now.leverage_short != wish.leverage;
-        differs.then_some(SignIntent::SetLeverage { symbol, leverage: wish.leverage })
+        (differs && open(Verb::SetLeverage)).then_some(SignIntent::SetLeverage { symbol, leverage: wish.leverage })
     }
 
     /// A position mode other than the configured one is told once and never changed: orders are refused by the guard.
