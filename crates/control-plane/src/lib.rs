@@ -45,5 +45,5 @@ pub use tls::{Tls, TlsError};
 pub use token::{Token, TokenError};
 pub use view::{
     ActorView, BalanceView, BookView, ClockView, EquityPoint, FeedView, FillView, HaltView, HopView, KeyView,
-    LevelView, NotReadyView, OrderView, Page, PositionView, Ready, Snapshot, Status, StrategyView,
+    FuturesView, LevelView, NotReadyView, OrderView, Page, PositionView, Ready, Snapshot, Status, StrategyView,
 };
