@@ -34,6 +34,8 @@ pub struct VenuePlan {
     pub environment: &'static str,
     /// Alias of its key.
     pub key: String,
+    /// Whether it is certain that no order can be entered over the log-in of its trading key.
+    pub login_confirmed: bool,
     /// Alias of the key that only reads and logs in to its private stream.
     pub stream_key: Option<String>,
     /// Instruments to follow, in the venue's spelling; perpetual futures with their suffix.
@@ -182,6 +184,7 @@ pub fn venue(name: &str, venue: &settings::Venue) -> VenuePlan {
         plaintext: if venue.environment == Environment::Sim { Plaintext::Loopback } else { Plaintext::Never },
         environment: venue.environment.word(),
         key: venue.key.clone(),
+        login_confirmed: venue.environment == Environment::Sim || venue.ws_order_entry == settings::WsOrderEntry::None,
         stream_key: venue.stream_key.clone(),
         symbols: venue.instruments.clone(),
         futures: futures(venue),

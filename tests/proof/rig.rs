@@ -136,7 +136,7 @@ impl Rig {
             unlock: UnlockFrom::File(dir.path().join("passphrase")),
             lock_after: u32::MAX,
             spin: false,
-            places: vec![KeyPlace { seat: SEAT, alias, environment: "sim".to_owned() }],
+            places: vec![KeyPlace { seat: SEAT, alias, environment: "sim".to_owned(), login_confirmed: true }],
             may_ask: false,
             strict: false,
         };

@@ -216,7 +216,8 @@ impl Lab {
         let custody = vault_of(home.path(), keys, clock.unix());
         let identity = EpochStore::open(home.path()).unwrap().identity();
         let codecs = venue_bitget::codecs(venue_bitget::Environment::Production);
-        let place = DeskPlace { seat: VENUE, alias: alias(0), codec: Arc::clone(&codecs.signing) };
+        let place =
+            DeskPlace { seat: VENUE, alias: alias(0), codec: Arc::clone(&codecs.signing), login_confirmed: true };
         let desk = CustodyDesk::open(custody, vec![place], None, identity, Arc::clone(&clock)).unwrap();
 
         let (orders_end, orders_served) = pair().unwrap();

@@ -262,6 +262,14 @@ impl InlineSigner {
         self.bounds.as_deref_mut()
     }
 
+    /// The same signer, whose key may log in where its account allows that: it is certain that no order can be
+    /// entered over the log-in.
+    #[must_use]
+    pub const fn with_login(mut self) -> Self {
+        self.may_log_in = true;
+        self
+    }
+
     /// The same signer for an account that is kept in this way, as far as its log-in goes.
     #[must_use]
     pub const fn of_account(mut self, mode: AccountMode) -> Self {

@@ -121,6 +121,7 @@ fn serve(boot: Boot, ends: Ends<'_>, tell: &dyn Fn(&Greeting) -> serde_json::Res
         seat: place.seat,
         alias: place.alias,
         codec: venue_bitget::codecs(environment(&place.environment)).signing,
+        login_confirmed: place.login_confirmed,
     });
     let mut desk = CustodyDesk::open(custody, places.collect(), Some(records.clone()), identity, clock)
         .map_err(|error| commands::keys::custody_trouble(&error))?;

@@ -37,6 +37,8 @@ pub struct KeyPlace {
     pub alias: KeyAlias,
     /// The venue's environment, which its headers depend on: `sim`, `demo` or `production`.
     pub environment: String,
+    /// Whether it is certain that no order can be entered over the log-in of its trading key.
+    pub login_confirmed: bool,
 }
 
 /// How a signer is kept apart, as it was really reached.
@@ -237,7 +239,8 @@ const fn inline_hello(identity: Identity) -> SignerHello {
 fn desk_place(seat: VenueId, venue: &VenuePlan) -> Result<DeskPlace, Trouble> {
     let alias = KeyAlias::from(&venue.key)
         .map_err(|_| Trouble::new(Exit::Settings, format!("the key name `{}` is too long", venue.key)))?;
-    Ok(DeskPlace { seat, alias, codec: Arc::clone(&venue.codecs.signing) })
+    let login_confirmed = venue.login_confirmed;
+    Ok(DeskPlace { seat, alias, codec: Arc::clone(&venue.codecs.signing), login_confirmed })
 }
 
 /// The keys, for several who need them.
@@ -338,7 +341,8 @@ pub fn places(dir: &DataDir, plan: &Plan) -> Result<Vec<KeyPlace>, Trouble> {
     let mut place = |venue: &VenuePlan| {
         let alias = KeyAlias::from(&venue.key)
             .map_err(|_| Trouble::new(Exit::Settings, format!("the key name `{}` is too long", venue.key)))?;
-        Ok(KeyPlace { seat: registry.venue(&venue.name), alias, environment: venue.environment.to_owned() })
+        let (environment, login_confirmed) = (venue.environment.to_owned(), venue.login_confirmed);
+        Ok(KeyPlace { seat: registry.venue(&venue.name), alias, environment, login_confirmed })
     };
     // In the order of the wiring, so that both give the same numbers: accounts first, then stream keys.
     let seats = plan.venues.iter().cloned().chain(plan.venues.iter().filter_map(VenuePlan::stream_place));
