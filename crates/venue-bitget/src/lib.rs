@@ -43,7 +43,7 @@ pub use errors::{account_mode_said_by, error_codes, explain};
 pub use messages::AccountMode;
 pub use write::signed_text;
 
-use crate::envelope::{public, unreadable};
+use crate::envelope::{members, public, unreadable};
 use crate::loose::Loose;
 use domain::{TimeInForce, UnixNanos};
 use messages::EndpointGroup;
@@ -188,6 +188,6 @@ fn server_time(status: u16, body: &[u8]) -> Result<UnixNanos, PublicAnswerError>
         #[serde(borrow)]
         server_time: Loose<'a>,
     }
-    let time: Time<'_> = serde_json::from_str(public(status, body)?.get()).map_err(|_| unreadable("no server time"))?;
+    let time: Time<'_> = members(public(status, body)?, "time").map_err(|_| unreadable("no server time"))?;
     time.server_time.millis().filter(|time| time.0 > 0).ok_or_else(|| unreadable("no server time"))
 }
