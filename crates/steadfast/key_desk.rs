@@ -13,7 +13,7 @@ use jiff::Timestamp;
 use keeper::Mailbox;
 use key_manager::{KeyManager, KeyMessage, WishAct, WishRefused};
 use messages::{KeyAlias, KeyState};
-use order_signer::{CustodyError, KeyRecord, KeyStore, PolicyMove, PolicySet, SealedKey};
+use order_signer::{CustodyError, KeyRecord, KeyStore, Origin, PolicyMove, PolicySet, SealedKey};
 use std::collections::BTreeMap;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -81,8 +81,8 @@ pub struct DeskKey {
     pub key: KeyOf,
     /// The account as the settings name it.
     pub account: String,
-    /// The environment of the settings.
-    pub environment: &'static str,
+    /// What the settings say of the account.
+    pub origin: Origin,
 }
 
 /// What the desk is made of.
@@ -269,7 +269,9 @@ impl KeyDesk {
 
     fn add(&self, key: &NewExchangeKey) -> Result<Vec<String>, ActRefused> {
         let no = |code, why: String, fix: String| ActRefused { code, why, fix };
-        let desk = self.keys.iter().find(|desk| desk.account == key.account).ok_or_else(|| {
+        // An account may have a place for a key that only reads beside that of its trading key.
+        let named = self.keys.iter().find(|desk| desk.account == key.account && desk.key.alias == key.alias);
+        let desk = named.or_else(|| self.keys.iter().find(|desk| desk.account == key.account)).ok_or_else(|| {
             no(
                 "no_such_account",
                 format!("no venue account of this run is named `{}`", key.account),
@@ -284,10 +286,8 @@ impl KeyDesk {
             wallets: key.wallets.clone(),
             sealed: key.sealed.clone(),
         };
-        let record = self
-            .store()
-            .link_sealed(&sealed, desk.environment, key.policy.as_deref())
-            .map_err(|error| refused(&error))?;
+        let record =
+            self.store().link_sealed(&sealed, &desk.origin, key.policy.as_deref()).map_err(|error| refused(&error))?;
         let mut done = vec![format!("key `{}` is stored; the daemon saw ciphertext alone", record.alias)];
         let at_work = at_work(&self.store().list().map_err(|error| refused(&error))?, desk);
         if record.alias != at_work {

@@ -33,6 +33,8 @@ pub struct VenuePlan {
     pub environment: &'static str,
     /// Alias of its key.
     pub key: String,
+    /// Whether it is certain that no order can be entered over the log-in of its trading key.
+    pub login_confirmed: bool,
     /// Alias of the key that only reads and logs in to its private stream.
     pub stream_key: Option<String>,
     /// Instruments to follow, in the venue's spelling.
@@ -175,6 +177,7 @@ pub fn venue(name: &str, venue: &settings::Venue) -> VenuePlan {
         plaintext: if venue.environment == Environment::Sim { Plaintext::Loopback } else { Plaintext::Never },
         environment: venue.environment.word(),
         key: venue.key.clone(),
+        login_confirmed: venue.environment == Environment::Sim || venue.ws_order_entry == settings::WsOrderEntry::None,
         stream_key: venue.stream_key.clone(),
         symbols: venue.instruments.clone(),
         rest_timeout: venue.rest_timeout,

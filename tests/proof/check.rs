@@ -28,7 +28,9 @@ const FORCES: [&str; 4] = ["gtc", "ioc", "fok", "post_only"];
 /// Words of endpoints that move money or manage keys.
 const NEVER: [&str; 9] =
     ["withdraw", "transfer", "sub-account", "subaccount", "sub_account", "apikey", "api-key", "/user/", "/convert"];
-/// Largest difference between an order's time and real time, in milliseconds.
+/// The verbs that cancel, by their numbers.
+const CANCELS: [u8; 2] = [1, 2];
+/// Largest difference to real time of what is no cancel, in milliseconds.
 const ORDER_TIME_MAX: i128 = 5_000;
 /// By which the clocks of two processes may differ, in milliseconds.
 const CLOCKS: i128 = 50;
@@ -227,7 +229,7 @@ impl Checker {
         demand(headers == expected, "other headers than the venue asks for")?;
         let method = METHODS[usize::from(signed.method)];
         self.signature(&format!("{time}{method}{}{}", signed.target, signed.body), signature)?;
-        self.time(time.parse().map_err(|_| "no time")?, signed.verb == 0, told)
+        self.time(time.parse().map_err(|_| "no time")?, !CANCELS.contains(&signed.verb), told)
     }
 
     fn signature(&self, over: &str, signature: &str) -> Result<(), String> {
@@ -238,7 +240,7 @@ impl Checker {
         demand(own == signature, "a signature over something else")
     }
 
-    /// Orders and log-ins lie near real time, whatever was told; everything else carries the time as told.
+    /// Whatever was told, everything lies near real time but cancels, which carry the time as told.
     fn time(&self, time: i128, near: bool, told: &Told) -> Result<(), String> {
         let (begun, ended) = (i128::from(told.begun), i128::from(told.ended));
         if near {
@@ -312,7 +314,8 @@ fn expected(intent: &Intent) -> Result<Pairs, String> {
         Ok(pairs)
     };
     match intent {
-        Intent::Place { id, symbol, side, force, .. } => {
+        Intent::Place { id, symbol, side, force, effect, .. } => {
+            demand(*effect == 0, "a spot order that was to reduce or to hedge")?;
             let force = *FORCES.get(usize::from(*force)).ok_or("an unknown time in force")?;
             let side = *["buy", "sell"].get(usize::from(*side)).ok_or("an unknown side")?;
             pairs.extend([
@@ -336,6 +339,7 @@ fn expected(intent: &Intent) -> Result<Pairs, String> {
         Intent::History { symbol, since, older } | Intent::Fills { symbol, since, older } => {
             pairs = page(symbol, older, Some(*since))?;
         }
+        Intent::Futures { verb, .. } => return Err(format!("verb {verb} of futures with a spot key")),
         Intent::Balances | Intent::KeyInfo | Intent::Login => {}
     }
     let mut pairs: Vec<_> = pairs.into_iter().map(|(name, value)| (name.to_owned(), value)).collect();

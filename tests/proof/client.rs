@@ -5,7 +5,13 @@ use super::check::{Checker, Signed, Told};
 use super::rig::{Rig, SEAT};
 use clock::SystemClock;
 use domain::Clock as _;
-use order_signer::process::Packets;
+use order_signer::process::{OrderPage, Packets, SocketError};
+use signing::frames::FRAME_MAX;
+use std::cell::RefCell;
+use std::time::Duration;
+
+/// Longest wait for an answer on a busy machine.
+const ANSWER_MAX: Duration = Duration::from_secs(60);
 
 /// Printable text, or what pretends to be.
 pub(crate) type Text = Vec<u8>;
@@ -15,18 +21,53 @@ pub(crate) type Number = (i64, u8);
 /// What is asked for; every field may be nonsense.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Intent {
-    Place { id: Text, symbol: Text, side: u8, force: u8, price: Number, qty: Number },
-    Cancel { symbol: Text, id: Text, venue_id: Option<Text> },
-    CancelAll { symbol: Text },
-    QueryOrder { symbol: Text, id: Text },
-    OpenOrders { symbol: Text, older: Option<Text> },
-    History { symbol: Text, since: u64, older: Option<Text> },
-    Fills { symbol: Text, since: u64, older: Option<Text> },
+    Place {
+        id: Text,
+        symbol: Text,
+        side: u8,
+        force: u8,
+        effect: u8,
+        price: Number,
+        qty: Number,
+    },
+    Cancel {
+        symbol: Text,
+        id: Text,
+        venue_id: Option<Text>,
+    },
+    CancelAll {
+        symbol: Text,
+    },
+    QueryOrder {
+        symbol: Text,
+        id: Text,
+    },
+    OpenOrders {
+        symbol: Text,
+        older: Option<Text>,
+    },
+    History {
+        symbol: Text,
+        since: u64,
+        older: Option<Text>,
+    },
+    Fills {
+        symbol: Text,
+        since: u64,
+        older: Option<Text>,
+    },
     Balances,
     KeyInfo,
     Login,
+    /// A verb of futures, by its number, with any fields: this key's venue has none of them.
+    Futures {
+        verb: u8,
+        fields: Vec<u8>,
+    },
 }
 
+/// The version of the frames.
+const VERSION: u8 = 2;
 /// Length of a client order id.
 pub(crate) const ID: usize = 18;
 
@@ -56,6 +97,7 @@ impl Intent {
             Self::Balances => 7,
             Self::KeyInfo => 8,
             Self::Login => 9,
+            Self::Futures { verb, .. } => *verb,
         }
     }
 
@@ -70,10 +112,10 @@ impl Intent {
         }
         out.push(self.verb());
         match self {
-            Self::Place { id, symbol, side, force, price, qty } => {
+            Self::Place { id, symbol, side, force, effect, price, qty } => {
                 out.extend_from_slice(id);
                 text(out, symbol);
-                out.extend_from_slice(&[*side, *force]);
+                out.extend_from_slice(&[*side, *force, *effect]);
                 for (mantissa, decimals) in [price, qty] {
                     out.extend_from_slice(&mantissa.to_le_bytes());
                     out.push(*decimals);
@@ -98,6 +140,7 @@ impl Intent {
                 out.extend_from_slice(&since.to_le_bytes());
                 optional(out, older);
             }
+            Self::Futures { fields, .. } => out.extend_from_slice(fields),
             Self::Balances | Self::KeyInfo | Self::Login => {}
         }
     }
@@ -142,7 +185,7 @@ impl Fields<'_> {
 /// What a frame asks for, as its description says; `None`: nothing that could be signed.
 pub(crate) fn read(frame: &[u8]) -> Option<(u8, u64, Intent)> {
     let mut fields = Fields(frame);
-    if (fields.byte()?, fields.byte()?) != (1, 1) {
+    if (fields.byte()?, fields.byte()?) != (VERSION, 1) {
         return None;
     }
     let seat = fields.byte()?;
@@ -153,6 +196,7 @@ pub(crate) fn read(frame: &[u8]) -> Option<(u8, u64, Intent)> {
             symbol: fields.text()?,
             side: fields.byte()?,
             force: fields.byte()?,
+            effect: fields.byte()?,
             price: fields.number()?,
             qty: fields.number()?,
         },
@@ -169,6 +213,7 @@ pub(crate) fn read(frame: &[u8]) -> Option<(u8, u64, Intent)> {
         7 => Intent::Balances,
         8 => Intent::KeyInfo,
         9 => Intent::Login,
+        verb @ 10..=15 => Intent::Futures { verb, fields: std::mem::take(&mut fields.0).to_vec() },
         _ => return None,
     };
     fields.0.is_empty().then_some((seat, nonce, intent))
@@ -214,6 +259,7 @@ pub(crate) struct Counts {
 /// The client, with all that it has had signed.
 pub(crate) struct Client<'a> {
     orders: &'a Packets,
+    page: &'a RefCell<OrderPage>,
     cancels: &'a Packets,
     pub(crate) checker: Checker,
     pub(crate) counts: Counts,
@@ -241,6 +287,7 @@ impl<'a> Client<'a> {
     pub(crate) fn new(rig: &'a Rig) -> Self {
         Self {
             orders: &rig.orders,
+            page: &rig.page,
             cancels: &rig.cancels,
             checker: Checker::new(&rig.values, &rig.ready, &rig.policy),
             counts: Counts::default(),
@@ -275,6 +322,7 @@ impl<'a> Client<'a> {
             symbol: b"BTCUSDT".to_vec(),
             side: u8::from(self.sequence.is_multiple_of(2)),
             force: 3,
+            effect: 0,
             price: (6_500_000, 2),
             qty: (1, 4),
         }
@@ -283,7 +331,7 @@ impl<'a> Client<'a> {
     /// The frame that asks for an intent.
     pub(crate) fn frame(&mut self, seat: u8, intent: &Intent) -> Vec<u8> {
         self.nonce += 1;
-        let mut frame = vec![1, 1, seat];
+        let mut frame = vec![VERSION, 1, seat];
         frame.extend_from_slice(&self.nonce.to_le_bytes());
         intent.write(&mut frame);
         frame
@@ -306,18 +354,40 @@ impl<'a> Client<'a> {
     /// As [`Self::offset`], over either socket.
     pub(crate) fn offset_over(&mut self, offset_ns: i64, emergency: bool) -> bool {
         self.nonce += 1;
-        let mut frame = vec![1, 2, SEAT.0];
+        let mut frame = vec![VERSION, 2, SEAT.0];
         frame.extend_from_slice(&self.nonce.to_le_bytes());
         frame.extend_from_slice(&offset_ns.to_le_bytes());
         matches!(self.send(&frame, emergency), Answer::Done)
     }
 
+    /// Says how the account is kept: 0 as wallets, 1 as one account, which is not what this key's rules are for.
+    pub(crate) fn account_mode(&mut self, mode: u8, emergency: bool) {
+        self.nonce += 1;
+        let mut frame = vec![VERSION, 4, SEAT.0];
+        frame.extend_from_slice(&self.nonce.to_le_bytes());
+        frame.push(mode);
+        self.send(&frame, emergency);
+    }
+
+    fn over_socket(&mut self, frame: &[u8]) -> Result<usize, SocketError> {
+        self.cancels.send(frame)?;
+        self.cancels.receive(&mut self.inward)
+    }
+
+    fn over_page(&mut self, frame: &[u8]) -> Result<usize, SocketError> {
+        let mut page = self.page.borrow_mut();
+        page.ask(frame, false)?;
+        let begun = SystemClock.mono();
+        page.answer(&mut self.inward, self.orders, false, || SystemClock.mono().since(begun) > ANSWER_MAX)
+    }
+
     /// Sends any bytes and judges the answer.
     pub(crate) fn send(&mut self, frame: &[u8], emergency: bool) -> Answer {
-        let socket = if emergency { self.cancels } else { self.orders };
+        // What has no room on the page can only be said to the other socket.
+        let emergency = emergency || frame.len() > FRAME_MAX;
         let begun = SystemClock.unix().as_millis();
-        socket.send(frame).unwrap_or_else(|error| panic!("the signer is gone: {error}, at {frame:?}"));
-        let len = socket.receive(&mut self.inward).unwrap_or_else(|error| panic!("no answer: {error}, at {frame:?}"));
+        let len = if emergency { self.over_socket(frame) } else { self.over_page(frame) };
+        let len = len.unwrap_or_else(|error| panic!("the signer is gone or silent: {error}, at {frame:?}"));
         let ended = SystemClock.unix().as_millis();
         let (nonce, answer) = read_answer(&self.inward[..len]).unwrap_or_else(|| panic!("foul answer to {frame:?}"));
         self.counts.asked += 1;
@@ -335,13 +405,17 @@ impl<'a> Client<'a> {
                 }
             }
             Answer::Done => {
-                assert!(frame.get(1) == Some(&2) && frame.len() == 19, "{frame:?} was done");
-                self.offset_told(frame, emergency);
+                match (frame.get(1), frame.len()) {
+                    (Some(2), 19) => self.offset_told(frame, emergency),
+                    // How the account is kept.
+                    (Some(4), 12) => {}
+                    _ => panic!("{frame:?} was done"),
+                }
             }
             Answer::Refused(why) => {
                 self.counts.refused[usize::from(*why)] += 1;
                 self.counts.foul += u64::from(asked.is_none());
-                if frame.get(..3) == Some(&[1, 2, SEAT.0]) && frame.len() == 19 {
+                if frame.get(..3) == Some(&[VERSION, 2, SEAT.0]) && frame.len() == 19 {
                     self.offset_told(frame, emergency);
                 }
             }

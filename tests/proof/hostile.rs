@@ -76,6 +76,8 @@ fn some_order(random: &mut SmallRng, client: &mut Client<'_>) -> Intent {
         symbol: some_text(random),
         side: random.random_range(0..if sane { 2 } else { 4 }),
         force: random.random_range(0..if sane { 4 } else { 6 }),
+        // To reduce or to hedge: nothing that a spot order can do.
+        effect: if random.random_bool(0.1) { random.random_range(1..9) } else { 0 },
         price: number(random, (6_500_000, 2)),
         qty: number(random, (1, 4)),
     }
@@ -87,7 +89,15 @@ fn some_intent(random: &mut SmallRng, client: &mut Client<'_>) -> Intent {
         1 => Some(random.random::<u64>().to_string().into_bytes()),
         _ => Some(some_text(random)),
     };
-    match random.random_range(0..12) {
+    match random.random_range(0..13) {
+        12 => {
+            let mut fields = Vec::new();
+            if random.random_bool(0.7) {
+                fields.extend_from_slice(b"\x07BTCUSDT");
+            }
+            fields.extend((0..random.random_range(0..12)).map(|_| random.random::<u8>()));
+            Intent::Futures { verb: random.random_range(10..16), fields }
+        }
         0 => Intent::Cancel { symbol: some_text(random), id: some_id(random, client), venue_id: older(random) },
         1 => Intent::CancelAll { symbol: some_text(random) },
         2 => Intent::QueryOrder { symbol: some_text(random), id: some_id(random, client) },
@@ -133,7 +143,10 @@ fn one(random: &mut SmallRng, client: &mut Client<'_>) {
             client.offset_over(offset, emergency);
         }
         // Back to an honest one, so that orders are signed again.
-        5..12 => _ = client.offset_over(0, emergency),
+        5..12 => {
+            client.offset_over(0, emergency);
+            client.account_mode(0, emergency);
+        }
         12..30 => {
             let intent = some_intent(random, client);
             let mut frame = client.frame(SEAT.0, &intent);
@@ -144,7 +157,8 @@ fn one(random: &mut SmallRng, client: &mut Client<'_>) {
             let frame: Vec<u8> = (0..random.random_range(1..400)).map(|_| random.random()).collect();
             client.send(&frame, emergency);
         }
-        35..37 => {
+        35 => client.account_mode(random.random_range(0..3), emergency),
+        36 => {
             let intent = some_intent(random, client);
             let frame = client.frame(random.random(), &intent);
             // A seat that does not exist has no key; the own one is like any other question.
@@ -153,14 +167,14 @@ fn one(random: &mut SmallRng, client: &mut Client<'_>) {
         37..45 => {
             // The same id with other content, and with the same again.
             let order = client.order();
-            let Intent::Place { id, symbol, side, force, price, qty } = order.clone() else { return };
+            let Intent::Place { id, symbol, side, force, effect, price, qty } = order.clone() else { return };
             let signed = client.ask(&order).is_some();
             let dearer = (price.0 + 1, price.1);
             let other = match random.random_range(0..4) {
-                0 => Intent::Place { id, symbol, side: 1 - side, force, price, qty },
-                1 => Intent::Place { id, symbol, side, force, price: dearer, qty },
-                2 => Intent::Place { id, symbol, side, force, price, qty: (qty.0 + 1, qty.1) },
-                _ => Intent::Place { id, symbol: b"ETHUSDT".to_vec(), side, force, price, qty },
+                0 => Intent::Place { id, symbol, side: 1 - side, force, effect, price, qty },
+                1 => Intent::Place { id, symbol, side, force, effect, price: dearer, qty },
+                2 => Intent::Place { id, symbol, side, force, effect, price, qty: (qty.0 + 1, qty.1) },
+                _ => Intent::Place { id, symbol: b"ETHUSDT".to_vec(), side, force, effect, price, qty },
             };
             assert!(!signed || client.ask(&other).is_none(), "one id for two orders: {order:?} and {other:?}");
             client.ask(&order);
@@ -261,6 +275,7 @@ fn greedy(random: &mut SmallRng, client: &mut Client<'_>) -> Intent {
         symbol: b"BTCUSDT".to_vec(),
         side,
         force: random.random_range(0..4),
+        effect: 0,
         price: (price, 2),
         qty: (qty, 4),
     }
@@ -377,9 +392,9 @@ fn every_planted_forbidden_signature_is_found() {
         assert!(fresh().judge(&order, &planted, &told).is_err(), "{what} was not found");
     }
     // Beyond the policy, though everything else is right.
-    let Intent::Place { id, symbol, side, force, .. } = order.clone() else { panic!("it is an order") };
+    let Intent::Place { id, symbol, side, force, effect, .. } = order.clone() else { panic!("it is an order") };
     for (what, price, qty) in [("dear", (11_000_100, 2), (1_i64, 4_u8)), ("much", (6_500_000, 2), (1, 2))] {
-        let order = Intent::Place { id: id.clone(), symbol: symbol.clone(), side, force, price, qty };
+        let order = Intent::Place { id: id.clone(), symbol: symbol.clone(), side, force, effect, price, qty };
         let text = ["0.0001", "0.01"][usize::from(what == "much")];
         let own =
             signed.body.replace("65000.00", if what == "dear" { "110001" } else { "65000" }).replace("0.0001", text);
@@ -405,8 +420,8 @@ fn every_planted_forbidden_signature_is_found() {
     assert!(other_run.judge(&order, &signed, &told).is_err());
     let mut twice = fresh();
     twice.judge(&order, &signed, &told).unwrap();
-    let Intent::Place { id, symbol, side, force, qty, .. } = order else { panic!("it is an order") };
-    let other = Intent::Place { id, symbol, side, force, price: (6_500_100, 2), qty };
+    let Intent::Place { id, symbol, side, force, effect, qty, .. } = order else { panic!("it is an order") };
+    let other = Intent::Place { id, symbol, side, force, effect, price: (6_500_100, 2), qty };
     let fault = twice.judge(&other, &body("65000", "65001"), &told);
     assert_eq!(fault.unwrap_err(), "one id for two different orders");
 }

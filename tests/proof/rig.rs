@@ -1,12 +1,14 @@
-//! A signer process as the daemon starts it, with its three sockets in the hands of a test.
+//! A signer process as the daemon starts it, with its three sockets and its page in the hands of a test.
 
 use clock::SystemClock;
 use domain::{Clock as _, VenueId};
 use messages::{KeyAlias, KeyDuty, KeyRole, KeyState};
-use order_signer::process::{Greeting, Packets, ReadySigner, RemoteStore, pair};
+use order_signer::process::{Greeting, OrderPage, Packets, ReadySigner, RemoteStore, pair};
 use order_signer::{Custody, KeySecrets, KeyStore as _, NewKey};
 use secrets::SecretBytes;
 use sign_policy::{InstrumentPolicy, PolicyDocument, RateLimit, RoleVerbs, SideLimits, Turnover};
+use std::cell::RefCell;
+use std::os::fd::AsFd as _;
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
@@ -77,6 +79,8 @@ pub(crate) fn policy(notional: i64, quantity: i64) -> PolicyDocument {
 pub(crate) struct Rig {
     child: Child,
     pub(crate) orders: Packets,
+    /// Where questions of the order path are asked; its socket only tells who is gone.
+    pub(crate) page: RefCell<OrderPage>,
     pub(crate) cancels: Packets,
     /// What the key manager holds: the process ends with it.
     pub(crate) _store: RemoteStore,
@@ -132,12 +136,14 @@ impl Rig {
             unlock: UnlockFrom::File(dir.path().join("passphrase")),
             lock_after: u32::MAX,
             spin: false,
-            places: vec![KeyPlace { seat: SEAT, alias, environment: "sim".to_owned() }],
+            places: vec![KeyPlace { seat: SEAT, alias, environment: "sim".to_owned(), login_confirmed: true }],
             may_ask: false,
+            strict: false,
         };
         let (orders, inherited) = pair().unwrap();
         let (custody, custody_end) = pair().unwrap();
         let (cancels, cancels_end) = pair().unwrap();
+        let (page, page_end) = OrderPage::create().unwrap();
         close_on_exec();
         let child = Command::new(env!("CARGO_BIN_EXE_steadfast"))
             .arg(steadfast::signers::child::ARGUMENT)
@@ -147,7 +153,7 @@ impl Rig {
             .spawn()
             .unwrap();
         let frame = serde_json::to_vec(&boot).unwrap();
-        orders.send_with(&frame, &[custody_end.descriptor(), cancels_end.descriptor()]).unwrap();
+        orders.send_with(&frame, &[custody_end.descriptor(), cancels_end.descriptor(), page_end.as_fd()]).unwrap();
         for socket in [&orders, &cancels] {
             socket.wait_at_most(Some(PATIENCE)).unwrap();
         }
@@ -159,7 +165,7 @@ impl Rig {
         };
         let mut store = RemoteStore::new(custody).unwrap();
         store.set_duty(SEAT, KeyDuty::Full).unwrap();
-        Self { child, orders, cancels, _store: store, ready, values, policy, dir }
+        Self { child, orders, page: RefCell::new(page), cancels, _store: store, ready, values, policy, dir }
     }
 
     /// Its process id.

@@ -14,7 +14,9 @@ use messages::{
 };
 use net::Plaintext;
 use order_gateway::{Doorbell, Gateway, GatewayHandle, Limits, LinkConfig, Outlets, Renewals, WireLog, WireLogBounds};
-use order_signer::process::{LinkWait, ProcessSeat, RemoteStore, SignerLink, pair, serve_custody, serve_orders};
+use order_signer::process::{
+    LinkWait, OrderPage, ProcessSeat, RemoteStore, SignerLink, pair, serve_custody, serve_orders,
+};
 use order_signer::{Custody, CustodyDesk, DeskPlace, EpochStore, KeySecrets, KeyStore, NewKey};
 use rand::rngs::SmallRng;
 use rand::{Rng as _, SeedableRng as _};
@@ -214,13 +216,16 @@ impl Lab {
         let custody = vault_of(home.path(), keys, clock.unix());
         let identity = EpochStore::open(home.path()).unwrap().identity();
         let codecs = venue_bitget::codecs(venue_bitget::Environment::Production);
-        let place = DeskPlace { seat: VENUE, alias: alias(0), codec: Arc::clone(&codecs.signing) };
+        let place =
+            DeskPlace { seat: VENUE, alias: alias(0), codec: Arc::clone(&codecs.signing), login_confirmed: true };
         let desk = CustodyDesk::open(custody, vec![place], None, identity, Arc::clone(&clock)).unwrap();
 
         let (orders_end, orders_served) = pair().unwrap();
         let (custody_end, custody_served) = pair().unwrap();
+        let (page, page_file) = OrderPage::create().unwrap();
+        let served_page = OrderPage::open(page_file).unwrap();
         let (seats, candidates) = (desk.seats.clone(), desk.candidates.clone());
-        std::thread::spawn(move || serve_orders(&orders_served, &seats, &candidates, false));
+        std::thread::spawn(move || serve_orders(&orders_served, Some(served_page), &seats, &candidates, false));
         std::thread::spawn(move || serve_custody(&custody_served, desk));
         let hello = SignerHello {
             tag: identity.tag,
@@ -230,6 +235,7 @@ impl Lab {
         };
         let lost = Box::new(|how: &'static str| panic!("the signer is {how}"));
         let link = SignerLink::new(orders_end, LinkWait::Block, hello, Arc::clone(&clock), lost).unwrap();
+        link.lock().unwrap().over(page);
         let store = RemoteStore::new(custody_end).unwrap();
 
         let (tell, heard) = sync_channel(65_536);

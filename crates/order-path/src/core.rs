@@ -5,6 +5,7 @@
 //! trade id, a terminal state never reopens, and everything that changes is published once, numbered.
 
 use crate::asking::Asking;
+use crate::budget::{BudgetDenied, RateBudget};
 use crate::table::{OrderTable, SeenTrades};
 use crate::types::{Effects, Now, Setup, SignJob, SignOutcome, Timing, VenueSetup};
 use arrayvec::ArrayString;
@@ -20,7 +21,6 @@ use risk_guard::{CheckOrder, Exposure, Gate, RiskGuard, RiskGuardActor};
 use signing::Route;
 use std::collections::VecDeque;
 use std::time::Duration;
-use venue_api::{BudgetDenied, RateBudget};
 
 /// Longest wait that a venue may impose by one 429.
 const BAN_MAX: Duration = Duration::from_secs(600);

@@ -7,6 +7,7 @@
 
 mod actor;
 mod asking;
+mod budget;
 mod cancels;
 mod core;
 mod reports;

@@ -6,8 +6,8 @@ use crate::self_check::VenueRules;
 use domain::{Clock, Epoch, MonoNanos, UnixNanos};
 use messages::{KeyRole, PlaceOrder, SignIntent};
 use sign_policy::{
-    BudgetFile, BudgetStore, GuardError, GuardLog, GuardRecord, Identity, Opening, PolicyDocument, PolicyGate,
-    PolicyRefusal, Reservation, SavedBudgets, SyncMode, economic_digest,
+    BudgetFile, BudgetStore, Disk, GuardError, GuardLog, GuardRecord, Identity, Opening, PolicyDocument, PolicyGate,
+    PolicyRefusal, RealDisk, Reservation, SavedBudgets, SyncMode, economic_digest,
 };
 use std::collections::BTreeMap;
 use std::io;
@@ -57,6 +57,22 @@ impl SignatureRecords {
         boot_id: &str,
         now: UnixNanos,
     ) -> Result<Self, GuardError> {
+        Self::open_on(Arc::new(RealDisk), dir, identity, accounts, mode, boot_id, now)
+    }
+
+    /// [`Self::open`] with the records of signatures on a given file system.
+    ///
+    /// # Errors
+    /// As [`Self::open`].
+    pub fn open_on(
+        disk: Arc<dyn Disk>,
+        dir: &Path,
+        identity: Identity,
+        accounts: &[String],
+        mode: SyncMode,
+        boot_id: &str,
+        now: UnixNanos,
+    ) -> Result<Self, GuardError> {
         let open = |account: &String| {
             let budgets = match BudgetFile::open(dir, account, identity.epoch, now) {
                 Ok((file, saved)) => Budgets::Open(file, saved),
@@ -65,7 +81,7 @@ impl SignatureRecords {
             (account.clone(), budgets)
         };
         let budgets = accounts.iter().map(open).collect();
-        let log = GuardLog::open(dir, identity.epoch, mode, boot_id)?;
+        let log = GuardLog::open_on(disk, dir, identity.epoch, mode, boot_id)?;
         let opening = log.opening();
         Ok(Self {
             dir: dir.to_owned(),

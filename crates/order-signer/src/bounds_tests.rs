@@ -7,10 +7,12 @@ use domain::{
     ClientOrderId, Clock, Epoch, InstanceTag, MonoNanos, Scaled, Sequence, Side, Symbol, TimeInForce, UnixNanos,
 };
 use messages::{KeyDuty, KeyRole, PlaceOrder, SignIntent, SignRefusal};
-use sign_policy::{DeriveFacts, GuardReader, PolicyDocument, SyncMode, economic_digest};
+use sign_policy::{DeriveFacts, Disk, DiskFile, GuardReader, PolicyDocument, RealDisk, SyncMode, economic_digest};
 use signing::SignerPort as _;
+use std::io;
 use std::path::Path;
-use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 use venue_api::{Credentials, Draft, HeaderSink, Method, SignatureEncoding, SigningCodec};
 
@@ -53,10 +55,14 @@ struct Rig {
 
 impl Rig {
     fn new(dir: &Path, epoch: u32, codec: Arc<dyn SigningCodec>) -> Self {
+        Self::on(Arc::new(RealDisk), SyncMode::Group, dir, epoch, codec)
+    }
+
+    fn on(disk: Arc<dyn Disk>, mode: SyncMode, dir: &Path, epoch: u32, codec: Arc<dyn SigningCodec>) -> Self {
         let clock = Arc::new(ManualClock::new(WALL, MonoNanos(1_000_000_000)));
         let accounts = ["main".to_owned()];
         let records =
-            SignatureRecords::open(dir, identity(epoch), &accounts, SyncMode::Group, "this boot", WALL).unwrap();
+            SignatureRecords::open_on(disk, dir, identity(epoch), &accounts, mode, "this boot", WALL).unwrap();
         let values = secrets("bg_invented", "an invented secret", "invented");
         let key = LoadedKey::new(values.key, values.secret, values.passphrase).unwrap();
         let shared: Arc<dyn Clock> = Arc::clone(&clock) as Arc<dyn Clock>;
@@ -98,6 +104,83 @@ fn orders_within_the_policy_are_signed_and_recorded_before_they_leave() {
     let read: Vec<_> = GuardReader::open(dir.path()).unwrap().map(Result::unwrap).collect();
     let digests: Vec<_> = read.iter().map(|record| (record.kid, record.digest, record.again)).collect();
     assert_eq!(digests, [(KID, economic_digest(&order), false), (KID, economic_digest(&order), true)]);
+}
+
+/// The machine's file system, of which syncing can be made to fail, and what was done with its open files.
+#[derive(Default)]
+struct WatchedDisk {
+    sync_fails: Arc<AtomicBool>,
+    done: Arc<Mutex<Vec<&'static str>>>,
+}
+
+struct WatchedFile(Arc<dyn DiskFile>, Arc<AtomicBool>, Arc<Mutex<Vec<&'static str>>>);
+
+impl DiskFile for WatchedFile {
+    fn write_at(&self, bytes: &[u8], offset: u64) -> io::Result<()> {
+        self.2.lock().unwrap().push("written");
+        self.0.write_at(bytes, offset)
+    }
+
+    fn sync(&self) -> io::Result<()> {
+        if self.1.load(Ordering::SeqCst) {
+            return Err(io::Error::other("the disk is gone"));
+        }
+        self.0.sync()?;
+        self.2.lock().unwrap().push("synced");
+        Ok(())
+    }
+}
+
+impl Disk for WatchedDisk {
+    fn make_dir(&self, dir: &Path) -> io::Result<()> {
+        RealDisk.make_dir(dir)
+    }
+    fn create(&self, path: &Path, len: u64) -> io::Result<Arc<dyn DiskFile>> {
+        let file = RealDisk.create(path, len)?;
+        Ok(Arc::new(WatchedFile(file, Arc::clone(&self.sync_fails), Arc::clone(&self.done))))
+    }
+    fn read(&self, path: &Path, len_max: u64) -> io::Result<Vec<u8>> {
+        RealDisk.read(path, len_max)
+    }
+    fn list(&self, dir: &Path) -> io::Result<Vec<String>> {
+        RealDisk.list(dir)
+    }
+    fn rename(&self, from: &Path, to: &Path) -> io::Result<()> {
+        RealDisk.rename(from, to)
+    }
+    fn remove(&self, path: &Path) -> io::Result<()> {
+        RealDisk.remove(path)
+    }
+    fn sync_dir(&self, dir: &Path) -> io::Result<()> {
+        RealDisk.sync_dir(dir)
+    }
+}
+
+#[test]
+fn in_strict_mode_the_disk_has_the_record_before_the_signature_leaves() {
+    let (dir, disk) = (tempfile::tempdir().unwrap(), WatchedDisk::default());
+    let (fails, done) = (Arc::clone(&disk.sync_fails), Arc::clone(&disk.done));
+    let mut rig = Rig::on(Arc::new(disk), SyncMode::Strict, dir.path(), 1, codec());
+    for _ in 0..2 {
+        done.lock().unwrap().clear();
+        rig.place(Side::Buy, 60_000, 10).unwrap();
+        assert_eq!(*done.lock().unwrap(), ["written", "synced"], "when the signature is out");
+    }
+    fails.store(true, Ordering::SeqCst);
+    assert_eq!(rig.place(Side::Buy, 60_000, 10), Err(SignRefusal::Policy), "no sync, no signature");
+    let cancel = SignIntent::CancelAll { symbol: Symbol::from("BTCUSDT").unwrap() };
+    assert!(rig.signer.sign(&cancel).is_ok(), "cancels pass");
+}
+
+#[test]
+fn in_group_mode_the_signature_waits_for_the_kernel_and_not_for_the_disk() {
+    let (dir, disk) = (tempfile::tempdir().unwrap(), WatchedDisk::default());
+    let (fails, done) = (Arc::clone(&disk.sync_fails), Arc::clone(&disk.done));
+    let mut rig = Rig::on(Arc::new(disk), SyncMode::Group, dir.path(), 1, codec());
+    done.lock().unwrap().clear();
+    fails.store(true, Ordering::SeqCst);
+    rig.place(Side::Buy, 60_000, 10).unwrap();
+    assert_eq!(*done.lock().unwrap(), ["written"]);
 }
 
 #[test]

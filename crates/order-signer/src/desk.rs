@@ -11,7 +11,7 @@ use crate::inline::{CancelOnlySigner, InlineSigner};
 use crate::key_store::link_sealed;
 use crate::policy::{PolicyMove, PolicySet};
 use crate::record::KeyRecord;
-use crate::sealing::{SealedKey, SealingKey};
+use crate::sealing::{Origin, SealedKey, SealingKey};
 use crate::seats::Seats;
 use audit::AuditSink;
 use domain::{Clock, VenueId};
@@ -35,6 +35,8 @@ pub struct CustodyDesk {
     pub waiting: Vec<(VenueId, KeyAlias)>,
     /// How requests of a venue account are written.
     pub codecs: Vec<(VenueId, Arc<dyn SigningCodec>)>,
+    /// The venue accounts whose trading key may log in though that was not certain when it was linked.
+    pub logins: Vec<VenueId>,
     /// Tag and epoch of this run.
     pub identity: Option<Identity>,
     /// The records of signatures; none: keys are loaded without their bounds, as for a verification.
@@ -55,6 +57,8 @@ pub struct DeskPlace {
     pub alias: KeyAlias,
     /// How its requests are written.
     pub codec: Arc<dyn SigningCodec>,
+    /// Whether the settings are certain that no order can be entered over the log-in of a trading key.
+    pub login_confirmed: bool,
 }
 
 impl CustodyDesk {
@@ -63,9 +67,23 @@ impl CustodyDesk {
     pub fn without_seats(custody: Custody, clock: Arc<dyn Clock>) -> Self {
         let (seats, candidates) = (Seats::new(Vec::new()), Seats::new(Vec::new()));
         let cancels = Seats::new(Vec::new());
-        let (places, waiting, codecs) = (Vec::new(), Vec::new(), Vec::new());
+        let (places, waiting, codecs, logins) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
         let (identity, records, sealing, audit) = (None, None, None, None);
-        Self { custody, places, seats, candidates, cancels, waiting, codecs, identity, records, sealing, audit, clock }
+        Self {
+            custody,
+            places,
+            seats,
+            candidates,
+            cancels,
+            waiting,
+            codecs,
+            logins,
+            identity,
+            records,
+            sealing,
+            audit,
+            clock,
+        }
     }
 
     /// Loads the signers of the venue accounts. A place whose key is not there stays empty.
@@ -98,8 +116,11 @@ impl CustodyDesk {
         self.candidates = Seats::new(candidates);
         self.cancels = Seats::new(cancels);
         self.identity = Some(identity);
-        for DeskPlace { seat, alias: named, codec } in places {
+        for DeskPlace { seat, alias: named, codec, login_confirmed } in places {
             self.codecs.push((seat, codec));
+            if login_confirmed {
+                self.logins.push(seat);
+            }
             let found = self.custody.signing_key(&named).map(|record| record.alias);
             self.places.push((seat, *found.as_ref().unwrap_or(&named)));
             match found {
@@ -119,6 +140,7 @@ impl CustodyDesk {
             codec.set_account_mode(record.account_mode());
         }
         let (signer, canceller) = (self.load_bounded(seat, alias)?, self.load_cancel_only(seat, alias)?);
+        let signer = if self.logins.contains(&seat) { signer.with_login() } else { signer };
         self.seats.with(seat, |held| *held = Some(signer));
         self.cancels.with(seat, |held| *held = Some(canceller));
         Ok(())
@@ -140,16 +162,11 @@ impl CustodyDesk {
     ///
     /// # Errors
     /// [`CustodyError`]: nothing has changed, or the key is linked and not seated.
-    pub fn link(
-        &mut self,
-        key: &SealedKey,
-        environment: &str,
-        policy: Option<&str>,
-    ) -> Result<KeyRecord, CustodyError> {
+    pub fn link(&mut self, key: &SealedKey, origin: &Origin, policy: Option<&str>) -> Result<KeyRecord, CustodyError> {
         let now = self.clock.unix();
         self.sealing_key()?;
         let sealing = self.sealing.as_ref().ok_or(CustodyError::NothingToReplace)?;
-        let record = link_sealed(&mut self.custody, sealing, key, environment, policy, now)?;
+        let record = link_sealed(&mut self.custody, sealing, key, origin, policy, now)?;
         for seat in self.seats_of(&key.alias) {
             self.take_seat(seat, &key.alias)?;
         }

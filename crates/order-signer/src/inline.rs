@@ -262,6 +262,14 @@ impl InlineSigner {
         self.bounds.as_deref_mut()
     }
 
+    /// The same signer, whose key may log in where its account allows that: it is certain that no order can be
+    /// entered over the log-in.
+    #[must_use]
+    pub const fn with_login(mut self) -> Self {
+        self.may_log_in = true;
+        self
+    }
+
     /// The same signer for an account that is kept in this way, as far as its log-in goes.
     #[must_use]
     pub const fn of_account(mut self, mode: AccountMode) -> Self {
@@ -282,9 +290,9 @@ impl InlineSigner {
 
     fn stamp(&self, verb: Verb, now: MonoNanos) -> Result<UnixNanos, SignRefusal> {
         let offset_ns = match verb {
-            Verb::Place => self.offset.for_orders().ok_or(SignRefusal::Clock)?,
-            Verb::StreamLogin => self.offset.for_login().ok_or(SignRefusal::Clock)?,
-            _ => self.offset.for_cancels(),
+            Verb::Cancel | Verb::CancelAll => self.offset.for_cancels(),
+            verb if verb.only_asks() => self.offset.for_questions().ok_or(SignRefusal::Clock)?,
+            _ => self.offset.for_orders().ok_or(SignRefusal::Clock)?,
         };
         Ok(self.clock.unix_at(now).shifted(offset_ns))
     }

@@ -6,7 +6,7 @@ use crate::desk::CustodyDesk;
 use crate::policy::{PolicyMove, PolicySet};
 use crate::record::KeyRecord;
 use crate::rotation::CutOver;
-use crate::sealing::{SealedKey, SealingKey, SealingPublic};
+use crate::sealing::{Origin, SealedKey, SealingKey, SealingPublic};
 use access::StepUpRefusal;
 use domain::{Clock, VenueId};
 use messages::{KeyDuty, KeyInfo, KeyState};
@@ -101,7 +101,7 @@ pub trait KeyStore {
     fn link_sealed(
         &mut self,
         key: &SealedKey,
-        environment: &str,
+        origin: &Origin,
         policy: Option<&str>,
     ) -> Result<KeyRecord, CustodyError>;
 
@@ -126,7 +126,7 @@ pub(crate) fn link_sealed(
     custody: &mut Custody,
     sealing: &SealingKey,
     key: &SealedKey,
-    environment: &str,
+    origin: &Origin,
     policy: Option<&str>,
     now: domain::UnixNanos,
 ) -> Result<KeyRecord, CustodyError> {
@@ -135,7 +135,7 @@ pub(crate) fn link_sealed(
     }
     let opened = sealing.open(key)?;
     custody.take_step(now)?;
-    custody.add(key.described(environment), &opened, now)?;
+    custody.add(key.described(origin), &opened, now)?;
     drop(opened);
     if let Some(text) = policy {
         custody.begin_policy(&key.alias, text, now)?;
@@ -227,10 +227,10 @@ impl KeyStore for LocalStore {
     fn link_sealed(
         &mut self,
         key: &SealedKey,
-        environment: &str,
+        origin: &Origin,
         policy: Option<&str>,
     ) -> Result<KeyRecord, CustodyError> {
-        self.desk().link(key, environment, policy)
+        self.desk().link(key, origin, policy)
     }
 
     fn change_policy(

@@ -44,7 +44,7 @@ pub use offset::{AcceptedOffset, OffsetDoubt};
 pub use policy::{PolicyMove, PolicySet};
 pub use record::{KeyRecord, KeySecrets, KeyStep, RecordError, WaitingPolicy};
 pub use rotation::{CutOver, signing_key};
-pub use sealing::{SealError, SealedKey, SealingKey, SealingPublic, seal};
+pub use sealing::{Origin, SealError, SealedKey, SealingKey, SealingPublic, seal};
 pub use seats::Seats;
 pub use self_check::VenueRules;
 

@@ -12,13 +12,14 @@ pub struct AcceptedOffset {
     accepted: Option<(i64, MonoNanos)>,
     /// How far it may move at once from `accepted`, in nanoseconds, on top of what time allows.
     allowance_ns: i64,
-    /// The last offset told, accepted or not: cancels and questions are stamped with it.
+    /// The last offset told, accepted or not: cancels are stamped with it, questions within the limit.
     told_ns: i64,
     /// Whether the last offset told was accepted.
     trusted: bool,
 }
 
-/// An offset was told that is not accepted; only cancels and questions are signed until a better one comes.
+/// An offset was told that is not accepted; no order is signed until a better one comes, and beyond the limit only
+/// cancels are.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum OffsetDoubt {
     /// Further from the own clock than [`AcceptedOffset::OFFSET_NS_MAX`].
@@ -46,7 +47,7 @@ impl AcceptedOffset {
     /// Takes a measured offset: venue time minus own time.
     ///
     /// # Errors
-    /// [`OffsetDoubt`]: it is remembered for cancels and questions, and no order is signed with it.
+    /// [`OffsetDoubt`]: it is remembered for cancels, and no order is signed with it.
     pub fn tell(&mut self, offset_ns: i64, now: MonoNanos) -> Result<(), OffsetDoubt> {
         self.told_ns = offset_ns;
         self.trusted = false;
@@ -76,14 +77,16 @@ impl AcceptedOffset {
         self.accepted.filter(|_| self.trusted).map(|(offset_ns, _)| offset_ns)
     }
 
-    /// The offset to sign a log-in with: the last told, within the limit. A log-in opens the account's stream to whoever
-    /// holds it; signed for a later time it could be kept until then.
+    /// The offset to sign questions and log-ins with: the last told, within the limit; zero before the first. A log-in
+    /// opens the account's stream to whoever holds it, and an answer shows what is in it: signed for a later time either
+    /// could be kept until then.
     #[must_use]
-    pub const fn for_login(&self) -> Option<i64> {
+    pub const fn for_questions(&self) -> Option<i64> {
         if self.told_ns.unsigned_abs() > Self::OFFSET_NS_MAX.unsigned_abs() { None } else { Some(self.told_ns) }
     }
 
-    /// The offset to sign cancels and questions with: the last told, zero before the first.
+    /// The offset to sign cancels with: the last told, whatever it is, zero before the first. A cancel signed for a later
+    /// time can only take an order away.
     #[must_use]
     pub const fn for_cancels(&self) -> i64 {
         self.told_ns
@@ -122,15 +125,15 @@ mod tests {
     }
 
     #[test]
-    fn no_login_is_stamped_for_a_later_time() {
+    fn no_question_and_no_login_is_stamped_for_a_later_time() {
         let mut offset = AcceptedOffset::default();
-        assert_eq!(offset.for_login(), Some(0), "a stream may be opened before the venue's time is known");
+        assert_eq!(offset.for_questions(), Some(0), "a stream may be opened before the venue's time is known");
         for far in [i64::MIN, i64::MAX, 3_600_000 * MS, -3_600_000 * MS, AcceptedOffset::OFFSET_NS_MAX + 1] {
             assert!(offset.tell(far, at(0)).is_err());
-            assert_eq!(offset.for_login(), None, "{far}");
+            assert_eq!(offset.for_questions(), None, "{far}");
         }
         offset.tell(20 * MS, at(1)).unwrap();
-        assert_eq!(offset.for_login(), Some(20 * MS));
+        assert_eq!(offset.for_questions(), Some(20 * MS));
     }
 
     #[test]

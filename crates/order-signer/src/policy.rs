@@ -166,6 +166,10 @@ mod tests {
         recovery.iter().map(|code| code.to_string()).collect()
     }
 
+    fn origin() -> crate::sealing::Origin {
+        crate::sealing::Origin { environment: "sim".to_owned(), login_confirmed: true }
+    }
+
     #[test]
     fn tightening_is_at_once_and_loosening_needs_an_accepted_code_and_its_delay() {
         let home = tempfile::tempdir().unwrap();
@@ -259,7 +263,7 @@ mod tests {
         let sealed = seal(sealing.public(), described, &values(1)).unwrap();
         let text = policy(1_000, None);
         let link = |custody: &mut Custody, sealed: &SealedKey, policy: &str| {
-            link_sealed(custody, &sealing, sealed, "sim", Some(policy), NOW)
+            link_sealed(custody, &sealing, sealed, &origin(), Some(policy), NOW)
         };
         assert!(matches!(link(&mut custody, &sealed, &text), Err(CustodyError::CodeNeeded)));
         check_code(&mut custody, &codes[0], NOW).unwrap();
@@ -276,7 +280,7 @@ mod tests {
         let clock = std::sync::Arc::new(clock::ManualClock::new(NOW, domain::MonoNanos(1)));
         let mut store = LocalStore::new(custody, clock);
         store.check_code(&codes[1]).unwrap();
-        assert!(matches!(store.link_sealed(&sealed, "sim", None), Err(CustodyError::Sealed(_))));
+        assert!(matches!(store.link_sealed(&sealed, &origin(), None), Err(CustodyError::Sealed(_))));
         assert_eq!(store.sealing_key().unwrap(), store.sealing_key().unwrap(), "one key for each start");
     }
 }

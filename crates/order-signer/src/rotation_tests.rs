@@ -43,7 +43,7 @@ fn two_keys(dir: &Path) -> Custody {
 
 fn desk(custody: Custody) -> CustodyDesk {
     let codec = venue_bitget::codecs(venue_bitget::Environment::Production).signing;
-    let place = DeskPlace { seat: SEAT, alias: KeyAlias::from("old").unwrap(), codec };
+    let place = DeskPlace { seat: SEAT, alias: KeyAlias::from("old").unwrap(), codec, login_confirmed: true };
     let clock = Arc::new(ManualClock::new(NOW, MonoNanos(1)));
     let desk = CustodyDesk::open(custody, vec![place], None, identity(), clock).unwrap();
     desk.set_duty(SEAT, KeyDuty::Full);

@@ -58,6 +58,16 @@ pub struct SealedKey {
     pub sealed: String,
 }
 
+/// What the settings, and not whoever links a key, say of the account that it is linked for.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Origin {
+    /// `production`, `demo` or `sim`.
+    pub environment: String,
+    /// Whether it is certain that no order can be entered over the log-in of a trading key.
+    pub login_confirmed: bool,
+}
+
 /// Why sealed values were not made or opened.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum SealError {
@@ -76,17 +86,17 @@ pub enum SealError {
 }
 
 impl SealedKey {
-    /// What custody is told of the key. `environment` comes from the settings and not from whoever links the key.
+    /// What custody is told of the key.
     #[must_use]
-    pub fn described(&self, environment: &str) -> NewKey {
+    pub fn described(&self, origin: &Origin) -> NewKey {
         NewKey {
             alias: self.alias,
             venue: self.venue.clone(),
-            environment: environment.to_owned(),
+            environment: origin.environment.clone(),
             account: self.account.clone(),
             role: self.role,
             wallets: self.wallets.clone(),
-            stream_login_confirmed: true,
+            stream_login_confirmed: origin.login_confirmed,
         }
     }
 

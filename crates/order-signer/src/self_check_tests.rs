@@ -91,6 +91,17 @@ fn what_the_codec_writes_is_allowed_for_its_own_intent_and_moment_alone() {
 }
 
 #[test]
+fn a_spot_order_that_was_to_reduce_or_to_hedge_is_refused_whatever_was_written() {
+    for mode in AccountMode::ALL {
+        let draft = drafted(&SignIntent::Place(order()), mode);
+        for effect in PositionEffect::ALL.into_iter().filter(|effect| !effect.is_default()) {
+            let intent = SignIntent::Place(PlaceOrder { effect, ..order() });
+            assert!(!VenueRules::Bitget.allow(&intent, AT, &draft), "{effect:?}");
+        }
+    }
+}
+
+#[test]
 fn a_request_of_one_generation_is_none_of_the_other() {
     for mode in AccountMode::ALL {
         for intent in intents(mode) {

@@ -4,9 +4,11 @@
 #![expect(clippy::unwrap_used, reason = "a failing step ends the test")]
 
 use clock::{ManualClock, SystemClock};
-use domain::{ClientOrderId, Epoch, InstanceTag, Scaled, Sequence, Side, Symbol, TimeInForce, UnixNanos, VenueId};
+use domain::{
+    ClientOrderId, Clock as _, Epoch, InstanceTag, Scaled, Sequence, Side, Symbol, TimeInForce, UnixNanos, VenueId,
+};
 use messages::{KeyDuty, PlaceOrder, SignIntent, SignRefusal};
-use order_signer::process::{LinkWait, Packets, ProcessSeat, Seats, SignerLink, pair, serve_orders};
+use order_signer::process::{LinkWait, OrderPage, Packets, ProcessSeat, Seats, SignerLink, pair, serve_orders};
 use order_signer::{Identity, InlineSigner, LoadedKey};
 use secrets::SecretBytes;
 use signing::{Isolation, MemoryKind, SignedRequest, SignerHello, SignerPort};
@@ -67,13 +69,29 @@ struct Rig {
 }
 
 fn rig(socket: Packets, wait: LinkWait) -> Rig {
+    rig_over(socket, None, wait)
+}
+
+fn rig_over(socket: Packets, page: Option<OrderPage>, wait: LinkWait) -> Rig {
     let lost = Arc::new(AtomicUsize::new(0));
     let counts = Arc::clone(&lost);
     let heard = Box::new(move |_: &'static str| {
         counts.fetch_add(1, Ordering::SeqCst);
     });
     let link = SignerLink::new(socket, wait, hello(), Arc::new(SystemClock), heard).unwrap();
+    if let Some(page) = page {
+        link.lock().unwrap().over(page);
+    }
     Rig { seat: ProcessSeat::new(link, SEAT), lost }
+}
+
+/// Both ends of a page, where one is wanted.
+fn page(wanted: bool) -> (Option<OrderPage>, Option<OrderPage>) {
+    if !wanted {
+        return (None, None);
+    }
+    let (near, file) = OrderPage::create().unwrap();
+    (Some(near), Some(OrderPage::open(file).unwrap()))
 }
 
 fn bytes_of(request: &SignedRequest) -> (String, Vec<(String, String)>, Vec<u8>) {
@@ -83,11 +101,13 @@ fn bytes_of(request: &SignedRequest) -> (String, Vec<(String, String)>, Vec<u8>)
 
 #[test]
 fn process_and_inline_sign_the_same_bytes() {
-    for (wait, spin) in [(LinkWait::Block, false), (LinkWait::Spin, true)] {
+    let ways = [(LinkWait::Block, false), (LinkWait::Spin, true)];
+    for ((wait, spin), over_page) in ways.into_iter().flat_map(|way| [(way, false), (way, true)]) {
         let (ours, theirs) = pair().unwrap();
+        let (near, far) = page(over_page);
         let seats = Seats::new(vec![None, Some(signer())]);
-        let server = std::thread::spawn(move || serve_orders(&theirs, &seats, &Seats::new(Vec::new()), spin));
-        let Rig { mut seat, lost } = rig(ours, wait);
+        let server = std::thread::spawn(move || serve_orders(&theirs, far, &seats, &Seats::new(Vec::new()), spin));
+        let Rig { mut seat, lost } = rig_over(ours, near, wait);
         let mut inline = signer();
         assert_eq!(seat.sign(&place(1)).err(), Some(SignRefusal::Clock), "no order before venue time is known");
         seat.set_clock_offset(1_000_000).unwrap();
@@ -108,7 +128,7 @@ fn process_and_inline_sign_the_same_bytes() {
 fn seat_without_a_key_signs_nothing_and_garbage_is_refused_while_signing_goes_on() {
     let (ours, theirs) = pair().unwrap();
     let seats = Seats::new(vec![None, Some(signer())]);
-    let server = std::thread::spawn(move || serve_orders(&theirs, &seats, &Seats::new(Vec::new()), false));
+    let server = std::thread::spawn(move || serve_orders(&theirs, None, &seats, &Seats::new(Vec::new()), false));
     let mut inward = vec![0_u8; 10_000];
     for garbage in [&b"x"[..], &[1; 20], &[0; 8_192], &[9; 9_000]] {
         ours.send(garbage).unwrap();
@@ -125,14 +145,42 @@ fn seat_without_a_key_signs_nothing_and_garbage_is_refused_while_signing_goes_on
 }
 
 #[test]
-fn silent_signer_is_given_up_after_a_quarter_second_and_its_late_answer_is_never_taken() {
+fn garbage_over_the_page_is_refused_while_signing_goes_on_and_the_socket_beside_it_asks_nothing() {
     let (ours, theirs) = pair().unwrap();
-    let Rig { mut seat, lost } = rig(ours, LinkWait::Block);
-    assert_eq!(seat.sign(&SignIntent::Balances).err(), Some(SignRefusal::Silent));
-    assert_eq!(lost.load(Ordering::SeqCst), 1);
-    assert_eq!(seat.sign(&SignIntent::Balances).err(), Some(SignRefusal::Silent), "and it stays so");
-    assert_eq!(lost.load(Ordering::SeqCst), 1, "told once");
-    drop(theirs);
+    let (near, far) = page(true);
+    let mut near = near.unwrap();
+    let seats = Seats::new(vec![None, Some(signer())]);
+    let server = std::thread::spawn(move || serve_orders(&theirs, far, &seats, &Seats::new(Vec::new()), false));
+    let mut inward = vec![0_u8; 10_000];
+    for garbage in [&b"x"[..], &[], &[1; 20], &[9; 1_400]] {
+        near.ask(garbage, false).unwrap();
+        let len = near.answer(&mut inward, &ours, false, || false).unwrap();
+        assert_eq!(inward[..len], [0, 0, 0, 0, 0, 0, 0, 0, 18], "nonce 0, refused as malformed");
+    }
+    ours.send(&[1, 1, 1]).unwrap();
+    let Rig { mut seat, lost } = rig_over(ours, Some(near), LinkWait::Block);
+    for _ in 0..3 {
+        assert_eq!(seat.sign(&SignIntent::Balances).unwrap().verb(), messages::Verb::Balances);
+    }
+    assert_eq!(lost.load(Ordering::SeqCst), 0);
+    drop(seat);
+    server.join().unwrap();
+}
+
+#[test]
+fn silent_signer_is_given_up_after_a_quarter_second_and_its_late_answer_is_never_taken() {
+    for over_page in [false, true] {
+        let (ours, theirs) = pair().unwrap();
+        let (near, far) = page(over_page);
+        let Rig { mut seat, lost } = rig_over(ours, near, LinkWait::Block);
+        let begun = SystemClock.mono();
+        assert_eq!(seat.sign(&SignIntent::Balances).err(), Some(SignRefusal::Silent));
+        assert!(SystemClock.mono().since(begun) >= SignerLink::PATIENCE);
+        assert_eq!(lost.load(Ordering::SeqCst), 1);
+        assert_eq!(seat.sign(&SignIntent::Balances).err(), Some(SignRefusal::Silent), "and it stays so");
+        assert_eq!(lost.load(Ordering::SeqCst), 1, "told once");
+        drop((theirs, far));
+    }
 }
 
 #[test]
@@ -144,7 +192,7 @@ fn answer_to_another_question_is_dropped() {
         let mut stale = 77_u64.to_le_bytes().to_vec();
         stale.push(1);
         theirs.send(&stale).unwrap();
-        serve_orders(&theirs, &seats, &Seats::new(Vec::new()), false);
+        serve_orders(&theirs, None, &seats, &Seats::new(Vec::new()), false);
     });
     let Rig { mut seat, .. } = rig(ours, LinkWait::Block);
     assert_eq!(seat.sign(&SignIntent::Balances).unwrap().verb(), messages::Verb::Balances);
@@ -154,17 +202,21 @@ fn answer_to_another_question_is_dropped() {
 
 #[test]
 fn dead_signer_is_noticed_at_once() {
-    let (ours, theirs) = pair().unwrap();
-    drop(theirs);
-    let Rig { mut seat, lost } = rig(ours, LinkWait::Spin);
-    assert_eq!(seat.sign(&SignIntent::Balances).err(), Some(SignRefusal::Silent));
-    assert_eq!(lost.load(Ordering::SeqCst), 1);
+    for (wait, over_page) in [(LinkWait::Spin, false), (LinkWait::Spin, true), (LinkWait::Block, true)] {
+        let (ours, theirs) = pair().unwrap();
+        let (near, far) = page(over_page);
+        drop((theirs, far));
+        let Rig { mut seat, lost } = rig_over(ours, near, wait);
+        let begun = SystemClock.mono();
+        assert_eq!(seat.sign(&SignIntent::Balances).err(), Some(SignRefusal::Silent));
+        assert!(SystemClock.mono().since(begun) < SignerLink::PATIENCE, "it is gone, not late");
+        assert_eq!(lost.load(Ordering::SeqCst), 1);
+    }
 }
 
 mod records {
     use super::*;
     use audit::{AuditBounds, AuditEntry, AuditError, AuditLog, AuditSink, AuditVerb, Decision, SharedAudit};
-    use domain::Clock;
     use order_signer::CustodyDesk;
     use order_signer::process::{RemoteStore, serve_custody};
     use order_signer::{Custody, SignatureRecords};

@@ -57,7 +57,7 @@ fn desk(dir: &Path) -> CustodyDesk {
     let custody = Custody::open(dir, &passphrase()).unwrap();
     let codec = venue_bitget::codecs(venue_bitget::Environment::Production).signing;
     let identity = EpochStore::open(dir).unwrap().identity();
-    let place = DeskPlace { seat: SEAT, alias: KeyAlias::from("old").unwrap(), codec };
+    let place = DeskPlace { seat: SEAT, alias: KeyAlias::from("old").unwrap(), codec, login_confirmed: true };
     let desk = CustodyDesk::open(custody, vec![place], None, identity, Arc::new(SystemClock)).unwrap();
     desk.seats.with(SEAT, |seat| seat.as_mut().unwrap().set_clock_offset(0).unwrap());
     desk.set_duty(SEAT, KeyDuty::Full);

@@ -1,6 +1,6 @@
 //! The arena: pages for secrets, handed out in cells and wiped when they come back.
 //!
-//! All `unsafe` of the project is in this file. Invariants on which its soundness rests:
+//! Here and in `shared.rs` is all `unsafe` of the project. Invariants on which its soundness rests:
 //! - A chunk is mapped once and never unmapped, so a pointer into it stays valid for the process.
 //! - A cell belongs to at most one [`Slot`]; `State::used` is changed only under the lock.
 //! - All bytes of a chunk are initialised: the kernel hands out zeroed pages, slots come back zeroed.

@@ -8,7 +8,7 @@
 //! - The bytes of a secret are overwritten before their memory can be used again.
 //! - No type of this crate that holds a secret implements `Debug`, `Display`, `Clone` or `Serialize`.
 //!   A secret leaves only through a method whose name begins with `expose`.
-//! - This is the only crate of the project in which `unsafe` may appear, and only in `arena.rs`.
+//! - This is the only crate of the project in which `unsafe` may appear, and only in `arena.rs` and `shared.rs`.
 //!
 //! ```
 //! use secrets::{SecretBytes, SigningKey};
@@ -33,9 +33,13 @@
 
 mod arena;
 mod bytes;
+#[cfg(target_os = "linux")]
+mod shared;
 mod signing_key;
 
 pub use bytes::{Secret, SecretBytes};
+#[cfg(target_os = "linux")]
+pub use shared::{SharedError, SharedWords};
 pub use signing_key::SigningKey;
 
 use subtle::ConstantTimeEq;

@@ -236,9 +236,11 @@ pub struct AccountConfig {
     pub mode: AccountMode,
     /// What it starts with.
     pub balances: Vec<(Asset, Decimal)>,
+    /// What the futures wallet of a classic account starts with; `None`: as much as there is of that coin on spot.
+    pub futures_balance: Option<Decimal>,
 }
 
-/// One spot instrument.
+/// One spot instrument, or what a perpetual has in common with one.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct InstrumentConfig {
     /// The venue's spelling.
@@ -278,6 +280,54 @@ impl InstrumentConfig {
             .flatten()
             .collect()
     }
+}
+
+/// One perpetual.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct PerpetualConfig {
+    /// Symbol, coins, decimals and smallest order; the quote is what it settles in.
+    pub instrument: InstrumentConfig,
+    /// Largest leverage.
+    pub leverage_max: u32,
+    /// Leverage of an account that has chosen none.
+    pub leverage_default: u32,
+    /// Fraction of a position's value at the mark price at which an account is liquidated.
+    pub maintenance_rate: Decimal,
+    /// Fee of resting orders, as a fraction of a trade's value.
+    pub maker_fee: Decimal,
+    /// Fee of arriving orders, as a fraction of a trade's value.
+    pub taker_fee: Decimal,
+}
+
+impl PerpetualConfig {
+    /// The venue's figures for BTCUSDT: leverage to 150 (20 by default), maintenance 0.4 %, fees 0.02 and 0.06 %.
+    fn new(base: &str, price_decimals: u8, qty_decimals: u8, start_price: i64) -> Option<Self> {
+        let spot = InstrumentConfig::new(base, price_decimals, qty_decimals, start_price)?;
+        Some(Self {
+            instrument: InstrumentConfig { min_notional: Decimal::from(5), ..spot },
+            leverage_max: 150,
+            leverage_default: 20,
+            maintenance_rate: Decimal::new(4, 3),
+            maker_fee: Decimal::new(2, 4),
+            taker_fee: Decimal::new(6, 4),
+        })
+    }
+
+    /// BTCUSDT near 60 000 and ETHUSDT near 3 000.
+    #[must_use]
+    pub fn defaults() -> Vec<Self> {
+        [Self::new("BTC", 1, 4, 60_000), Self::new("ETH", 2, 2, 3_000)].into_iter().flatten().collect()
+    }
+}
+
+/// Who else is on the perpetuals' market while spot follows a recording.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum PerpetualMarket {
+    /// Makers and takers from the seed, around the spot price.
+    #[default]
+    Seeded,
+    /// The participants of the same recording: levels and trades that fit the perpetual's decimals.
+    Recording,
 }
 
 /// What happens when a recording ends.
@@ -390,10 +440,22 @@ pub struct SimConfig {
     pub extra_accounts: Vec<AccountConfig>,
     /// Further keys, of any account.
     pub extra_keys: Vec<KeyConfig>,
-    /// What is traded.
+    /// What kinds of instruments are listed; what is not named here is not, whatever the lists below say.
+    pub categories: Vec<Category>,
+    /// What is traded on spot.
     pub instruments: Vec<InstrumentConfig>,
+    /// Perpetuals; all settle in the same quote.
+    pub perpetuals: Vec<PerpetualConfig>,
     /// Who else is on the market.
     pub market: Market,
+    /// Who else is on the perpetuals while spot follows a recording.
+    pub perpetual_market: PerpetualMarket,
+    /// Time between two settlements of funding, at whole multiples since 1970.
+    pub funding_interval: Duration,
+    /// What the funding rate is drawn to, per interval.
+    pub interest_rate: Decimal,
+    /// What the futures wallet of a classic main account starts with; `None`: as much as there is of that coin on spot.
+    pub futures_balance: Option<Decimal>,
     /// Seed of the market and of latencies.
     pub seed: u64,
     /// The venue's clock minus this machine's, in milliseconds.
@@ -429,8 +491,14 @@ impl Default for SimConfig {
             balances: [balance("USDT", 100_000), balance("BTC", 2), balance("ETH", 20)].into_iter().flatten().collect(),
             extra_accounts: Vec::new(),
             extra_keys: Vec::new(),
+            categories: Category::ALL.to_vec(),
             instruments: InstrumentConfig::defaults(),
+            perpetuals: PerpetualConfig::defaults(),
             market: Market::default(),
+            perpetual_market: PerpetualMarket::default(),
+            funding_interval: Duration::from_secs(8 * 3_600),
+            interest_rate: Decimal::new(1, 4),
+            futures_balance: None,
             seed: 1,
             clock_offset_ms: 0,
             faults: FaultPlan::default(),

@@ -1,19 +1,39 @@
-//! Orders and what becomes of them: taking, cancelling, records, and the private pushes.
+//! Orders and what becomes of them: taking, cancelling, records, and whom to tell.
 
-use crate::hub::Topic;
-use crate::orders::{Fill, Look, Order, OrderStatus};
-use crate::venue::{Push, PushTopic, Ticket, Venue, WAITING_MAX};
+use crate::orders::{Fill, Order, OrderStatus};
+use crate::outgoing::PrivateEvent;
+use crate::records::{BillKind, ClosedPosition, FillFutures, OrderFutures, divided, works_on};
+use crate::venue::{Ticket, Venue};
 use domain::{Asset, InstrumentId, Price, Qty, Side, TimeInForce};
-use matching::{AccountId, Atoms, Event, NewOrder, OrderId, OrderSize, Party, Removal, SelfTrade, Trade};
-use serde_json::json;
+use matching::{
+    AccountId, Atoms, Event, Intent, NewOrder, OrderId, OrderSize, Party, PlaceError, Removal, SelfTrade, Trade,
+};
 use std::collections::BTreeMap;
 
+/// What a batch of the engine's events did to one account, told once at its end.
+#[derive(Default)]
+struct Touched {
+    spot: Vec<(usize, InstrumentId)>,
+    futures: Vec<usize>,
+    /// Changes of futures balances, oldest first: account, instrument, kind, amount, fee.
+    bills: Vec<(usize, Option<InstrumentId>, BillKind, Atoms, Atoms)>,
+}
+
 impl Venue {
-    /// Takes an order into the engine and remembers it.
-    pub(crate) fn place(&mut self, account: usize, ticket: Ticket) -> Result<(OrderId, String), matching::PlaceError> {
+    /// Takes a spot order into the engine and remembers it.
+    pub(crate) fn place(&mut self, account: usize, ticket: Ticket) -> Result<(OrderId, String), PlaceError> {
+        self.take(account, ticket, None)
+    }
+
+    /// Takes an order into the engine and remembers it; `futures`: what it is on a perpetual.
+    pub(crate) fn take(
+        &mut self,
+        account: usize,
+        ticket: Ticket,
+        futures: Option<OrderFutures>,
+    ) -> Result<(OrderId, String), PlaceError> {
         let now = self.now();
-        let owner =
-            self.accounts.get(account).map(|account| account.engine).ok_or(matching::PlaceError::UnknownAccount)?;
+        let owner = self.accounts.get(account).map(|account| account.engine).ok_or(PlaceError::UnknownAccount)?;
         let order = NewOrder {
             account: owner,
             instrument: ticket.instrument,
@@ -23,52 +43,78 @@ impl Venue {
             self_trade: ticket.self_trade,
         };
         let mut events = Vec::new();
-        let id = self.engine.place(order, now, &mut events)?;
+        let id = match futures {
+            Some(futures) => self.engine.place_perpetual(order, futures.intent, now, &mut events)?,
+            None => self.engine.place(order, now, &mut events)?,
+        };
         self.accepted += 1;
         let client_oid = ticket.client_oid.unwrap_or_else(|| id.0.to_string());
-        let (price, qty, budget) = match ticket.size {
+        // A reduce-only order may have been cut to its position as it was taken.
+        let cut = events.iter().find_map(|event| match event {
+            Event::Cut { order, remaining, .. } if *order == id => Some(*remaining),
+            _ => None,
+        });
+        self.remember(account, id, &order, client_oid.clone(), futures, cut);
+        self.tell_order(account, id, None);
+        self.digest(&events);
+        if events.len() == 1 {
+            // It rests: nothing traded, but its cost is held now.
+            match futures {
+                Some(_) => self.tell_futures(account),
+                None => self.tell_balances(account, ticket.instrument),
+            }
+        }
+        Ok((id, client_oid))
+    }
+
+    fn remember(
+        &mut self,
+        account: usize,
+        id: OrderId,
+        order: &NewOrder,
+        client_oid: String,
+        futures: Option<OrderFutures>,
+        cut: Option<Qty>,
+    ) {
+        let now_ms = self.now_ms();
+        let (price, qty, budget) = match order.size {
             OrderSize::Limit { price, qty } => (Some(price), qty, None),
             OrderSize::MarketBase { qty } => (None, qty, None),
             OrderSize::MarketQuote { budget } => (None, Qty::ZERO, Some(budget)),
         };
-        let fee_asset = self
-            .by_id(ticket.instrument)
-            .map(|it| if ticket.side == Side::Buy { it.config.base } else { it.config.quote });
+        let receives = |it: &crate::venue::Instrument| match (order.side, futures) {
+            (Side::Buy, None) => it.config.base,
+            _ => it.config.quote,
+        };
         let record = Order {
             id,
-            client_oid: client_oid.clone(),
-            instrument: ticket.instrument,
-            side: ticket.side,
-            force: ticket.force,
-            self_trade: ticket.self_trade,
+            client_oid,
+            instrument: order.instrument,
+            side: order.side,
+            force: order.time_in_force,
+            self_trade: order.self_trade,
             price,
-            qty,
+            qty: cut.unwrap_or(qty),
             budget,
             filled: Qty::ZERO,
             filled_quote: Atoms::ZERO,
             fee: Atoms::ZERO,
-            fee_asset: fee_asset.unwrap_or_default(),
+            fee_asset: self.by_id(order.instrument).map(receives).unwrap_or_default(),
             status: OrderStatus::Live,
             cancel_reason: None,
-            created_ms: now.as_millis(),
-            updated_ms: now.as_millis(),
+            created_ms: now_ms,
+            updated_ms: now_ms,
+            futures,
         };
-        if let Some(account) = self.accounts.get_mut(account) {
-            account.store.insert(record);
+        if let Some(store) = self.store_of(account, order.instrument) {
+            store.insert(record);
         }
-        self.push_order(account, id, None);
-        self.digest(&events);
-        if events.len() == 1 {
-            // It rests: nothing traded, but its cost is frozen now.
-            self.push_balances(account, ticket.instrument);
-        }
-        Ok((id, client_oid))
     }
 
     /// Cancels an open order; false when it does not rest.
     pub(crate) fn cancel(&mut self, account: usize, id: OrderId) -> bool {
         let Some(owner) = self.accounts.get(account) else { return false };
-        let (engine_id, Some(order)) = (owner.engine, owner.store.get(id)) else { return false };
+        let (engine_id, Some(order)) = (owner.engine, owner.order(id)) else { return false };
         let instrument = order.instrument;
         if self.lost_race(account, id) {
             return true;
@@ -81,7 +127,7 @@ impl Venue {
 
     /// Lets the market trade with a resting order until it is filled.
     pub(crate) fn fill_now(&mut self, account: usize, id: OrderId) {
-        let Some(order) = self.accounts.get(account).and_then(|account| account.store.get(id)) else { return };
+        let Some(order) = self.accounts.get(account).and_then(|account| account.order(id)) else { return };
         let (instrument, side) = (order.instrument, order.side.opposite());
         let Some(book) = self.engine.book(instrument) else { return };
         let (Some(resting), Some(ahead)) = (book.order(id).copied(), book.ahead_of(id)) else { return };
@@ -117,41 +163,152 @@ impl Venue {
         taken
     }
 
-    /// Takes what the engine reported into records, prints and pushes.
+    /// Takes what the engine reported into records and prints, and tells whom it concerns.
     pub(crate) fn digest(&mut self, events: &[Event]) {
         let now_ms = self.now_ms();
-        let mut touched: Vec<(usize, InstrumentId)> = Vec::new();
+        let mut touched = Touched::default();
         for (position, event) in events.iter().enumerate() {
-            match event {
+            match *event {
                 Event::Accepted { .. } => {}
                 Event::Traded(trade) => {
-                    self.print(trade, now_ms);
+                    self.print(&trade, now_ms);
                     for (party, maker) in [(&trade.maker, true), (&trade.taker, false)] {
                         let Some(account) = self.client(party.account) else { continue };
                         let last = completes(events.get(position + 1..).unwrap_or(&[]), party.order);
-                        self.record_fill(account, trade, party, maker, last, now_ms);
-                        touched.push((account, trade.instrument));
+                        self.record_fill(account, &trade, party, (maker, last), &mut touched);
                     }
                 }
                 Event::Removed { order, account, instrument, how } => {
-                    let Some(account) = self.client(*account) else { continue };
-                    touched.push((account, *instrument));
-                    self.record_removal(account, *order, *how, now_ms);
+                    let Some(account) = self.client(account) else { continue };
+                    self.record_removal(account, order, how, now_ms);
+                    self.touch(account, instrument, &mut touched);
                 }
-                // Perpetuals are not listed yet.
-                _ => {}
+                _ => self.digest_futures(event, &mut touched),
             }
         }
-        touched.sort_unstable_by_key(|(account, instrument)| (*account, instrument.0));
-        touched.dedup();
-        for (account, instrument) in touched {
-            self.push_balances(account, instrument);
+        touched.spot.sort_unstable_by_key(|(account, instrument)| (*account, instrument.0));
+        touched.spot.dedup();
+        touched.futures.sort_unstable();
+        touched.futures.dedup();
+        for (account, instrument) in touched.spot {
+            self.tell_balances(account, instrument);
+        }
+        self.bill_all(&touched.bills);
+        for account in touched.futures {
+            self.tell_futures(account);
+        }
+    }
+
+    /// What happens on perpetuals only.
+    fn digest_futures(&mut self, event: &Event, touched: &mut Touched) {
+        let now_ms = self.now_ms();
+        let (Event::Cut { account, .. }
+        | Event::Closed { account, .. }
+        | Event::LiquidationOrder { account, .. }
+        | Event::TakenOver { account, .. }
+        | Event::Covered { account, .. }) = *event
+        else {
+            if let Event::Funding(payment) = event
+                && let Some(account) = self.client(payment.account)
+            {
+                let bill = (account, Some(payment.instrument), BillKind::Funding, payment.amount, Atoms::ZERO);
+                touched.bills.push(bill);
+                touched.futures.push(account);
+            }
+            return;
+        };
+        let Some(client) = self.client(account) else { return };
+        touched.futures.push(client);
+        match *event {
+            Event::Cut { order, remaining, .. } => {
+                let record = self.accounts.get_mut(client).and_then(|owner| owner.futures.store.get_mut(order));
+                let Some(record) = record else { return };
+                let qty = Qty(record.filled.0.saturating_add(remaining.0));
+                if record.qty != qty {
+                    (record.qty, record.updated_ms) = (qty, now_ms);
+                    self.tell_order(client, order, None);
+                }
+            }
+            Event::Closed { instrument, position, .. } => {
+                let mode = self.engine.position_mode(account);
+                let closed = ClosedPosition { instrument, mode, position, closed_ms: now_ms };
+                if let Some(owner) = self.accounts.get_mut(client) {
+                    owner.futures.add_closed(closed);
+                }
+                self.tell(client, PrivateEvent::PositionClosed(Box::new(closed)));
+            }
+            Event::LiquidationOrder { order, instrument, intent, side, qty, .. } => {
+                self.remember_liquidation(client, order, (account, instrument, side, qty), intent);
+                tracing::info!(account = client, order = order.0, "an account is liquidated");
+            }
+            Event::TakenOver { instrument, pnl, .. } => {
+                touched.bills.push((client, Some(instrument), BillKind::Liquidation, pnl, Atoms::ZERO));
+            }
+            Event::Covered { amount, .. } => {
+                touched.bills.push((client, None, BillKind::Insurance, amount, Atoms::ZERO));
+            }
+            _ => {}
+        }
+    }
+
+    /// Makes a record of the order by which the venue closes a position, and tells of it.
+    fn remember_liquidation(
+        &mut self,
+        client: usize,
+        id: OrderId,
+        (account, instrument, side, qty): (AccountId, InstrumentId, Side, Qty),
+        intent: Intent,
+    ) {
+        let order = NewOrder {
+            account,
+            instrument,
+            side,
+            size: OrderSize::MarketBase { qty },
+            time_in_force: TimeInForce::Ioc,
+            self_trade: SelfTrade::Allow,
+        };
+        let futures = OrderFutures {
+            intent,
+            mode: self.engine.position_mode(account),
+            leverage: self.engine.leverage(account, instrument).unwrap_or(1),
+            pnl: Atoms::ZERO,
+            liquidation: true,
+        };
+        self.remember(client, id, &order, id.0.to_string(), Some(futures), None);
+        self.tell_order(client, id, None);
+    }
+
+    /// Notes the changes of futures balances that a batch of events brought; each with the balance after it.
+    fn bill_all(&mut self, bills: &[(usize, Option<InstrumentId>, BillKind, Atoms, Atoms)]) {
+        for (position, (account, instrument, kind, amount, fee)) in bills.iter().enumerate() {
+            let later = bills.get(position + 1..).unwrap_or(&[]).iter().filter(|bill| bill.0 == *account);
+            let later: i128 = later.map(|(_, _, _, amount, fee)| amount.0 - fee.0).sum();
+            self.bill(*account, *instrument, *kind, (*amount, *fee), Atoms(later));
         }
     }
 
     /// The client behind an account of the engine.
     fn client(&self, account: AccountId) -> Option<usize> {
         self.clients.get(&account).copied()
+    }
+
+    fn is_perpetual(&self, instrument: InstrumentId) -> bool {
+        self.by_id(instrument).is_some_and(|instrument| instrument.perpetual.is_some())
+    }
+
+    fn touch(&self, account: usize, instrument: InstrumentId, touched: &mut Touched) {
+        if self.is_perpetual(instrument) {
+            touched.futures.push(account);
+        } else {
+            touched.spot.push((account, instrument));
+        }
+    }
+
+    /// Where an account's orders on an instrument are remembered.
+    fn store_of(&mut self, account: usize, instrument: InstrumentId) -> Option<&mut crate::orders::OrderStore> {
+        let perpetual = self.is_perpetual(instrument);
+        let owner = self.accounts.get_mut(account)?;
+        Some(if perpetual { &mut owner.futures.store } else { &mut owner.store })
     }
 
     fn print(&mut self, trade: &Trade, now_ms: u64) {
@@ -161,15 +318,27 @@ impl Venue {
         self.publish_trade(trade.instrument, &print, now_ms);
     }
 
-    fn record_fill(&mut self, account: usize, trade: &Trade, party: &Party, maker: bool, last: bool, now_ms: u64) {
-        let Some(order) = self.accounts.get_mut(account).and_then(|owner| owner.store.get_mut(party.order)) else {
-            return;
-        };
+    fn record_fill(
+        &mut self,
+        account: usize,
+        trade: &Trade,
+        party: &Party,
+        (maker, last): (bool, bool),
+        touched: &mut Touched,
+    ) {
+        let now_ms = self.now_ms();
+        self.touch(account, trade.instrument, touched);
+        let order = self.store_of(account, trade.instrument).and_then(|store| store.get_mut(party.order));
+        let Some(order) = order else { return };
         order.filled = Qty(order.filled.0.saturating_add(trade.qty.0));
         order.filled_quote = Atoms(order.filled_quote.0 + trade.notional.0);
         order.fee = Atoms(order.fee.0 + party.fee.0);
         order.status = if last { OrderStatus::Filled } else { OrderStatus::PartiallyFilled };
         order.updated_ms = now_ms;
+        let futures = order.futures.as_mut().map(|futures| {
+            futures.pnl = Atoms(futures.pnl.0 + party.pnl.0);
+            FillFutures { intent: futures.intent, mode: futures.mode, pnl: party.pnl, closed: party.closed }
+        });
         let fill = Fill {
             trade_id: trade.id.0,
             order: party.order,
@@ -184,21 +353,30 @@ impl Venue {
             fee_asset: party.fee_asset,
             maker,
             at_ms: now_ms,
+            futures,
         };
-        self.push_order(account, party.order, Some(&fill));
-        if let (Some(instrument), Some(owner)) = (self.by_id(trade.instrument), self.accounts.get(account)) {
-            let look = Look { symbol: &instrument.config.symbol, listing: &instrument.listing, user: owner.user };
-            let data = fill.pushed(look).to_string();
-            self.push(account, PushTopic::Fills(trade.instrument), data, now_ms);
+        self.tell_order(account, party.order, Some(&fill));
+        self.tell(account, PrivateEvent::Fill(Box::new(fill.clone())));
+        if let Some(futures) = futures {
+            let (opens, closes) = works_on(fill.side, futures.intent);
+            let (closing, opening) = divided(party.fee, party.closed, trade.qty);
+            let on = Some(trade.instrument);
+            if party.closed > Qty::ZERO {
+                touched.bills.push((account, on, BillKind::Close(closes), party.pnl, closing));
+            }
+            if party.closed < trade.qty {
+                touched.bills.push((account, on, BillKind::Open(opens), Atoms::ZERO, opening));
+            }
         }
-        if let Some(owner) = self.accounts.get_mut(account) {
-            owner.store.add_fill(fill);
+        if let Some(store) = self.store_of(account, trade.instrument) {
+            store.add_fill(fill);
         }
     }
 
     fn record_removal(&mut self, account: usize, id: OrderId, how: Removal, now_ms: u64) {
         let Some(owner) = self.accounts.get_mut(account) else { return };
-        let Some(order) = owner.store.get_mut(id) else { return };
+        let store = if owner.store.get(id).is_some() { &mut owner.store } else { &mut owner.futures.store };
+        let Some(order) = store.get_mut(id) else { return };
         match how {
             // The trade that completed it has told so already.
             Removal::Filled => order.status = OrderStatus::Filled,
@@ -208,81 +386,10 @@ impl Venue {
                 order.updated_ms = now_ms;
             }
         }
-        owner.store.ended(id);
+        store.ended(id);
         if matches!(how, Removal::Cancelled(_)) {
-            self.push_order(account, id, None);
+            self.tell_order(account, id, None);
         }
-    }
-
-    /// Lets the account's pushes wait until [`Self::release`].
-    pub(crate) fn hold(&mut self, account: usize) {
-        if let Some(account) = self.accounts.get_mut(account) {
-            account.holds += 1;
-        }
-    }
-
-    /// One answer has left; when it was the last one, the pushes go.
-    pub(crate) fn release(&mut self, account: usize) {
-        let Some(owner) = self.accounts.get_mut(account) else { return };
-        owner.holds = owner.holds.saturating_sub(1);
-        if owner.holds > 0 {
-            return;
-        }
-        for push in std::mem::take(&mut owner.waiting) {
-            self.deliver(account, &push);
-        }
-    }
-
-    fn push(&mut self, account: usize, topic: PushTopic, data: String, ts_ms: u64) {
-        let push = Push { topic, data, ts_ms };
-        match self.accounts.get_mut(account) {
-            Some(owner) if owner.holds > 0 => {
-                if owner.waiting.len() < WAITING_MAX {
-                    owner.waiting.push_back(push);
-                }
-            }
-            _ => self.deliver(account, &push),
-        }
-    }
-
-    fn deliver(&mut self, account: usize, push: &Push) {
-        let hears = |topic: Topic| match (topic, push.topic) {
-            (Topic::Orders(wanted), PushTopic::Orders(it)) | (Topic::Fills(wanted), PushTopic::Fills(it)) => {
-                wanted.is_none_or(|wanted| wanted == it)
-            }
-            (Topic::Balances(wanted), PushTopic::Balance(it)) => wanted.is_none_or(|wanted| wanted == it),
-            _ => false,
-        };
-        self.hub.push(account, hears, &push.data, push.ts_ms);
-    }
-
-    fn push_order(&mut self, account: usize, id: OrderId, fill: Option<&Fill>) {
-        let Some(owner) = self.accounts.get(account) else { return };
-        let Some(order) = owner.store.get(id) else { return };
-        let Some(instrument) = self.by_id(order.instrument) else { return };
-        let look = Look { symbol: &instrument.config.symbol, listing: &instrument.listing, user: owner.user };
-        let (topic, data, ts_ms) =
-            (PushTopic::Orders(order.instrument), order.pushed(look, fill).to_string(), self.now_ms());
-        self.push(account, topic, data, ts_ms);
-    }
-
-    fn push_balances(&mut self, account: usize, instrument: InstrumentId) {
-        let Some(config) = self.by_id(instrument).map(|instrument| instrument.config) else { return };
-        let now_ms = self.now_ms();
-        for asset in [config.base, config.quote] {
-            let Some(item) = self.balance_item(account, asset) else { continue };
-            self.push(account, PushTopic::Balance(asset), item, now_ms);
-        }
-    }
-
-    /// One coin of an account as `account` shows it.
-    pub(crate) fn balance_item(&self, account: usize, asset: Asset) -> Option<String> {
-        let balance = self.engine.balance(self.accounts.get(account)?.engine, asset);
-        let item = json!({
-            "coin": asset, "available": balance.available.to_string(), "frozen": balance.frozen.to_string(),
-            "locked": "0", "limitAvailable": "0", "uTime": self.now_ms().to_string(),
-        });
-        Some(item.to_string())
     }
 
     /// Everything an account has, by coin.
@@ -306,7 +413,7 @@ fn completes(later: &[Event], order: OrderId) -> bool {
 #[cfg(test)]
 pub(crate) mod tests {
     use super::*;
-    use crate::hub::Out;
+    use crate::hub::{Out, Topic};
     use crate::{ApiKeyMaterial, Market, SimConfig};
     use clock::ManualClock;
     use domain::{Clock, UnixNanos};
@@ -354,6 +461,7 @@ pub(crate) mod tests {
             force: TimeInForce::Gtc,
             self_trade: SelfTrade::Allow,
             client_oid: None,
+            intent: None,
         }
     }
 
@@ -361,14 +469,13 @@ pub(crate) mod tests {
     fn pushes_wait_until_every_answer_has_left_and_then_come_in_order() {
         let (_, mut venue) = venue(Market::Quiet);
         let mut frames = listener(&mut venue);
-        venue.hold(0);
-        venue.hold(0);
+        let (first, second) = (venue.hold(0), venue.hold(0));
         let (id, _) = venue.place(0, bid(6_000_000, 1_000)).unwrap();
         venue.fill_now(0, id);
         assert!(heard(&mut frames).is_empty());
-        venue.release(0);
+        venue.release(0, second);
         assert!(heard(&mut frames).is_empty(), "another answer is still on its way");
-        venue.release(0);
+        venue.release(0, first);
         let told = heard(&mut frames);
         let states: Vec<&str> = told.iter().filter_map(|data| data["status"].as_str()).collect();
         assert_eq!(states, ["live", "filled"]);

@@ -70,7 +70,7 @@ impl Venue {
                 Err(Reject::lacks(needed))
             }
         };
-        self.hold(account);
+        let place = self.hold(account);
         let (frame, faults) = if is_unified {
             self.unified_entry(session, account, entry, may)
         } else {
@@ -78,14 +78,14 @@ impl Venue {
         };
         let lost = [FaultKind::AckLost, FaultKind::ServerErrorAfterAccept].iter().any(|kind| faults.contains(kind));
         if faults.contains(&FaultKind::FillBeforeAck) {
-            self.release(account);
+            self.release(account, place);
             self.answer(session, frame);
         } else if lost {
             self.hub.drop_silently(session);
-            self.release(account);
+            self.release(account, place);
         } else {
             self.answer(session, frame);
-            self.release(account);
+            self.release(account, place);
         }
     }
 

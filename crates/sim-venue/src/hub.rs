@@ -281,12 +281,25 @@ impl Hub {
         self.emit(Publication { site: FaultSite::Public, topic: Some(topic), book_update, frames });
     }
 
-    /// Sends to the private listeners of one account.
-    pub(crate) fn push(&mut self, account: usize, hears: impl Fn(Topic) -> bool, data: &str, ts_ms: u64) {
-        let listens =
-            |session: &Session, heard: &Topic| !session.stalled && session.account == Some(account) && hears(*heard);
-        let frames = self.frames(listens, "snapshot", data, ts_ms);
-        self.emit(Publication { site: FaultSite::Private, topic: None, book_update: false, frames });
+    /// Private channels that an account's connections listen to: connection, channel, its argument.
+    pub(crate) fn private_topics(&self, account: usize) -> impl Iterator<Item = (u64, Topic, &str)> + '_ {
+        let listening = self.sessions.iter().filter(move |(_, it)| !it.stalled && it.account == Some(account));
+        listening.flat_map(|(id, session)| {
+            let private = session.topics.iter().filter(|(topic, _)| topic.is_private());
+            private.map(|(topic, arg)| (*id, *topic, arg.as_str()))
+        })
+    }
+
+    /// An account's connections.
+    pub(crate) fn sessions_of(&self, account: usize) -> Vec<u64> {
+        let of = |session: &Session| session.account == Some(account);
+        self.sessions.iter().filter(|(_, session)| of(session)).map(|(id, _)| *id).collect()
+    }
+
+    /// Ends a connection that has missed something, and counts it.
+    pub(crate) fn cut_slow(&mut self, id: u64) {
+        self.slow += 1;
+        self.cut(id);
     }
 
     fn frames(

@@ -34,32 +34,47 @@ mod fault_desk;
 mod fault_file;
 mod feed;
 mod follower;
+mod futures;
+mod futures_view;
 mod history;
 mod hub;
 mod intervals;
+mod key_desk;
 mod limits;
+mod members;
 mod mishaps;
+mod opening;
 mod orders;
+mod outgoing;
+mod perpetuals;
 mod population;
 mod prints;
 mod quotes;
+mod records;
 mod reject;
 mod rest;
 mod routes;
 mod server;
 mod session;
+mod shown;
 mod standing;
 mod stream;
+mod sub_accounts;
 mod tamper;
+mod telling;
 mod ticket;
+mod users;
 mod v2;
 mod v3;
 mod venue;
+mod wallets;
+mod web;
+mod web_api;
 
 pub use auth::KeyState;
 pub use config::{
     AccountConfig, AccountMode, ApiKeyMaterial, Category, Environment, InstrumentConfig, KeyConfig, Market, Permission,
-    RateLimits, SimConfig, StreamLimits, TapeEnd,
+    PerpetualConfig, PerpetualMarket, RateLimits, SimConfig, StreamLimits, TapeEnd,
 };
 pub use control::{BalanceTruth, FillTruth, KeyTruth, OrderTruth, SimControl};
 pub use error::SimError;

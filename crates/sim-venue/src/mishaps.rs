@@ -209,7 +209,7 @@ impl Venue {
     /// What the owner hears is what the venue says of an order that never rested: its reason follows from its kind.
     pub(crate) fn reject_later(&mut self, account: usize, id: OrderId, after: Duration) -> bool {
         let Some(owner) = self.accounts.get(account) else { return false };
-        let (engine_id, Some(order)) = (owner.engine, owner.store.get(id)) else { return false };
+        let (engine_id, Some(order)) = (owner.engine, owner.order(id)) else { return false };
         if order.status != OrderStatus::Live {
             return false;
         }
@@ -235,14 +235,14 @@ impl Venue {
 
     /// Lets the market be quicker than a cancellation, if that is planned; true when the order filled.
     pub(crate) fn lost_race(&mut self, account: usize, id: OrderId) -> bool {
-        let open = self.accounts.get(account).and_then(|owner| owner.store.get(id));
+        let open = self.accounts.get(account).and_then(|owner| owner.order(id));
         if !open.is_some_and(|order| order.status.is_open())
             || self.hub.faults.take(FaultKind::CancelFillRace, FaultSite::Rest).is_none()
         {
             return false;
         }
         self.fill_now(account, id);
-        let order = self.accounts.get(account).and_then(|owner| owner.store.get(id));
+        let order = self.accounts.get(account).and_then(|owner| owner.order(id));
         order.is_some_and(|order| !order.status.is_open())
     }
 }

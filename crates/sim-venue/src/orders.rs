@@ -1,6 +1,7 @@
 //! The venue's memory of an account's orders and fills, and its words for what they are.
 
 use crate::depth::{price_text, qty_text};
+use crate::records::{FillFutures, OrderFutures};
 use domain::{Asset, InstrumentId, Price, Qty, Side, TimeInForce};
 use matching::{Atoms, CancelReason, Listing, OrderId, SelfTrade};
 use rust_decimal::Decimal;
@@ -61,6 +62,8 @@ pub(crate) struct Order {
     pub(crate) cancel_reason: Option<CancelReason>,
     pub(crate) created_ms: u64,
     pub(crate) updated_ms: u64,
+    /// `None` on spot.
+    pub(crate) futures: Option<OrderFutures>,
 }
 
 /// One fill as the venue remembers it.
@@ -79,6 +82,8 @@ pub(crate) struct Fill {
     pub(crate) fee_asset: Asset,
     pub(crate) maker: bool,
     pub(crate) at_ms: u64,
+    /// `None` on spot.
+    pub(crate) futures: Option<FillFutures>,
 }
 
 /// How an order or fill looks from its instrument.
@@ -252,6 +257,7 @@ pub(crate) mod tests {
             cancel_reason: None,
             created_ms: 1,
             updated_ms: 2,
+            futures: None,
         }
     }
 

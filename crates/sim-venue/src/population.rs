@@ -52,6 +52,8 @@ pub(crate) struct Population {
     makers: AccountId,
     takers: AccountId,
     rng: ChaCha8Rng,
+    /// Mantissa of a price of one.
+    scale: f64,
     /// Where the walk is pulled to, as a mantissa.
     anchor: f64,
     /// Logarithm of fair price over anchor.
@@ -76,6 +78,7 @@ impl Population {
             makers,
             takers,
             rng: ChaCha8Rng::seed_from_u64(seed ^ (u64::from(instrument.0) << 48)),
+            scale,
             anchor: config.start_price.to_f64().unwrap_or(1.0) * scale,
             displacement: 0.0,
             slots,
@@ -84,6 +87,21 @@ impl Population {
 
     fn fair(&self) -> f64 {
         self.anchor * self.displacement.exp()
+    }
+
+    /// The instrument it trades.
+    pub(crate) const fn instrument(&self) -> InstrumentId {
+        self.instrument
+    }
+
+    /// What it takes the instrument to be worth, in quote.
+    pub(crate) fn fair_price(&self) -> f64 {
+        self.fair() / self.scale
+    }
+
+    /// Pulls the walk to a price, in quote, from now on.
+    pub(crate) fn stand_around(&mut self, price: f64) {
+        self.anchor = price * self.scale;
     }
 
     /// One step of the market.

@@ -5,6 +5,7 @@ use crate::auth::Request;
 use crate::call::{Access, Answer, Call, Route, parameters};
 use crate::hub::Socket;
 use crate::limits::Caller;
+use crate::outgoing::Place;
 use crate::reject::{Reject, UNAVAILABLE, success};
 use crate::routes;
 use crate::server::Shared;
@@ -54,7 +55,7 @@ pub(crate) async fn serve(request: HttpRequest, body: web::Bytes, shared: web::D
         let (outcome, held) = judge(&mut venue, &signed, is_json);
         (outcome, held, venue.now_ms())
     };
-    let release = held.map(|account| Release { account, shared: shared.clone().into_inner() });
+    let release = held.map(|held| Release { held, shared: shared.clone().into_inner() });
     let answer = match outcome {
         Ok(answer) => answer,
         Err(reject) => return respond(reject.status, reject.body(now_ms), release),
@@ -103,16 +104,15 @@ fn respond(status: u16, text: String, release: Option<Release>) -> HttpResponse<
 }
 
 /// Judges a request in the venue's order; also the account whose pushes wait for the answer.
-fn judge(venue: &mut Venue, request: &Request<'_>, is_json: bool) -> (Result<Answer, Reject>, Option<usize>) {
+fn judge(venue: &mut Venue, request: &Request<'_>, is_json: bool) -> (Result<Answer, Reject>, Option<Held>) {
     match admit(venue, request, is_json) {
         Err(reject) => (Err(reject), None),
         Ok((route, call)) => {
             // Reading pushes nothing, so nothing has to wait for it.
-            let held = matches!(route.access, Access::Private(_)) && route.method == "POST";
-            if held {
-                venue.hold(call.account);
-            }
-            ((route.handler)(venue, &call), held.then_some(call.account))
+            let waits = matches!(route.access, Access::Private(_)) && route.method == "POST";
+            let account = call.account;
+            let place = if waits { venue.hold(account) } else { None };
+            ((route.handler)(venue, &call), place.map(|place| Held { account, place }))
         }
     }
 }
@@ -149,15 +149,21 @@ fn admit(venue: &mut Venue, request: &Request<'_>, is_json: bool) -> Result<(&'s
     Ok((route, Call { account, key, query: parameters(query), body }))
 }
 
+/// An answer's place in the line of its account.
+struct Held {
+    account: usize,
+    place: Place,
+}
+
 /// Lets an account's pushes go when it is dropped, which is when the answer has been handed to the socket.
 pub(crate) struct Release {
-    account: usize,
+    held: Held,
     shared: Arc<Shared>,
 }
 
 impl Drop for Release {
     fn drop(&mut self) {
-        self.shared.venue().release(self.account);
+        self.shared.venue().release(self.held.account, Some(self.held.place));
     }
 }
 

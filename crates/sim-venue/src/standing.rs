@@ -14,9 +14,11 @@ impl Venue {
             return None;
         }
         let engine = self.engine.open_account(self.fees);
+        self.admit_to_futures(engine, mode);
         let index = self.accounts.len();
         self.accounts.push(Account { parent, ..Account::new(engine, mode) });
         self.clients.insert(engine, index);
+        self.admit_to_futures(engine, mode);
         Some(index)
     }
 

@@ -191,7 +191,7 @@ impl Venue {
                 return Err(Reject::new("43005", "Exceed the maximum number of orders"));
             }
         }
-        Ok(Ticket { instrument: instrument.id, side, size, force, self_trade, client_oid })
+        Ok(Ticket { instrument: instrument.id, side, size, force, self_trade, client_oid, intent: None })
     }
 
     fn size(

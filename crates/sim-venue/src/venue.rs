@@ -3,19 +3,24 @@
 use crate::auth::KeyRing;
 use crate::depth::PublishedBook;
 use crate::fault_desk::Faults;
-use crate::follower::{Follower, Followers, Playback};
-use crate::history;
+use crate::follower::{Followers, Playback};
 use crate::hub::Hub;
 use crate::limits::Limits;
+use crate::members::Members;
 use crate::mishaps::Mishaps;
-use crate::orders::OrderStore;
+use crate::orders::{Order, OrderStore};
+use crate::outgoing::Outgoing;
+use crate::perpetuals::{Perpetual, PerpetualCrowd};
 use crate::population::{Population, STEP_MS};
 use crate::prints::Prints;
-use crate::{AccountMode, ApiKeyMaterial, Category, InstrumentConfig, KeyConfig, Market, SimConfig, SimError};
+use crate::records::FuturesRecords;
+use crate::{AccountMode, ApiKeyMaterial, Category, InstrumentConfig, KeyConfig, SimConfig, SimError};
+use crate::{history, opening};
 use domain::{Asset, Clock, InstrumentId, MonoNanos, Side, TimeInForce, UnixNanos};
-use matching::{AccountId, Atoms, Engine, FeeRate, FeeSchedule, Listing, OrderSize, SelfTrade};
+use matching::{AccountId, Engine, FeeSchedule, Intent, Listing, OrderId, OrderSize, SelfTrade};
 use rust_decimal::Decimal;
-use std::collections::{BTreeMap, VecDeque};
+use rust_decimal::prelude::ToPrimitive;
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -25,26 +30,14 @@ pub(crate) struct Instrument {
     pub(crate) category: Category,
     pub(crate) config: InstrumentConfig,
     pub(crate) listing: Listing,
+    /// `None` on spot.
+    pub(crate) perpetual: Option<Perpetual>,
     pub(crate) published: PublishedBook,
     pub(crate) prints: Prints,
     /// The ticker's data have changed since it was published.
     pub(crate) ticker_changed: bool,
     /// The running candle has changed since it was published.
     pub(crate) candle_changed: bool,
-}
-
-/// A private push that waits for an answer to leave first.
-pub(crate) struct Push {
-    pub(crate) topic: PushTopic,
-    pub(crate) data: String,
-    pub(crate) ts_ms: u64,
-}
-
-#[derive(Clone, Copy)]
-pub(crate) enum PushTopic {
-    Orders(InstrumentId),
-    Fills(InstrumentId),
-    Balance(Asset),
 }
 
 /// One client's account.
@@ -55,11 +48,17 @@ pub(crate) struct Account {
     pub(crate) parent: Option<usize>,
     /// Nothing may be done with it.
     pub(crate) frozen: bool,
+    /// What a sub-account is called; empty for main accounts.
+    pub(crate) name: String,
+    /// When it was opened, in milliseconds of the venue's clock; 0 for accounts of the start.
+    pub(crate) created_ms: u64,
     pub(crate) mode: AccountMode,
+    /// Spot orders and fills.
     pub(crate) store: OrderStore,
-    /// Answers that have not left yet; while there are any, pushes wait.
-    pub(crate) holds: u32,
-    pub(crate) waiting: VecDeque<Push>,
+    /// What it did on perpetuals.
+    pub(crate) futures: FuturesRecords,
+    /// Answers that have not left yet, and what waits behind them.
+    pub(crate) outgoing: Outgoing,
     /// When all its orders are cancelled unless the dead-man switch is armed again.
     pub(crate) cancel_at: Option<MonoNanos>,
 }
@@ -74,17 +73,24 @@ impl Account {
             user: Self::FIRST_USER + u64::from(engine.0),
             parent: None,
             frozen: false,
+            name: String::new(),
+            created_ms: 0,
             mode,
             store: OrderStore::default(),
-            holds: 0,
-            waiting: VecDeque::new(),
+            futures: FuturesRecords::default(),
+            outgoing: Outgoing::default(),
             cancel_at: None,
         }
     }
+
+    /// One of its orders, on spot or on a perpetual.
+    pub(crate) fn order(&self, id: OrderId) -> Option<&Order> {
+        self.store.get(id).or_else(|| self.futures.store.get(id))
+    }
 }
 
-/// Who moves the market.
-enum Crowd {
+/// Who moves the spot market.
+pub(crate) enum Crowd {
     Seeded(Vec<Population>),
     Tape(Box<Playback>, Followers),
     Quiet,
@@ -98,6 +104,8 @@ pub(crate) struct Ticket {
     pub(crate) force: TimeInForce,
     pub(crate) self_trade: SelfTrade,
     pub(crate) client_oid: Option<String>,
+    /// What it is to do to a position, on a perpetual; `None` on spot.
+    pub(crate) intent: Option<Intent>,
 }
 
 /// The venue.
@@ -114,10 +122,19 @@ pub(crate) struct Venue {
     pub(crate) limits: Limits,
     pub(crate) hub: Hub,
     pub(crate) fees: FeeSchedule,
+    /// What perpetuals settle in; `None` where there are none.
+    pub(crate) settle: Option<Asset>,
     crowd: Crowd,
+    /// Those who trade the perpetuals, where they are not the recording's.
+    pub(crate) perpetual_crowds: Vec<PerpetualCrowd>,
     steps: u64,
     pub(crate) house: AccountId,
+    /// Takes over what liquidation leaves.
+    pub(crate) insurance: AccountId,
+    /// Number of the last bill.
+    pub(crate) last_bill: u64,
     pub(crate) mishaps: Mishaps,
+    pub(crate) members: Members,
     /// Name of the main key.
     pub(crate) main_key: String,
     pub(crate) place_requests: u64,
@@ -127,14 +144,13 @@ pub(crate) struct Venue {
     next_candles: MonoNanos,
 }
 
-/// Pushes that may wait for an answer; more are a client that never reads its answers.
-pub(crate) const WAITING_MAX: usize = 10_000;
 /// Steps of the seeded market before the first client is served.
 const WARM_UP_STEPS: u64 = 240;
 /// Steps caught up at once after the process was held up.
 const CATCH_UP_MAX: u64 = 80;
 /// Time between two candle pushes.
 const CANDLE_INTERVAL: Duration = Duration::from_secs(1);
+
 impl Venue {
     pub(crate) fn new(config: &SimConfig, main: ApiKeyMaterial, clock: Arc<dyn Clock>) -> Result<Self, SimError> {
         let now = clock.unix();
@@ -142,45 +158,10 @@ impl Venue {
         let first_id = now.as_millis().saturating_mul(1_000_000);
         let mut engine = Engine::new(first_id, first_id);
         let setting = |what: String| SimError::Setting { what };
-        let mut instruments = Vec::new();
-        for config in &config.instruments {
-            let listing = Listing {
-                base: config.base,
-                quote: config.quote,
-                price_decimals: config.price_decimals,
-                qty_decimals: config.qty_decimals,
-                tick: 1,
-                lot: 1,
-            };
-            let id = engine.list(listing).map_err(|error| setting(format!("instrument {}: {error}", config.symbol)))?;
-            let (published, prints) = (PublishedBook::default(), Prints::default());
-            let config = *config;
-            instruments.push(Instrument {
-                id,
-                category: Category::Spot,
-                config,
-                listing,
-                published,
-                prints,
-                ticker_changed: false,
-                candle_changed: false,
-            });
-        }
-        let rate = |fee: Decimal| FeeRate::from_decimal(fee).map_err(|error| setting(format!("fee {fee}: {error}")));
-        let fees = FeeSchedule { maker: rate(config.maker_fee)?, taker: rate(config.taker_fee)? };
-        let mut accounts = Vec::new();
-        let extra = config.extra_accounts.iter().map(|account| (account.mode, account.balances.as_slice()));
-        for (mode, balances) in std::iter::once((config.account, config.balances.as_slice())).chain(extra) {
-            let account = engine.open_account(fees);
-            for (asset, amount) in balances {
-                let atoms = Atoms::from_decimal(*amount)
-                    .map_err(|error| setting(format!("balance {asset}={amount}: {error}")))?;
-                if !engine.deposit(account, *asset, atoms) {
-                    return Err(setting(format!("balance {asset}={amount} is not a positive amount")));
-                }
-            }
-            accounts.push(Account::new(account, mode));
-        }
+        let instruments = opening::list(config, &mut engine, now.as_millis())?;
+        let fees = opening::fees(config.maker_fee, config.taker_fee)?;
+        let settle = instruments.iter().find(|it| it.perpetual.is_some()).map(|it| it.config.quote);
+        let accounts = opening::accounts(config, &mut engine, settle)?;
         let main_key = main.key.clone();
         let mut keys = KeyRing::default();
         keys.insert(KeyConfig {
@@ -199,32 +180,9 @@ impl Venue {
             }
             keys.insert(key.clone());
         }
-        let free = FeeRate::from_ppm(0)
-            .map(|rate| FeeSchedule { maker: rate, taker: rate })
-            .map_err(|e| setting(e.to_string()))?;
-        let mut rich = || {
-            let account = engine.open_account(free);
-            for instrument in &instruments {
-                for asset in [instrument.config.base, instrument.config.quote] {
-                    if engine.balance(account, asset).available == Atoms::ZERO {
-                        engine.deposit(account, asset, Atoms::MAX);
-                    }
-                }
-            }
-            account
-        };
-        let house = rich();
-        let (resting, taking) = (rich(), rich());
-        let crowd = match &config.market {
-            Market::Quiet => Crowd::Quiet,
-            Market::Seeded => Crowd::Seeded(
-                instruments.iter().map(|it| Population::new(config.seed, it.id, &it.config, resting, taking)).collect(),
-            ),
-            Market::Tape { path, at_end } => {
-                let followers = instruments.iter().map(|it| (it.config.symbol, Follower::new(it.id, resting, taking)));
-                Crowd::Tape(Box::new(Playback::open(path, *at_end)?), followers.collect())
-            }
-        };
+        let mut rich = || opening::rich(&mut engine, &instruments);
+        let (house, resting, taking, insurance) = (rich()?, rich()?, rich()?, rich()?);
+        let (crowd, perpetual_crowds) = opening::crowds(config, &instruments, (resting, taking))?;
         let started = clock.mono();
         let clients = accounts.iter().enumerate().map(|(index, account)| (account.engine, index)).collect();
         let limits = Limits::new(Arc::clone(&clock), config.rate_limits, config.stream_limits);
@@ -239,10 +197,15 @@ impl Venue {
             limits,
             hub: Hub::with_faults(Faults::new(config.faults.clone())),
             fees,
+            settle,
             crowd,
+            perpetual_crowds,
             steps: 0,
             house,
+            insurance,
+            last_bill: first_id,
             mishaps: Mishaps::default(),
+            members: Members::default(),
             main_key,
             place_requests: 0,
             accepted: 0,
@@ -311,8 +274,11 @@ impl Venue {
     fn warm_up(&mut self) {
         match &self.crowd {
             Crowd::Seeded(_) => (0..WARM_UP_STEPS).for_each(|_| self.step()),
-            Crowd::Tape(..) => self.play(true),
-            Crowd::Quiet => {}
+            Crowd::Tape(..) => {
+                self.play(true);
+                (0..WARM_UP_STEPS).for_each(|_| self.step());
+            }
+            Crowd::Quiet => self.mark_perpetuals(),
         }
         self.publish_books();
     }
@@ -338,16 +304,14 @@ impl Venue {
         let elapsed = now.since(self.started);
         self.faults_on_time(elapsed);
         self.judge_streams();
-        match &self.crowd {
-            Crowd::Seeded(_) => {
-                let due = u64::try_from(elapsed.as_millis()).unwrap_or(u64::MAX) / STEP_MS;
-                let behind = due.saturating_sub(self.steps);
-                (0..behind.min(CATCH_UP_MAX)).for_each(|_| self.step());
-                self.steps = due;
-            }
-            Crowd::Tape(..) => self.play(false),
-            Crowd::Quiet => {}
+        if matches!(self.crowd, Crowd::Tape(..)) {
+            self.play(false);
         }
+        let due = u64::try_from(elapsed.as_millis()).unwrap_or(u64::MAX) / STEP_MS;
+        let behind = due.saturating_sub(self.steps);
+        (0..behind.min(CATCH_UP_MAX)).for_each(|_| self.step());
+        self.steps = due;
+        self.settle_funding();
         self.expire_countdowns();
         if now >= self.next_books {
             self.next_books = now.after(self.book_interval);
@@ -360,6 +324,7 @@ impl Venue {
         }
     }
 
+    /// One step of all seeded participants, and the mark prices that follow from it.
     fn step(&mut self) {
         let now = self.now();
         let mut events = Vec::new();
@@ -369,6 +334,16 @@ impl Venue {
             }
         }
         self.digest(&events);
+        self.step_perpetuals();
+        self.mark_perpetuals();
+    }
+
+    /// What a spot instrument is taken to be worth, in quote: by its seeded participants, or by its book.
+    pub(crate) fn fair(&self, id: InstrumentId) -> Option<f64> {
+        if let Crowd::Seeded(populations) = &self.crowd {
+            return populations.iter().find(|it| it.instrument() == id).map(Population::fair_price);
+        }
+        self.mid(id).and_then(|price| price.to_f64())
     }
 
     fn play(&mut self, to_first_book: bool) {
@@ -377,7 +352,7 @@ impl Venue {
         if let Crowd::Tape(playback, followers) = &mut self.crowd {
             let engine = &mut self.engine;
             let apply = |event: &tape::TapeEvent| {
-                if let Some(follower) = followers.get_mut(&event.symbol) {
+                for follower in followers.get_mut(&event.symbol).into_iter().flatten() {
                     follower.apply(&event.kind, engine, now, &mut events);
                 }
             };
@@ -390,8 +365,8 @@ impl Venue {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::TapeEnd;
     use crate::desk::tests::{bid, venue};
+    use crate::{Market, TapeEnd};
     use std::path::Path;
 
     fn import(source: &Path, path: &Path) {
@@ -435,6 +410,6 @@ mod tests {
         }
         assert!(fills[0] >= 2 && fills[1] >= 2, "{fills:?}");
         let Crowd::Tape(_, followers) = &venue.crowd else { panic!("a tape") };
-        assert_eq!(followers.values().map(|follower| follower.unfit).sum::<u64>(), 0);
+        assert_eq!(followers.values().flatten().map(|follower| follower.unfit).sum::<u64>(), 0);
     }
 }

@@ -190,7 +190,8 @@ fn link(directory: &Path, spin: bool) -> Result<Boot, BenchError> {
         unlock: UnlockFrom::File(file),
         lock_after: u32::MAX,
         spin,
-        places: vec![KeyPlace { seat: VENUE, alias, environment: "sim".to_owned() }],
+        places: vec![KeyPlace { seat: VENUE, alias, environment: "sim".to_owned(), login_confirmed: true }],
         may_ask: false,
+        strict: false,
     })
 }

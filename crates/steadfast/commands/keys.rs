@@ -118,8 +118,11 @@ fn add(global: &Global, args: &KeysAddArgs, place: Place) -> Result<(), Trouble>
         account,
         role,
         wallets,
-        stream_login_confirmed: true,
+        stream_login_confirmed: role == KeyRole::Stream || venue.login_confirmed,
     };
+    if !new.stream_login_confirmed && venue.stream_key.is_none() {
+        ask_for_stream_key(global, &new.account);
+    }
     term::say(global, &format!("verifying key `{alias}` with the exchange"));
     let mut verified = try_out(global, &place, venue, &new, &secrets)?;
     if verified.is_worth_keeping() {
@@ -479,6 +482,19 @@ impl order_path::Board for NoBoard {
     fn top(&self, _instrument: InstrumentId) -> Result<TopUsed, RefuseReason> {
         Err(RefuseReason::InvalidBook)
     }
+}
+
+/// The account's private stream has nobody to log in.
+fn ask_for_stream_key(global: &Global, account: &str) {
+    term::say(
+        global,
+        &format!(
+            "note: this key will not log in to the private stream: where the exchange has granted order entry over\n\
+             WebSocket, a log-in is a right to place orders. Either link a read-only key and name it as\n\
+             stream_key in [venue.{account}], or, if order entry was never requested for this account,\n\
+             set ws_order_entry = \"none\" there"
+        ),
+    );
 }
 
 /// What a verification came to.

@@ -10,7 +10,9 @@ use crate::report::{Exit, Trouble, causes};
 use crate::{commands, unlock};
 use clock::SystemClock;
 use domain::Clock;
-use order_signer::process::{Failure, Greeting, Packets, ReadySigner, serve_cancels, serve_custody, serve_orders};
+use order_signer::process::{
+    Failure, Greeting, OrderPage, Packets, ReadySigner, serve_cancels, serve_custody, serve_orders,
+};
 use order_signer::{Custody, CustodyDesk, DeskPlace};
 use std::os::fd::AsFd as _;
 use std::process::ExitCode;
@@ -51,13 +53,13 @@ fn run() -> ExitCode {
     };
     let orders = Packets::over(inherited);
     let mut frame = vec![0_u8; BOOT_MAX];
-    let Ok((len, [custody, cancels])) = orders.receive_with(&mut frame) else {
+    let Some((len, custody, cancels, page)) = inherited_ends(&orders, &mut frame) else {
         return complain("this is the signer process, which `steadfast run` starts by itself");
     };
     let boot = frame.get(..len).and_then(|bytes| serde_json::from_slice::<Boot>(bytes).ok());
     let Some(boot) = boot else { return complain("the daemon's order cannot be read") };
     let tell = |greeting: &Greeting| serde_json::to_vec(greeting).map(|bytes| orders.send(&bytes).is_ok());
-    match serve(boot, &orders, Packets::over(custody), Packets::over(cancels), &tell) {
+    match serve(boot, Ends { orders: &orders, page, custody, cancels }, &tell) {
         Ok(()) => ExitCode::SUCCESS,
         Err(trouble) => {
             let failure = Failure {
@@ -72,19 +74,36 @@ fn run() -> ExitCode {
     }
 }
 
+/// The signer's ends of what the daemon sent over descriptor 0: the two further sockets, and the page for orders, if
+/// there is one. Its descriptor is closed: from here on it is memory.
+fn inherited_ends(orders: &Packets, frame: &mut [u8]) -> Option<(usize, Packets, Packets, Option<OrderPage>)> {
+    let (len, descriptors) = orders.receive_with(frame).ok()?;
+    let mut descriptors = descriptors.into_iter();
+    let (custody, cancels) = (Packets::over(descriptors.next()?), Packets::over(descriptors.next()?));
+    let page = match descriptors.next() {
+        // One that the daemon could take away again is none.
+        Some(descriptor) => Some(OrderPage::open(descriptor).ok()?),
+        None => None,
+    };
+    descriptors.next().is_none().then_some((len, custody, cancels, page))
+}
+
+/// The signer's ends.
+struct Ends<'a> {
+    orders: &'a Packets,
+    page: Option<OrderPage>,
+    custody: Packets,
+    cancels: Packets,
+}
+
 fn complain(what: &str) -> ExitCode {
     eprintln!("steadfast: {what}");
     ExitCode::from(Exit::Usage as u8)
 }
 
-fn serve(
-    boot: Boot,
-    orders: &Packets,
-    custody_socket: Packets,
-    cancel_socket: Packets,
-    tell: &dyn Fn(&Greeting) -> serde_json::Result<bool>,
-) -> Result<(), Trouble> {
+fn serve(boot: Boot, ends: Ends<'_>, tell: &dyn Fn(&Greeting) -> serde_json::Result<bool>) -> Result<(), Trouble> {
     only_ours()?;
+    let Ends { orders, page, custody: custody_socket, cancels: cancel_socket } = ends;
     let clock: Arc<dyn Clock> = Arc::new(SystemClock);
     // The first reading opens a file of the system and measures; the walls allow neither.
     let _ = (clock.mono(), clock.unix());
@@ -97,11 +116,12 @@ fn serve(
     let boot_id = super::boot_id();
     // Landlock binds the thread that asks and those it starts: before the records, which begin a thread.
     let files = sandbox::close_files(&boot.custody).map_err(|error| cannot(&error))?;
-    let records = super::records(&boot.custody, &custody, identity, &*clock, &boot_id)?;
+    let records = super::records(&boot.custody, &custody, identity, &*clock, &boot_id, boot.strict)?;
     let places = boot.places.iter().map(|place| DeskPlace {
         seat: place.seat,
         alias: place.alias,
         codec: venue_bitget::codecs(environment(&place.environment)).signing,
+        login_confirmed: place.login_confirmed,
     });
     let mut desk = CustodyDesk::open(custody, places.collect(), Some(records.clone()), identity, clock)
         .map_err(|error| commands::keys::custody_trouble(&error))?;
@@ -127,7 +147,7 @@ fn serve(
         pid: std::process::id(),
     };
     if tell(&Greeting::Ready(ready)).unwrap_or(false) {
-        serve_orders(orders, &seats, &candidates, boot.spin);
+        serve_orders(orders, page, &seats, &candidates, boot.spin);
     }
     // The daemon is gone: budgets that were not used are given back, and the records end in order.
     for place in &boot.places {

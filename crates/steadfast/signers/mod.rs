@@ -37,6 +37,8 @@ pub struct KeyPlace {
     pub alias: KeyAlias,
     /// The venue's environment, which its headers depend on: `sim`, `demo` or `production`.
     pub environment: String,
+    /// Whether it is certain that no order can be entered over the log-in of its trading key.
+    pub login_confirmed: bool,
 }
 
 /// How a signer is kept apart, as it was really reached.
@@ -92,7 +94,7 @@ pub enum Signers {
 
 impl Signers {
     /// Signers on the order path's thread; begins the next epoch of the custody directory. `failed_before`: wrong
-    /// passphrases before the vault opened.
+    /// passphrases before the vault opened. `strict`: a signature waits until the disk has its record.
     ///
     /// # Errors
     /// [`Trouble`] when there is no epoch to sign under, or when nothing can be recorded.
@@ -101,11 +103,12 @@ impl Signers {
         dir: &std::path::Path,
         failed_before: u32,
         clock: &Arc<dyn Clock>,
+        strict: bool,
     ) -> Result<Self, Trouble> {
         let trail = Trail::open(&mut custody, dir, Arc::clone(clock))?;
         trail.unlocked(failed_before)?;
         let identity = commands::keys::epoch(dir)?;
-        let records = records(dir, &custody, identity, &**clock, &boot_id())?;
+        let records = records(dir, &custody, identity, &**clock, &boot_id(), strict)?;
         let mut desk = CustodyDesk::without_seats(custody, Arc::clone(clock));
         desk.records = Some(records);
         Ok(Self::Inline { desk: Box::new(Mutex::new(desk)), identity, audit: trail.log() })
@@ -236,7 +239,8 @@ const fn inline_hello(identity: Identity) -> SignerHello {
 fn desk_place(seat: VenueId, venue: &VenuePlan) -> Result<DeskPlace, Trouble> {
     let alias = KeyAlias::from(&venue.key)
         .map_err(|_| Trouble::new(Exit::Settings, format!("the key name `{}` is too long", venue.key)))?;
-    Ok(DeskPlace { seat, alias, codec: Arc::clone(&venue.codecs.signing) })
+    let login_confirmed = venue.login_confirmed;
+    Ok(DeskPlace { seat, alias, codec: Arc::clone(&venue.codecs.signing), login_confirmed })
 }
 
 /// The keys, for several who need them.
@@ -299,6 +303,8 @@ pub struct Boot {
     pub places: Vec<KeyPlace>,
     /// Whether a person may be asked.
     pub may_ask: bool,
+    /// Whether a signature waits until the disk has its record.
+    pub strict: bool,
 }
 
 /// This start of the machine, by the system's name for it; empty where there is none: every start counts as one then.
@@ -313,11 +319,13 @@ pub(crate) fn records(
     identity: Identity,
     clock: &dyn Clock,
     boot_id: &str,
+    strict: bool,
 ) -> Result<SignatureRecords, Trouble> {
     let mut accounts: Vec<String> = custody.list().map(|record| record.account.clone()).collect();
     accounts.sort();
     accounts.dedup();
-    SignatureRecords::open(dir, identity, &accounts, SyncMode::Group, boot_id, clock.unix()).map_err(|error| {
+    let mode = if strict { SyncMode::Strict } else { SyncMode::Group };
+    SignatureRecords::open(dir, identity, &accounts, mode, boot_id, clock.unix()).map_err(|error| {
         Trouble::new(Exit::Key, "the records of signatures cannot be opened")
             .why(causes(&error))
             .fix("check the disk and the custody directory's permissions; the files are left as they are")
@@ -333,7 +341,8 @@ pub fn places(dir: &DataDir, plan: &Plan) -> Result<Vec<KeyPlace>, Trouble> {
     let mut place = |venue: &VenuePlan| {
         let alias = KeyAlias::from(&venue.key)
             .map_err(|_| Trouble::new(Exit::Settings, format!("the key name `{}` is too long", venue.key)))?;
-        Ok(KeyPlace { seat: registry.venue(&venue.name), alias, environment: venue.environment.to_owned() })
+        let (environment, login_confirmed) = (venue.environment.to_owned(), venue.login_confirmed);
+        Ok(KeyPlace { seat: registry.venue(&venue.name), alias, environment, login_confirmed })
     };
     // In the order of the wiring, so that both give the same numbers: accounts first, then stream keys.
     let seats = plan.venues.iter().cloned().chain(plan.venues.iter().filter_map(VenuePlan::stream_place));
@@ -379,6 +388,7 @@ pub fn start(
     #[cfg(not(target_os = "linux"))]
     drop((spin, places));
     let dir = settings.vault_dir();
+    let strict = settings.signer.guard == settings::GuardMode::Strict;
     let signers = match settings.signer.mode {
         #[cfg(target_os = "linux")]
         settings::SignerMode::Auto | settings::SignerMode::Process => {
@@ -394,7 +404,7 @@ pub fn start(
                     other => other,
                 };
             let lock_after = settings.vault.auto_lock_after_failures;
-            let boot = Boot { custody: dir, unlock, lock_after, spin, places, may_ask };
+            let boot = Boot { custody: dir, unlock, lock_after, spin, places, may_ask, strict };
             Signers::Process(Box::new(parent::SignerProcess::start(boot, clock)?))
         }
         #[cfg(not(target_os = "linux"))]
@@ -406,7 +416,7 @@ pub fn start(
             let failed = crate::unlock::failures(&dir);
             let mut custody = crate::unlock::open(global, &dir, &settings.vault)?;
             custody.settle_policies(clock.unix()).map_err(|error| commands::keys::custody_trouble(&error))?;
-            Signers::inline(custody, &dir, failed, clock)?
+            Signers::inline(custody, &dir, failed, clock, strict)?
         }
     };
     demand(settings, &signers.isolation())?;

@@ -6,8 +6,11 @@ use domain::{Clock, Epoch, InstanceTag, MonoNanos, VenueId};
 use messages::{Control, HaltReason, KeyDuty, Note};
 use order_path::SignerSeat;
 use order_signer::Identity;
-use order_signer::process::{Greeting, LinkWait, Packets, ProcessSeat, ReadySigner, RemoteStore, SignerLink, pair};
+use order_signer::process::{
+    Greeting, LinkWait, OrderPage, Packets, ProcessSeat, ReadySigner, RemoteStore, SignerLink, pair,
+};
 use signing::{Isolation, MemoryKind, SignerHello, SignerPort};
+use std::os::fd::AsFd as _;
 use std::process::{Child, Command, Stdio};
 use std::sync::mpsc::{Receiver, RecvTimeoutError};
 use std::sync::{Arc, Mutex};
@@ -59,6 +62,7 @@ struct Born {
     ready: ReadySigner,
     identity: Identity,
     orders: Packets,
+    page: OrderPage,
     custody: Packets,
     cancels: Packets,
 }
@@ -76,6 +80,7 @@ impl SignerProcess {
         let (heard, heard_too) = (lost.clone(), lost.clone());
         let orders = SignerLink::new(born.orders, wait, hello, Arc::clone(clock), Box::new(move |how| heard.tell(how)))
             .map_err(|error| cannot(&error))?;
+        orders.lock().unwrap_or_else(std::sync::PoisonError::into_inner).over(born.page);
         let cancels = SignerLink::new(
             born.cancels,
             LinkWait::Block,
@@ -225,8 +230,8 @@ impl SignerProcess {
         self.store.replace(born.custody).map_err(|error| cannot(&error))?;
         let mut orders = self.orders.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
         let mut cancels = self.cancels.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
-        orders.replace(born.orders, hello).map_err(|error| cannot(&error))?;
-        cancels.replace(born.cancels, hello).map_err(|error| cannot(&error))?;
+        orders.replace(born.orders, Some(born.page), hello).map_err(|error| cannot(&error))?;
+        cancels.replace(born.cancels, None, hello).map_err(|error| cannot(&error))?;
         // Whoever tells of a loss holds one of the two locks: a word that waits here is about the former process.
         while hears.try_recv().is_ok() {}
         drop((orders, cancels));
@@ -289,6 +294,7 @@ fn bear(boot: &Boot) -> Result<Born, Trouble> {
     let (orders, inherited) = pair().map_err(|error| cannot(&error))?;
     let (custody, custody_end) = pair().map_err(|error| cannot(&error))?;
     let (cancels, cancels_end) = pair().map_err(|error| cannot(&error))?;
+    let (page, page_end) = OrderPage::create().map_err(|error| cannot(&error))?;
     close_on_exec().map_err(|error| cannot(&error))?;
     let program = std::env::current_exe().map_err(|error| cannot(&error))?;
     let mut child = Command::new(program)
@@ -301,17 +307,17 @@ fn bear(boot: &Boot) -> Result<Born, Trouble> {
         .map_err(|error| cannot(&error))?;
     let frame = serde_json::to_vec(boot).map_err(|error| cannot(&error))?;
     let greeting = orders
-        .send_with(&frame, &[custody_end.descriptor(), cancels_end.descriptor()])
+        .send_with(&frame, &[custody_end.descriptor(), cancels_end.descriptor(), page_end.as_fd()])
         .and_then(|()| orders.wait_at_most(Some(if boot.may_ask { PERSON_MAX } else { GREETING_MAX })))
         .map_err(|error| cannot(&error))
         .and_then(|()| greeting(&orders));
     // The child has its own copies now.
-    drop((custody_end, cancels_end));
+    drop((custody_end, cancels_end, page_end));
     match greeting {
         Ok(ready) => {
             let identity = identity(&ready)
                 .ok_or_else(|| Trouble::new(Exit::Failure, "the signer process said something else than its epoch"))?;
-            Ok(Born { child, ready, identity, orders, custody, cancels })
+            Ok(Born { child, ready, identity, orders, page, custody, cancels })
         }
         Err(trouble) => {
             drop(orders);

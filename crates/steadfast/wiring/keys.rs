@@ -16,7 +16,7 @@ use keeper::{Keeper, Mailbox, Phase, Rebuild};
 use key_manager::{KeyManager, RotationNews};
 use messages::{Control, KeyAlias, SignQuery};
 use order_path::Urgent;
-use order_signer::KeyStore;
+use order_signer::{KeyStore, Origin};
 use std::sync::{Arc, Mutex};
 
 /// Starts the key manager on this thread: saving a move waits for the disk, and nobody in the money path waits with it.
@@ -49,7 +49,8 @@ pub(super) fn keys_of(venues: &[(VenueId, VenuePlan)]) -> Result<Vec<DeskKey>, T
         let alias = KeyAlias::from(&venue.key)
             .map_err(|_| Trouble::new(Exit::Settings, format!("the key name `{}` is too long", venue.key)))?;
         let key = KeyOf::new(*id, alias, venue);
-        Ok(DeskKey { key, account: venue.account.clone(), environment: venue.environment })
+        let origin = Origin { environment: venue.environment.to_owned(), login_confirmed: venue.login_confirmed };
+        Ok(DeskKey { key, account: venue.account.clone(), origin })
     };
     venues.iter().map(key_of).collect()
 }

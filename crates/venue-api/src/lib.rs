@@ -1,9 +1,8 @@
-//! What differs between venues, as traits and data: codecs, capabilities, request budgets.
+//! What differs between venues, as traits and data: codecs and capabilities.
 //!
 //! A venue crate implements these traits as a pure codec: no socket, no secret, no clock.
 //! Everything that acts gets a codec handed in by the root package.
 
-mod budget;
 mod capabilities;
 pub mod conformance;
 mod mode;
@@ -12,7 +11,6 @@ mod rest;
 mod signing;
 mod stream;
 
-pub use budget::*;
 pub use capabilities::*;
 pub use mode::*;
 pub use public::*;

@@ -7,7 +7,7 @@ use crate::key_store::KeyStore;
 use crate::policy::{PolicyMove, PolicySet};
 use crate::record::KeyRecord;
 use crate::rotation::CutOver;
-use crate::sealing::{SealedKey, SealingPublic};
+use crate::sealing::{Origin, SealedKey, SealingPublic};
 use access::StepUpRefusal;
 use audit::{AuditEntry, AuditError, AuditSink};
 use domain::VenueId;
@@ -194,11 +194,11 @@ impl KeyStore for RemoteStore {
     fn link_sealed(
         &mut self,
         key: &SealedKey,
-        environment: &str,
+        origin: &Origin,
         policy: Option<&str>,
     ) -> Result<KeyRecord, CustodyError> {
-        let (environment, policy) = (environment.to_owned(), policy.map(str::to_owned));
-        let linked = self.ask(&key.alias, &CustodyAsk::Link { key: key.clone(), environment, policy })?;
+        let (origin, policy) = (origin.clone(), policy.map(str::to_owned));
+        let linked = self.ask(&key.alias, &CustodyAsk::Link { key: key.clone(), origin, policy })?;
         linked.into_iter().next().ok_or_else(|| no_such(&key.alias))
     }
 

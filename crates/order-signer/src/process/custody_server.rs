@@ -10,7 +10,7 @@ use crate::desk::CustodyDesk;
 use crate::policy::{PolicyMove, PolicySet};
 use crate::record::KeyRecord;
 use crate::rotation::CutOver;
-use crate::sealing::{SealedKey, SealingPublic};
+use crate::sealing::{Origin, SealedKey, SealingPublic};
 use access::StepUpRefusal;
 use audit::{AuditEntry, AuditError};
 use domain::VenueId;
@@ -34,7 +34,7 @@ pub(super) enum CustodyAsk {
     HasCodes,
     CheckCode { code: Zeroizing<String> },
     SealingKey,
-    Link { key: SealedKey, environment: String, policy: Option<String> },
+    Link { key: SealedKey, origin: Origin, policy: Option<String> },
     ChangePolicy { alias: String, wanted: PolicyMove, text: String, reason: String },
     Record { entry: AuditEntry },
     RecordsTick,
@@ -92,7 +92,7 @@ impl CustodyDesk {
                 Ok(key) => return CustodyTold::Sealing(key.public().clone()),
                 Err(error) => Err(error),
             },
-            CustodyAsk::Link { key, environment, policy } => match self.link(&key, &environment, policy.as_deref()) {
+            CustodyAsk::Link { key, origin, policy } => match self.link(&key, &origin, policy.as_deref()) {
                 Ok(record) => return CustodyTold::Records(vec![record]),
                 Err(error) => Err(error),
             },

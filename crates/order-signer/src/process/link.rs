@@ -3,6 +3,7 @@
 //! Invariants: one question is under way at a time; an answer is taken only for the question that is under way, a
 //! late one is dropped; nobody waits longer than [`SignerLink::PATIENCE`].
 
+use super::page::OrderPage;
 use super::socket::{Packets, SocketError};
 use domain::{Clock, MonoNanos, VenueId};
 use messages::{AccountMode, SignIntent, SignRefusal};
@@ -10,7 +11,6 @@ use signing::frames::{Answer, FRAME_MAX, Frame, Question, read_answer, wipe, wri
 use signing::{Blanks, SignedRequest, SignerHello, SignerPort};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
-use zeroize::Zeroize as _;
 
 /// How the order path waits for an answer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -27,6 +27,8 @@ pub(super) type OnLost = Box<dyn Fn(&'static str) + Send>;
 /// The daemon's end of the order socket, shared by the seats of all venue accounts.
 pub struct SignerLink {
     socket: Option<Packets>,
+    /// Where frames pass; none: over the socket.
+    page: Option<OrderPage>,
     wait: LinkWait,
     clock: Arc<dyn Clock>,
     blanks: Blanks,
@@ -55,6 +57,7 @@ impl SignerLink {
         socket.wait_at_most(Some(Self::PATIENCE))?;
         Ok(Arc::new(Mutex::new(Self {
             socket: Some(socket),
+            page: None,
             wait,
             clock,
             blanks: Blanks::new(),
@@ -66,13 +69,19 @@ impl SignerLink {
         })))
     }
 
+    /// Lets frames pass over a page from now on, whose other end is served by the same process as the socket's.
+    pub fn over(&mut self, page: OrderPage) {
+        self.page = Some(page);
+    }
+
     /// Takes a new process in the place of one that has gone.
     ///
     /// # Errors
     /// [`SocketError::System`] when the time limit cannot be set.
-    pub fn replace(&mut self, socket: Packets, hello: SignerHello) -> Result<(), SocketError> {
+    pub fn replace(&mut self, socket: Packets, page: Option<OrderPage>, hello: SignerHello) -> Result<(), SocketError> {
         socket.wait_at_most(Some(Self::PATIENCE))?;
         self.socket = Some(socket);
+        self.page = page;
         self.hello = hello;
         Ok(())
     }
@@ -82,13 +91,18 @@ impl SignerLink {
         let nonce = self.nonce;
         write_question(&question(nonce), &mut self.out).map_err(|_| SignRefusal::Malformed)?;
         let Some(socket) = self.socket.as_ref() else { return Err(SignRefusal::Silent) };
-        let answer = match socket.send_now(&self.out) {
+        let spin = self.wait == LinkWait::Spin;
+        let sent = match &mut self.page {
+            Some(page) => page.ask(&self.out, spin),
+            None => socket.send_now(&self.out),
+        };
+        let answer = match sent {
             Ok(()) => self.await_answer(nonce),
             Err(error) => Err(error),
         };
         answer.map_err(|error| {
             // Whatever it would still say is about an id that is burned; a new process begins afresh.
-            self.socket = None;
+            (self.socket, self.page) = (None, None);
             (self.on_lost)(if error == SocketError::Late { "silent" } else { "dead" });
             SignRefusal::Silent
         })
@@ -100,7 +114,9 @@ impl SignerLink {
             let len = self.one_frame(begun)?;
             let frame = self.inward.get_mut(..len).ok_or(SocketError::TooLarge)?;
             let answer = read_answer(frame, &self.blanks);
-            frame.zeroize();
+            // As if somebody read them: the zeros must really be written.
+            frame.fill(0);
+            std::hint::black_box(&*frame);
             match answer {
                 Ok((of, answer)) if of == nonce => return Ok(answer),
                 Ok(_) => {}
@@ -111,6 +127,10 @@ impl SignerLink {
 
     fn one_frame(&mut self, begun: MonoNanos) -> Result<usize, SocketError> {
         let socket = self.socket.as_ref().ok_or(SocketError::Gone)?;
+        if let Some(page) = &mut self.page {
+            let late = || self.clock.mono().since(begun) > Self::PATIENCE;
+            return page.answer(self.inward.as_mut_slice(), socket, self.wait == LinkWait::Spin, late);
+        }
         match self.wait {
             LinkWait::Block => socket.receive(self.inward.as_mut_slice()),
             LinkWait::Spin => loop {

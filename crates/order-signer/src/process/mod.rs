@@ -1,11 +1,13 @@
 //! The signer as a process of its own: the sockets between it and the daemon, and both ends of each.
 //!
 //! Three sockets that keep message boundaries: orders and questions of the order path, cancels of the emergency
-//! thread, and the custody of keys. What each may ask is fixed by which function serves it.
+//! thread, and the custody of keys. What each may ask is fixed by which function serves it. The order path's frames
+//! pass over a page that both share ([`OrderPage`]); its socket tells each end that the other is gone.
 
 mod custody_client;
 mod custody_server;
 mod link;
+mod page;
 mod server;
 mod socket;
 
@@ -13,6 +15,8 @@ pub use crate::seats::Seats;
 pub use custody_client::RemoteStore;
 pub use custody_server::serve_custody;
 pub use link::{LinkWait, ProcessSeat, SignerLink};
+pub use page::OrderPage;
+pub use secrets::SharedError;
 pub use server::{serve_cancels, serve_orders};
 pub use socket::{Packets, SocketError, pair};
 

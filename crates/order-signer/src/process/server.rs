@@ -1,8 +1,10 @@
 //! The signer's end of the order socket and of the emergency socket.
 //!
 //! Invariants: a frame that is not exactly one question is refused and signs nothing; the emergency socket signs
-//! cancels and questions about orders only, whatever it is asked; both end, and wipe, when the daemon is gone.
+//! cancels and questions about orders only, whatever it is asked; both end, and wipe, when the daemon is gone. Over a
+//! page the same holds.
 
+use super::page::OrderPage;
 use super::socket::{Packets, SocketError};
 use crate::inline::{CancelOnlySigner, InlineSigner};
 use crate::seats::Seats;
@@ -21,11 +23,18 @@ impl<S: SignerPort> Seats<S> {
     }
 }
 
-/// Serves the order path until the daemon is gone.
+/// Serves the order path until the daemon is gone. With a page, questions are heard over it and the socket only tells
+/// that the daemon is gone.
 ///
 /// `candidates`: the signers of keys that are to take over; their keys are verified with their own signatures.
-pub fn serve_orders(socket: &Packets, seats: &Seats<InlineSigner>, candidates: &Seats<InlineSigner>, spin: bool) {
-    serve(socket, spin, |seat, of, act| match of {
+pub fn serve_orders(
+    socket: &Packets,
+    page: Option<OrderPage>,
+    seats: &Seats<InlineSigner>,
+    candidates: &Seats<InlineSigner>,
+    spin: bool,
+) {
+    serve(Line { socket, page, spin }, |seat, of, act| match of {
         Of::AtWork => seats.on(seat, act),
         Of::Candidate => candidates.on(seat, act),
     });
@@ -33,7 +42,7 @@ pub fn serve_orders(socket: &Packets, seats: &Seats<InlineSigner>, candidates: &
 
 /// Serves the emergency thread until the daemon is gone.
 pub fn serve_cancels(socket: &Packets, seats: &Seats<CancelOnlySigner>) {
-    serve(socket, false, |seat, of, act| match of {
+    serve(Line { socket, page: None, spin: false }, |seat, of, act| match of {
         Of::AtWork => seats.on(seat, act),
         Of::Candidate => Err(SignRefusal::NoKey),
     });
@@ -49,12 +58,35 @@ enum Of {
 type Done = Result<Option<signing::SignedRequest>, SignRefusal>;
 type Act<'a> = &'a mut dyn FnMut(&mut dyn SignerPort) -> Done;
 
-fn serve(socket: &Packets, spin: bool, on_seat: impl Fn(VenueId, Of, Act<'_>) -> Done) {
+/// Where frames come and go.
+struct Line<'a> {
+    socket: &'a Packets,
+    page: Option<OrderPage>,
+    spin: bool,
+}
+
+impl Line<'_> {
+    fn question(&mut self, inward: &mut [u8]) -> Result<usize, SocketError> {
+        match &mut self.page {
+            Some(page) => page.question(inward, self.socket, self.spin),
+            None if self.spin => wait_spinning(self.socket, inward),
+            None => self.socket.receive(inward),
+        }
+    }
+
+    fn answer(&self, frame: &[u8]) -> Result<(), SocketError> {
+        match &self.page {
+            Some(page) => page.reply(frame, self.spin),
+            None => self.socket.send(frame),
+        }
+    }
+}
+
+fn serve(mut line: Line<'_>, on_seat: impl Fn(VenueId, Of, Act<'_>) -> Done) {
     let mut inward = vec![0_u8; FRAME_BYTES_MAX];
     let mut out = Frame::new();
     loop {
-        let received = if spin { wait_spinning(socket, &mut inward) } else { socket.receive(&mut inward) };
-        let question = match received {
+        let question = match line.question(&mut inward) {
             Ok(len) => inward.get(..len).and_then(|frame| read_question(frame).ok()),
             Err(SocketError::TooLarge) => None,
             Err(SocketError::Late) => continue,
@@ -84,7 +116,7 @@ fn serve(socket: &Packets, spin: bool, on_seat: impl Fn(VenueId, Of, Act<'_>) ->
             Err(refusal) => Err(*refusal),
         };
         let written = write_answer(nonce, &answer, &mut out);
-        let sent = if written.is_ok() { socket.send(&out) } else { Ok(()) };
+        let sent = if written.is_ok() { line.answer(&out) } else { Ok(()) };
         wipe(&mut out);
         if sent.is_err() {
             break;

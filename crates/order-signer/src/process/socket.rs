@@ -1,5 +1,6 @@
 //! A socket that keeps message boundaries: whole frames, bounded, with a time limit, or looked at without waiting.
 
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::io::Errno;
 use rustix::net::sockopt::{Timeout, set_socket_timeout};
 use rustix::net::{
@@ -113,6 +114,21 @@ impl Packets {
         self.receive_as(buffer, RecvFlags::TRUNC | RecvFlags::DONTWAIT)
     }
 
+    /// Whether the other end is gone. What it sent before is not looked at.
+    ///
+    /// # Errors
+    /// [`SocketError::System`].
+    pub fn is_gone(&self) -> Result<bool, SocketError> {
+        const AT_ONCE: Timespec = Timespec { tv_sec: 0, tv_nsec: 0 };
+        // Nothing is asked about; that the other end has hung up is told unasked.
+        let mut polled = [PollFd::new(&self.0, PollFlags::empty())];
+        match poll(&mut polled, Some(&AT_ONCE)) {
+            Ok(0) | Err(Errno::INTR) => Ok(false),
+            Ok(_) => Ok(true),
+            Err(error) => Err(error.into()),
+        }
+    }
+
     fn receive_as(&self, buffer: &mut [u8], flags: RecvFlags) -> Result<Option<usize>, SocketError> {
         loop {
             match recv(&self.0, &mut *buffer, flags) {
@@ -127,12 +143,15 @@ impl Packets {
         }
     }
 
-    /// Sends one frame and two descriptors with it.
+    /// Most descriptors that come with one frame.
+    pub const DESCRIPTORS_MAX: usize = 4;
+
+    /// Sends one frame and descriptors with it.
     ///
     /// # Errors
-    /// [`SocketError`].
-    pub fn send_with(&self, frame: &[u8], descriptors: &[BorrowedFd<'_>; 2]) -> Result<(), SocketError> {
-        let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(2))];
+    /// [`SocketError`]; [`SocketError::TooLarge`] above [`Self::DESCRIPTORS_MAX`].
+    pub fn send_with(&self, frame: &[u8], descriptors: &[BorrowedFd<'_>]) -> Result<(), SocketError> {
+        let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(Packets::DESCRIPTORS_MAX))];
         let mut control = SendAncillaryBuffer::new(&mut space);
         if !control.push(SendAncillaryMessage::ScmRights(descriptors)) {
             return Err(SocketError::TooLarge);
@@ -141,12 +160,12 @@ impl Packets {
         Ok(())
     }
 
-    /// Receives one frame and the two descriptors that came with it.
+    /// Receives one frame and the descriptors that came with it.
     ///
     /// # Errors
-    /// [`SocketError::Gone`] at the end, or when the descriptors are not two.
-    pub fn receive_with(&self, buffer: &mut [u8]) -> Result<(usize, [OwnedFd; 2]), SocketError> {
-        let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(2))];
+    /// [`SocketError::Gone`] at the end.
+    pub fn receive_with(&self, buffer: &mut [u8]) -> Result<(usize, Vec<OwnedFd>), SocketError> {
+        let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(Packets::DESCRIPTORS_MAX))];
         let mut control = RecvAncillaryBuffer::new(&mut space);
         let received = recvmsg(&self.0, &mut [IoSliceMut::new(buffer)], &mut control, RecvFlags::CMSG_CLOEXEC)?;
         let mut descriptors = Vec::new();
@@ -155,7 +174,6 @@ impl Packets {
                 descriptors.extend(rights);
             }
         }
-        let descriptors = descriptors.try_into().map_err(|_| SocketError::Gone)?;
         if received.bytes == 0 { Err(SocketError::Gone) } else { Ok((received.bytes, descriptors)) }
     }
 }

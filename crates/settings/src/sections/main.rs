@@ -244,6 +244,18 @@ section! {
         require_isolation: Isolation = "none";
         /// Whether to refuse to start when memory cannot be locked against swapping.
         require_locked_memory: bool = false;
+        /// When the record of an order's signature is safe enough for the signature to leave.
+        guard: GuardMode = "group";
+    }
+}
+
+words! {
+    /// When the record of a signature counts as kept.
+    pub GuardMode {
+        /// When the kernel has it: it survives the end of the process, and about 5 ms later that of the machine.
+        Group = "group",
+        /// When the disk has it: it survives a power cut; every order waits for the disk, about 4 ms.
+        Strict = "strict",
     }
 }
 

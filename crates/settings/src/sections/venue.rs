@@ -24,6 +24,10 @@ section! {
         /// Alias of a key that only reads and logs in to the private stream. A unified account needs one: who is
         /// logged in there with a trading key could place orders without a signature for each.
         stream_key: Option<String> = absent(), check name().if_present();
+        /// Whether the venue has granted this account order entry over WebSocket, which it does on request alone:
+        /// `none` says that it has not, and only then a trading key of a classic account is logged in to the private
+        /// stream. Not asked of an embedded exchange, which has none.
+        ws_order_entry: WsOrderEntry = "unknown";
         /// The kinds of instrument.
         products: Vec<Product> = ["spot"], check some_of();
         /// The instruments to follow, as the venue spells them.
@@ -40,6 +44,16 @@ words! {
     pub VenueKind {
         /// Bitget, classic account.
         Bitget = "bitget",
+    }
+}
+
+words! {
+    /// Whether orders can be entered over WebSocket.
+    pub WsOrderEntry {
+        /// Nobody has said.
+        Unknown = "unknown",
+        /// They cannot.
+        None = "none",
     }
 }
 

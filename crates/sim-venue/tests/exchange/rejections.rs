@@ -121,7 +121,7 @@ async fn the_accounts_generation_decides_which_interface_answers() {
         environment: Environment::Production,
         account: 1,
     };
-    let unified = AccountConfig { mode: AccountMode::Unified, balances: Vec::new() };
+    let unified = AccountConfig { mode: AccountMode::Unified, ..AccountConfig::default() };
     let sim = start(SimConfig { extra_accounts: vec![unified], extra_keys: vec![key], ..quiet() });
     let classic = Rest::new(&sim);
     assert_eq!(classic.get("/api/v3/account/settings").await.failure(), (400, "40084"));

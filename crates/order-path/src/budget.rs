@@ -51,14 +51,14 @@ struct Group {
 }
 
 /// The requests that one account may still make, by endpoint group. Owned by one thread.
-pub struct RateBudget {
+pub(crate) struct RateBudget {
     clock: ToldClock,
     groups: [Group; EndpointGroup::ALL.len()],
 }
 
 /// Why a request may not be made now.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum BudgetDenied {
+pub(crate) enum BudgetDenied {
     /// Our own bucket is empty for this long.
     Empty(Duration),
     /// The venue told us to wait for this long.
@@ -71,7 +71,7 @@ impl RateBudget {
 
     /// A full budget from a table of requests a second. Cancels have a group, and so a reserve, of their own.
     #[must_use]
-    pub fn new(rates: &[(EndpointGroup, u32)]) -> Self {
+    pub(crate) fn new(rates: &[(EndpointGroup, u32)]) -> Self {
         let clock = ToldClock::default();
         let groups = EndpointGroup::ALL.map(|group| {
             let rate = rates.iter().find(|(named, _)| *named == group).and_then(|(_, rate)| NonZeroU32::new(*rate));
@@ -85,7 +85,7 @@ impl RateBudget {
     ///
     /// # Errors
     /// [`BudgetDenied`] with the time to wait; nothing was taken.
-    pub fn take(&mut self, group: EndpointGroup, now: MonoNanos) -> Result<(), BudgetDenied> {
+    pub(crate) fn take(&mut self, group: EndpointGroup, now: MonoNanos) -> Result<(), BudgetDenied> {
         self.clock.0.store(now.0, Ordering::Relaxed);
         let Some(state) = self.groups.get(group as usize) else {
             return Err(BudgetDenied::Empty(Duration::from_secs(1)));
@@ -97,16 +97,10 @@ impl RateBudget {
     }
 
     /// Obeys the venue's word: nothing of this group before `wait` has passed.
-    pub fn ban(&mut self, group: EndpointGroup, wait: Duration, now: MonoNanos) {
+    pub(crate) fn ban(&mut self, group: EndpointGroup, wait: Duration, now: MonoNanos) {
         if let Some(state) = self.groups.get_mut(group as usize) {
             state.banned_until = state.banned_until.max(now.after(wait));
         }
-    }
-
-    /// How long the venue's ban on a group lasts from `now`; zero: no ban.
-    #[must_use]
-    pub fn ban_left(&self, group: EndpointGroup, now: MonoNanos) -> Duration {
-        self.groups.get(group as usize).map_or(Duration::ZERO, |state| state.banned_until.since(now))
     }
 }
 
