@@ -63,6 +63,8 @@ mod ticket;
 mod v2;
 mod v3;
 mod venue;
+#[doc(hidden)]
+pub mod workbench;
 
 pub use auth::KeyState;
 pub use config::{
