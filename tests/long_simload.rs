@@ -8,6 +8,7 @@
 #![expect(
     clippy::unwrap_used,
     clippy::expect_used,
+    clippy::panic,
     clippy::indexing_slicing,
     clippy::print_stdout,
     reason = "a failed assumption fails the test; measurements are printed"
@@ -166,7 +167,7 @@ async fn place(mut rest: Rest, number: usize, load: Load, book: Rc<RefCell<Book>
     let every =
         Duration::from_secs(1) * u32::try_from(load.clients).unwrap() / u32::try_from(load.orders_per_second).unwrap();
     let count = load.span.as_nanos() / every.as_nanos();
-    let rests = number % 2 == 0;
+    let rests = number.is_multiple_of(2);
     for order in 0..u32::try_from(count).unwrap() {
         // Clients take turns, so that the load is even.
         let due =
