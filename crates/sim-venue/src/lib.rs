@@ -23,6 +23,7 @@ mod auth;
 mod call;
 mod config;
 mod control;
+mod control_futures;
 mod control_http;
 mod countdown;
 mod depth;
@@ -35,11 +36,17 @@ mod fault_file;
 mod feed;
 mod follower;
 mod futures;
+#[cfg(test)]
+mod futures_tests;
 mod futures_view;
 mod history;
 mod hub;
 mod intervals;
+mod key_desk;
 mod limits;
+#[cfg(test)]
+mod load_tests;
+mod members;
 mod mishaps;
 mod opening;
 mod orders;
@@ -57,12 +64,17 @@ mod session;
 mod shown;
 mod standing;
 mod stream;
+mod sub_accounts;
 mod tamper;
 mod telling;
 mod ticket;
+mod users;
 mod v2;
 mod v3;
 mod venue;
+mod wallets;
+mod web;
+mod web_api;
 #[doc(hidden)]
 pub mod workbench;
 
@@ -72,6 +84,7 @@ pub use config::{
     PerpetualConfig, PerpetualMarket, RateLimits, SimConfig, StreamLimits, TapeEnd,
 };
 pub use control::{BalanceTruth, FillTruth, KeyTruth, OrderTruth, SimControl};
+pub use control_futures::{FuturesTruth, PositionTruth};
 pub use error::SimError;
 pub use fault::{FaultKind, FaultParameters, FaultPlan, FaultPlanError, FaultSite, FaultTime, PlannedFault};
 pub use orders::OrderStatus;
