@@ -1,6 +1,7 @@
 //! `steadfast sim`: the embedded exchange as a program of its own.
 
 use crate::cli::{Global, SimArgs};
+use crate::commands::tape_market;
 use crate::report::{Exit, Trouble, causes};
 use crate::term::{self, StopSignal};
 use clock::SystemClock;
@@ -18,7 +19,7 @@ pub fn run(global: &Global, args: &SimArgs) -> Result<(), Trouble> {
     let mut ready = serde_json::json!({
         "rest": sim.rest, "ws_public": sim.ws_public, "ws_private": sim.ws_private,
         "key": sim.key.key, "secret": sim.key.secret, "passphrase": sim.key.passphrase,
-        "control": format!("{}/control/faults", sim.rest), "control_token": sim.control_token,
+        "web": sim.web, "control": format!("{}/control/faults", sim.rest), "control_token": sim.control_token,
     });
     if let (Some(key), Some(members)) = (read_only(args), ready.as_object_mut()) {
         let shown = serde_json::json!({"key": key.key, "secret": key.secret, "passphrase": key.passphrase});
@@ -26,6 +27,7 @@ pub fn run(global: &Global, args: &SimArgs) -> Result<(), Trouble> {
     }
     term::data(&ready.to_string());
     term::say(global, &format!("embedded exchange at {}; Ctrl-C stops it", sim.rest));
+    term::say(global, &format!("accounts and API keys: {}", sim.web));
     while !stop.is_set() {
         std::thread::park_timeout(Duration::from_millis(100));
     }
@@ -43,16 +45,14 @@ pub fn start(config: SimConfig) -> Result<RunningSim, Trouble> {
         std::fs::File::open(path).map_err(|error| {
             Trouble::new(Exit::NotFound, format!("cannot open the recording {}", path.display()))
                 .why(error)
-                .fix("make a tape with `steadfast tape import FILE --from hftbacktest --out FILE`")
+                .fix("make a tape with `steadfast tape import` or `steadfast tape record`")
         })?;
     }
     SimVenue::start(config, Arc::new(SystemClock)).map_err(|error| {
         let trouble = Trouble::new(Exit::Failure, "the embedded exchange cannot start").why(causes(&error));
         match error {
             SimError::Listen { .. } => trouble.fix("choose another port with --listen, or stop what uses this one"),
-            SimError::Tape { .. } => {
-                trouble.fix("make a tape with `steadfast tape import FILE --from hftbacktest --out FILE`")
-            }
+            SimError::Tape { .. } => trouble.fix("make a tape with `steadfast tape import` or `steadfast tape record`"),
             SimError::NotLoopback { .. } => trouble.fix("choose a loopback address, such as --listen 127.0.0.1:7450"),
             _ => trouble,
         }
@@ -92,6 +92,9 @@ fn config(args: &SimArgs) -> Result<SimConfig, Trouble> {
     }
     if !args.balances.is_empty() {
         config.balances = args.balances.iter().map(|text| balance(text)).collect::<Result<_, _>>()?;
+    }
+    if let Some(path) = &args.tape {
+        config.instruments = tape_market::listings(&tape_market::recorded(path));
     }
     config.market = match (&args.tape, args.quiet_market) {
         (Some(path), false) => Market::Tape { path: path.clone(), at_end: sim_venue::TapeEnd::default() },
