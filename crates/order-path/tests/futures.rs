@@ -1,6 +1,6 @@
 //! Perpetual futures between order path and venue: leverage before the first order, positions compared, funding once.
 
-#![expect(clippy::expect_used, clippy::unwrap_used, reason = "a failed assumption fails the test")]
+#![expect(clippy::expect_used, clippy::panic, clippy::unwrap_used, reason = "a failed assumption fails the test")]
 
 use domain::{
     Amount, ClientOrderId, Epoch, Fee, InstanceTag, Instrument, InstrumentId, InstrumentStatus, InstrumentVersion,
