@@ -7,8 +7,8 @@ use crate::shared::{OrderRow, Shared, Stretch};
 use audit::{AuditEntry, AuditVerb, Decision, Name};
 use control_plane::{
     Act, ActDone, ActRefused, ActVerb, ActorView, Backend, BalanceView, BookView, ClockView, EquityPoint, FeedView,
-    FillView, FuturesView, HaltView, HopView, KeyDetail, KeyDone, KeyView, KeyWish, LevelView, NotReadyView, OrderView, Page,
-    PositionView, SealingKeyView, Status, StrategyView,
+    FillView, FuturesView, HaltView, HopView, KeyDetail, KeyDone, KeyView, KeyWish, LevelView, NotReadyView, OrderView,
+    Page, PositionView, SealingKeyView, Status, StrategyView,
 };
 use domain::{Fill, UnixNanos, VenueId};
 use hot_actor::Lane;

@@ -8,11 +8,11 @@ mod futures;
 use crate::core::{Core, Job, note};
 use crate::types::{Effects, Now};
 use domain::{CancelState, ClientOrderId, MonoNanos, OrderChange, OrderState, UnixNanos, VenueId, VenueOrderId};
+use futures::{FuturesMemory, FuturesRun};
 use messages::{
     CouldNotAsk, DifferenceKind, EventBody, FillReport, HaltReason, OrderUpdate, QueryAnswer, QueryId, QueryPurpose,
     SignIntent, SignQuery,
 };
-use futures::{FuturesMemory, FuturesRun};
 use std::time::Duration;
 
 /// A question that brought no answer for this long is asked again.

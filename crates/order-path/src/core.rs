@@ -14,8 +14,8 @@ use domain::{
     Qty, Sequence, StrategyTag, UnixNanos, VenueId,
 };
 use messages::{
-    AccountMode, Control, DifferenceKind, EndpointGroup, EventBody, HaltReason, KeyDuty, Note, OrderEvent, OrderIntent, PlaceOrder,
-    RefuseReason, SignIntent, SignQuery, SignRefusal, TopUsed, TradingState, VenueError,
+    AccountMode, Control, DifferenceKind, EndpointGroup, EventBody, HaltReason, KeyDuty, Note, OrderEvent, OrderIntent,
+    PlaceOrder, RefuseReason, SignIntent, SignQuery, SignRefusal, TopUsed, TradingState, VenueError,
 };
 use risk_guard::{CheckOrder, Exposure, Gate, RiskGuard, RiskGuardActor};
 use signing::Route;

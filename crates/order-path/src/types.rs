@@ -2,7 +2,8 @@
 
 use domain::{Epoch, InstanceTag, Instrument, MonoNanos, StrategyTag, UnixNanos, VenueId};
 use messages::{
-    AccountMode, EndpointGroup, HaltReason, MarginMode, Note, OrderEvent, PositionMode, SignIntent, SignRefusal, TopUsed,
+    AccountMode, EndpointGroup, HaltReason, MarginMode, Note, OrderEvent, PositionMode, SignIntent, SignRefusal,
+    TopUsed,
 };
 use risk_guard::{Limits, StrategyLimits};
 use signing::Route;

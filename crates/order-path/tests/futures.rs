@@ -8,10 +8,10 @@ use domain::{
     Side, StrategyTag, Symbol, TimeInForce, UnixNanos, VenueId, VenueOrderId, VenueOrderStatus,
 };
 use messages::{
-    AccountMode, BalanceReport, BillKind, BillReport, ClientIdText, Control, DifferenceKind, EndpointGroup, EventBody, FillReport,
-    FuturesSettings, HaltReason, KeyDuty, MarginMode, Note, OrderEvent, OrderIntent, OrderUpdate, PositionMode, PositionReport,
-    QueryAnswer, RefuseReason, ReportBody, SignIntent, TopUsed, VenueError, VenueErrorClass, VenueReason, VenueReport,
-    Verb,
+    AccountMode, BalanceReport, BillKind, BillReport, ClientIdText, Control, DifferenceKind, EndpointGroup, EventBody,
+    FillReport, FuturesSettings, HaltReason, KeyDuty, MarginMode, Note, OrderEvent, OrderIntent, OrderUpdate,
+    PositionMode, PositionReport, QueryAnswer, RefuseReason, ReportBody, SignIntent, TopUsed, VenueError,
+    VenueErrorClass, VenueReason, VenueReport, Verb,
 };
 use order_path::{Core, Effects, FuturesWish, Now, Setup, SignJob, SignOutcome, VenueSetup};
 use risk_guard::{Limits, StrategyLimits};
@@ -260,9 +260,7 @@ impl World {
                 let page = self.venue.bills.iter().rev().filter(|bill| bill.venue_time >= *since).copied().collect();
                 QueryAnswer::Bills { page, next: None }
             }
-            SignIntent::Balances => {
-                QueryAnswer::Balances(vec![balance(Market::Spot), balance(Market::UsdtFutures)])
-            }
+            SignIntent::Balances => QueryAnswer::Balances(vec![balance(Market::Spot), balance(Market::UsdtFutures)]),
             other => panic!("{other:?}"),
         }
     }
@@ -503,8 +501,7 @@ fn positions_are_news_when_they_change_and_marks_alone_are_none() {
     let id = world.place(Side::Buy, 100, REDUCE).unwrap();
     world.fill(id, true);
     world.pass(90_000);
-    let closed =
-        |body: &EventBody| matches!(body, EventBody::Position { report, .. } if report.qty == Amount::ZERO);
+    let closed = |body: &EventBody| matches!(body, EventBody::Position { report, .. } if report.qty == Amount::ZERO);
     assert_eq!(world.count(closed), 1);
     assert_eq!(world.core.exposure().position(STRATEGY, PERP).realised.0, amount("0.18").0);
 }

@@ -1,12 +1,12 @@
 //! The state of the portfolio and how each event changes it.
 
+use crate::futures::Leg;
 use crate::position::{Position, Trade};
 use crate::view::{BalanceView, FillView, OrderView, PositionView, Snapshot, StrategyView, instrument_name, unnamed};
 use domain::{
     Amount, Asset, ClientOrderId, Fill, Instrument, InstrumentId, InstrumentVersion, Liquidity, Market, Order,
     OrderState, Pnl, PositionSide, Price, Scaled, StrategyTag, UnixNanos, VenueId,
 };
-use crate::futures::Leg;
 use messages::{EventBody, HaltReason, OrderEvent, TopUsed, TradingState};
 use rust_decimal::Decimal;
 use std::collections::{BTreeMap, VecDeque};

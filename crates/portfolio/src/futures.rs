@@ -43,7 +43,8 @@ impl Portfolio {
         self.note_traded((venue, self.futures_wallet(venue, asset), asset), amount)?;
         let Some(instrument) = instrument else { return Some(()) };
         let here = |side: PositionSide| (instrument, side);
-        let held = [PositionSide::Long, PositionSide::Short].map(here).into_iter().find(|key| self.legs.contains_key(key));
+        let held =
+            [PositionSide::Long, PositionSide::Short].map(here).into_iter().find(|key| self.legs.contains_key(key));
         let leg = self.legs.entry(held.unwrap_or(here(PositionSide::Net))).or_default();
         leg.funding = Amount(leg.funding.0.checked_add(amount)?);
         self.add_funding(instrument, amount)
@@ -68,9 +69,8 @@ impl Portfolio {
     pub(crate) fn liquidation_distance(&self, instrument: InstrumentId, mark: Decimal) -> Option<Decimal> {
         let told = |side: &PositionSide| self.legs.get(&(instrument, *side))?.told?.liquidation;
         let sides = [PositionSide::Net, PositionSide::Long, PositionSide::Short];
-        let distances = sides.iter().filter_map(told).filter_map(|price| {
-            price.0.checked_sub(mark)?.abs().checked_div(mark)
-        });
+        let distances =
+            sides.iter().filter_map(told).filter_map(|price| price.0.checked_sub(mark)?.abs().checked_div(mark));
         distances.min()
     }
 

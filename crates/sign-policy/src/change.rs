@@ -124,7 +124,9 @@ impl Changes {
         let (before, after) = match (before, after) {
             (Some(before), Some(after)) => (before, after),
             (None, Some(_)) => return self.note("futures".into(), String::new(), "allowed".into(), Direction::Loosens),
-            (Some(_), None) => return self.note("futures".into(), "allowed".into(), String::new(), Direction::Tightens),
+            (Some(_), None) => {
+                return self.note("futures".into(), "allowed".into(), String::new(), Direction::Tightens);
+            }
             (None, None) => return,
         };
         let FuturesPolicy { settings, margin_modes, position_modes } = before;

@@ -32,7 +32,10 @@ pub use budget_file::{BudgetError, BudgetFile};
 pub use change::{Direction, PolicyChange};
 pub use derive::{DeriveFacts, FuturesFacts};
 pub use disk::{Disk, DiskFile, RealDisk};
-pub use document::{FuturesPolicy, InstrumentPolicy, PolicyDocument, PolicyError, RateLimit, ReduceLimits, RoleVerbs, SideLimits, Turnover};
+pub use document::{
+    FuturesPolicy, InstrumentPolicy, PolicyDocument, PolicyError, RateLimit, ReduceLimits, RoleVerbs, SideLimits,
+    Turnover,
+};
 pub use gate::PolicyGate;
 pub use guard_log::{GuardError, GuardLog, Opening, Retention, SyncMode};
 pub use guard_reader::{GuardDamage, GuardReader, SealedSegment};

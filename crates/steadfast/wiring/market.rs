@@ -74,8 +74,7 @@ impl Market<'_> {
                 market: domain::Market::of(&strategy.symbol),
                 position_side: strategy.position_side,
             };
-            let built =
-                kind.build(setup, &strategy.params, &place).map_err(wrong)?;
+            let built = kind.build(setup, &strategy.params, &place).map_err(wrong)?;
             let instrument = self.instruments.iter().find(|instrument| instrument.symbol.as_str() == strategy.symbol);
             let Some(instrument) = instrument else {
                 return Err(Trouble::new(

@@ -112,7 +112,9 @@ impl Core {
     ) -> Option<SignIntent> {
         let any = self.perpetual(venue, 0).is_some();
         match stage {
-            Stage::Settings(nth) => self.perpetual(venue, nth).map(|(_, symbol)| SignIntent::FuturesSettings { symbol }),
+            Stage::Settings(nth) => {
+                self.perpetual(venue, nth).map(|(_, symbol)| SignIntent::FuturesSettings { symbol })
+            }
             Stage::Positions => any.then_some(SignIntent::Positions),
             Stage::Bills => any.then(|| {
                 let since = self.asking.futures.bills_since(venue, now.unix);
@@ -191,7 +193,8 @@ impl Core {
 
     /// A position mode other than the configured one is told once and never changed: orders are refused by the guard.
     fn compare_mode(&mut self, venue: VenueId, mode: PositionMode, now: Now, out: &mut dyn Effects) {
-        let wished = self.venues.get(venue.index()).and_then(|state| state.setup.futures).map(|wish| wish.position_mode);
+        let wished =
+            self.venues.get(venue.index()).and_then(|state| state.setup.futures).map(|wish| wish.position_mode);
         let told = &mut self.asking.futures.mode_told;
         if wished.is_none_or(|wished| wished == mode) {
             told.retain(|of| *of != venue);

@@ -84,7 +84,10 @@ fn the_futures_wallet_changes_by_closing_fees_funding_and_transfers_and_by_nothi
     assert_eq!((report.traded.0, report.moved.0, report.difference.0), (decimal("0.55"), decimal("50"), Decimal::ZERO));
     assert_eq!(usdt(&portfolio, Market::Spot).difference.0, Decimal::ZERO, "spot is another wallet");
     let position = portfolio.position(StrategyTag(1), PERP);
-    assert_eq!((position.qty.0, position.realised.0, position.funding.0), (Decimal::ZERO, decimal("0.8"), decimal("-0.25")));
+    assert_eq!(
+        (position.qty.0, position.realised.0, position.funding.0),
+        (Decimal::ZERO, decimal("0.8"), decimal("-0.25"))
+    );
     assert_eq!(portfolio.counts(StrategyTag(1)).realised_today.0, decimal("0.55"));
     assert_eq!(portfolio.snapshot(0).funding.0, decimal("-0.25"));
 }
@@ -126,7 +129,10 @@ fn strategies_against_each_other_are_netted_as_the_venue_nets_them() {
     assert_eq!(portfolio.equity().0, Amount(Decimal::from(1_005)));
     let snapshot = portfolio.snapshot(0);
     assert_eq!(snapshot.unrealised.0, decimal("5"), "two and three on paper for the strategies");
-    assert_eq!((snapshot.funding.0, snapshot.positions[0].futures.as_ref().unwrap().funding.0), (decimal("-1"), Decimal::ZERO));
+    assert_eq!(
+        (snapshot.funding.0, snapshot.positions[0].futures.as_ref().unwrap().funding.0),
+        (decimal("-1"), Decimal::ZERO)
+    );
 }
 
 #[test]
@@ -156,7 +162,10 @@ fn a_position_shows_what_the_venue_tells_of_it() {
     let snapshot = portfolio.snapshot(0);
     let of = |name: &str| snapshot.positions.iter().find(|position| position.instrument == name).unwrap();
     let futures = of("BTCUSDT-PERP").futures.as_ref().unwrap();
-    assert_eq!((futures.side, futures.leverage, futures.margin_mode), (PositionSide::Net, Some(3), Some(MarginMode::Crossed)));
+    assert_eq!(
+        (futures.side, futures.leverage, futures.margin_mode),
+        (PositionSide::Net, Some(3), Some(MarginMode::Crossed))
+    );
     assert_eq!((futures.liquidation, futures.margin), (report.liquidation, report.margin));
     assert_eq!(of("BTCUSDT").futures, None);
     assert_eq!(portfolio.liquidation_distance(PERP, decimal("100")), Some(decimal("0.3")));

@@ -187,7 +187,9 @@ fn the_proposed_policy_has_the_configured_leverage_and_no_position_mode_and_says
     let modes = document.futures.clone().unwrap();
     assert_eq!((modes.margin_modes, modes.position_modes), (vec![MarginMode::Crossed], vec![]));
     let lines = document.describe().join("\n");
-    for part in ["leverage: at most 2 times", "margin modes that may be set: crossed; position modes: none", "only reduce"] {
+    for part in
+        ["leverage: at most 2 times", "margin modes that may be set: crossed; position modes: none", "only reduce"]
+    {
         assert!(lines.contains(part), "{part} in\n{lines}");
     }
     let asks = [Verb::Positions, Verb::FuturesSettings, Verb::Bills];

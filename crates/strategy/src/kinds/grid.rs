@@ -14,8 +14,8 @@
 
 mod cells;
 
-use super::{KindSetup, Stance};
 use super::opening::{OPENING, Opening};
+use super::{KindSetup, Stance};
 use crate::api::{Commands, Context, Strategy};
 use crate::placer::{News, Placer, Want, passive};
 use cells::{Cells, Reference};

@@ -7,8 +7,8 @@
 //! proven, a new order. With a book that has been invalid for a second, or silent for three, it has no quotes at all:
 //! they would be the only ones that did not move.
 
-use super::{KindSetup, Stance};
 use super::opening::Opening;
+use super::{KindSetup, Stance};
 use crate::api::{Commands, Context, Strategy};
 use crate::placer::{News, Placer, Want, passive};
 use domain::{Amount, InstrumentVersion, MonoNanos, Price, Qty, Rounding, Side, TimeInForce};

@@ -50,13 +50,7 @@ impl Opening {
     }
 
     /// Asks for its order, unless one is alive.
-    pub(super) fn pursue(
-        self,
-        context: &Context<'_>,
-        effect: PositionEffect,
-        placer: &mut Placer,
-        out: &mut Commands,
-    ) {
+    pub(super) fn pursue(self, context: &Context<'_>, effect: PositionEffect, placer: &mut Placer, out: &mut Commands) {
         if placer.has(OPENING) {
             return;
         }

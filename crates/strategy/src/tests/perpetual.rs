@@ -116,7 +116,10 @@ fn the_long_side_of_hedge_mode_works_like_spot() {
 #[test]
 fn the_short_side_of_hedge_mode_is_mirrored() {
     let mut venue = Venue::perpetual(grid(range(), SHORT), 9_950);
-    assert_eq!(side(&resting(&venue), Side::Sell), [10_000, 10_200, 10_400, 10_600, 10_800, 11_000].map(|p| (p, false)));
+    assert_eq!(
+        side(&resting(&venue), Side::Sell),
+        [10_000, 10_200, 10_400, 10_600, 10_800, 11_000].map(|p| (p, false))
+    );
     assert!(venue.live().all(|order| order.effect.side == PositionSide::Short));
     venue.market(10_050);
     assert_eq!((venue.position, side(&resting(&venue), Side::Buy)), (decimal("-0.1"), vec![(9_800, false)]));

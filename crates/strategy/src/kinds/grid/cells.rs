@@ -113,8 +113,15 @@ impl Cells {
             .collect::<Vec<_>>();
         let sellable_min = smallest(version);
         let spare = Decimal::ZERO;
-        let mut cells =
-            (!cells.is_empty()).then_some(Self { cells, step, market, version: *version, size, sellable_min, spare })?;
+        let mut cells = (!cells.is_empty()).then_some(Self {
+            cells,
+            step,
+            market,
+            version: *version,
+            size,
+            sellable_min,
+            spare,
+        })?;
         if stance == Stance::Both {
             cells.orient(restored, doubled_mid);
         }
@@ -280,7 +287,8 @@ impl Cells {
                 true => cell.upper.0.saturating_mul(2) > mid,
                 false => cell.lower.0.saturating_mul(2) < mid,
             });
-            let taken = if beyond { size.saturating_sub(cell.held).max(Decimal::ZERO).min(left) } else { Decimal::ZERO };
+            let taken =
+                if beyond { size.saturating_sub(cell.held).max(Decimal::ZERO).min(left) } else { Decimal::ZERO };
             cell.held = cell.held.saturating_add(taken);
             left = left.saturating_sub(taken);
             if taken > Decimal::ZERO {
@@ -352,20 +360,17 @@ fn range_levels(params: &GridParams, version: &InstrumentVersion) -> Option<Vec<
 }
 
 /// Lowest level and step of the grid that placed these orders, if it had about the same step as this one.
-fn recovered(
-    params: &GridParams,
-    version: &InstrumentVersion,
-    market: Market,
-    orders: &[Order],
-) -> Option<(i64, i64)> {
+fn recovered(params: &GridParams, version: &InstrumentVersion, market: Market, orders: &[Order]) -> Option<(i64, i64)> {
     let GridLevels::Step { ratio } = params.at else { return None };
     let tick = version.tick.max(1);
     // What opens always rests on its level; a counterpart may rest beyond it, the highest sell least likely so.
     // An order that only the wire log knew carries no reference: it says nothing about the levels.
     let says = |order: &&Order| order.version == version.version && Reference::decode(order.reference).step > 0;
     let placed = orders.iter().filter(says);
-    let order =
-        placed.clone().find(|order| !closes(market, order.side, order.effect)).or_else(|| placed.max_by_key(|order| order.price))?;
+    let order = placed
+        .clone()
+        .find(|order| !closes(market, order.side, order.effect))
+        .or_else(|| placed.max_by_key(|order| order.price))?;
     let reference = Reference::decode(order.reference);
     let expected = version.price_decimal(order.price).checked_mul(ratio)?;
     let expected = version.price_rounded(expected, Rounding::Down).ok()?.0 / tick;
