@@ -92,6 +92,7 @@ fn policy(at: domain::UnixNanos) -> sign_policy::PolicyDocument {
         max_orders_per_second: 8,
         max_cancels_per_second: 20,
         placements_per_minute: 240,
+        futures: None,
     };
     sign_policy::PolicyDocument::derive(&[facts], at)
 }
