@@ -21,5 +21,7 @@ mod life;
 mod settings;
 #[path = "cli/support.rs"]
 mod support;
+#[path = "cli/tape.rs"]
+mod tape;
 #[path = "cli/vault.rs"]
 mod vault;

@@ -94,9 +94,11 @@ pub enum Command {
     Sim(Box<SimArgs>),
     /// Measure the order path on this machine
     Bench(BenchArgs),
-    /// Import recordings
+    /// Import, check and make recordings of market data
     #[command(subcommand)]
     Tape(TapeCommand),
+    /// Show what each venue can do and what of it is used here
+    Venues,
     /// Verify the journal's hash chain
     #[command(subcommand)]
     Journal(JournalCommand),
@@ -514,6 +516,10 @@ pub struct BenchArgs {
 pub enum TapeCommand {
     /// Read a recording of another program into a tape
     Import(TapeImportArgs),
+    /// Rebuild the books of a recording or a tape and compare every checksum of the venue
+    Check(TapeCheckArgs),
+    /// Write what a venue's public streams send into a tape, without a key
+    Record(TapeRecordArgs),
 }
 
 /// `steadfast tape import`
@@ -521,15 +527,45 @@ pub enum TapeCommand {
 pub struct TapeImportArgs {
     /// The recording.
     pub file: PathBuf,
-    /// Whose format it is in.
+    /// Whose format it is in: hftbacktest or cryptofeed.
     #[arg(long, value_name = "FORMAT")]
     pub from: String,
+    /// Whose frames it holds, where the format is the same for several: bitget, okx or kraken.
+    #[arg(long, value_name = "VENUE")]
+    pub venue: Option<String>,
     /// The tape to write.
     #[arg(long, value_name = "FILE")]
     pub out: PathBuf,
-    /// The instrument, when the recording does not say it.
+    /// The instrument: the one of a recording that does not say it, or the only one wanted of several.
     #[arg(long)]
     pub symbol: Option<String>,
+}
+
+/// `steadfast tape check`
+#[derive(Debug, Args)]
+pub struct TapeCheckArgs {
+    /// A tape, or a recording as `tape import` takes it.
+    pub file: PathBuf,
+    /// Whose frames a cryptofeed recording holds: bitget, okx or kraken.
+    #[arg(long, value_name = "VENUE")]
+    pub venue: Option<String>,
+}
+
+/// `steadfast tape record`
+#[derive(Debug, Args)]
+pub struct TapeRecordArgs {
+    /// The venue account of the settings, such as bitget-main.
+    #[arg(long, value_name = "NAME")]
+    pub venue: String,
+    /// An instrument in the venue's spelling; may be named several times. When absent: those of the account.
+    #[arg(long = "instrument", value_name = "SYMBOL")]
+    pub instruments: Vec<String>,
+    /// End by itself after this time, such as 60s or 8h.
+    #[arg(long = "for", value_name = "TIME", value_parser = duration)]
+    pub record_for: Option<std::time::Duration>,
+    /// The tape to write.
+    #[arg(long, value_name = "FILE")]
+    pub out: PathBuf,
 }
 
 /// `steadfast journal`

@@ -20,6 +20,7 @@ pub mod logging;
 pub mod metrics_page;
 pub mod observer;
 pub mod plan;
+pub mod recorder;
 pub mod registry;
 pub mod report;
 pub mod restore;

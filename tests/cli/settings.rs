@@ -77,6 +77,17 @@ fn init_never_overwrites_a_file() {
 }
 
 #[test]
+fn venues_are_shown_with_what_they_can_do() {
+    let home = Home::new(None);
+    home.reads("venues", &home.run(&["venues"]));
+    let said = home.run(&["venues", "--json"]);
+    let venues: serde_json::Value = serde_json::from_str(&said.out).expect("one JSON array");
+    assert_eq!((said.code, venues[0]["kind"].as_str()), (Some(0), Some("bitget")));
+    assert_eq!(venues[1]["account_mode"], "unified");
+    assert_eq!(venues[0]["requests_per_second"]["place"], 10);
+}
+
+#[test]
 fn words_that_no_option_knows_are_usage_errors() {
     let home = Home::new(None);
     for args in [

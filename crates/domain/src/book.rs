@@ -10,6 +10,8 @@
 mod checksum;
 mod ladder;
 
+pub use checksum::ChecksumRule;
+
 use crate::{MonoNanos, NumberError, Price, Qty, Scaled};
 use ladder::Ladder;
 use rust_decimal::Decimal;
@@ -74,7 +76,7 @@ pub struct BookMessage<'a> {
     pub seq: u64,
     /// The sequence number this message follows on; `None` where the venue does not say.
     pub prev_seq: Option<u64>,
-    /// The venue's checksum of the book after this message; `None` or 0: not offered.
+    /// The venue's checksum of the book after this message, by the book's rule; `None` or 0: not offered.
     pub checksum: Option<i32>,
 }
 
@@ -151,6 +153,9 @@ pub struct Book {
     asks: Ladder<false>,
     price_decimals: u8,
     qty_decimals: u8,
+    rule: ChecksumRule,
+    /// Levels of each side that the venue keeps its clients told of; `None`: all.
+    depth_max: Option<usize>,
     age_max: Duration,
     fault: Option<BookFault>,
     seq: u64,
@@ -170,12 +175,30 @@ impl Book {
             asks: Ladder::default(),
             price_decimals,
             qty_decimals,
+            rule: ChecksumRule::default(),
+            depth_max: None,
             age_max,
             fault: Some(BookFault::NoSnapshot),
             seq: 0,
             version: 0,
             at: MonoNanos(0),
         }
+    }
+
+    /// The same book under another venue's checksum.
+    #[must_use]
+    pub const fn checked_by(mut self, rule: ChecksumRule) -> Self {
+        self.rule = rule;
+        self
+    }
+
+    /// The same book of a subscription to `levels` levels a side, for venues that do not say which
+    /// levels were pushed out (Kraken): after each message what is beyond is forgotten, and comes
+    /// again when it is told again. More than [`LEVELS_MAX`] are never kept.
+    #[must_use]
+    pub const fn holding_at_most(mut self, levels: usize) -> Self {
+        self.depth_max = Some(levels);
+        self
     }
 
     /// Replaces all levels; ends every fault that the snapshot does not show itself.
@@ -270,10 +293,10 @@ impl Book {
         (self.price_decimals, self.qty_decimals)
     }
 
-    /// Bitget's checksum of the levels held (sheet section 5.2): CRC-32 over the best 25 levels.
+    /// The checksum of the levels held, by this book's rule.
     #[must_use]
     pub fn checksum(&self) -> i32 {
-        checksum::checksum(self.bids.iter(), self.asks.iter(), self.price_decimals, self.qty_decimals)
+        checksum::checksum(self.rule, self.bids.iter(), self.asks.iter(), self.price_decimals, self.qty_decimals)
     }
 
     /// Notes the message as applied and looks whether the book it leaves can be true.
@@ -281,6 +304,10 @@ impl Book {
         self.seq = message.seq;
         self.at = now;
         self.version += 1;
+        if let Some(depth_max) = self.depth_max {
+            self.bids.keep_best(depth_max);
+            self.asks.keep_best(depth_max);
+        }
         if let Some(venue) = message.checksum.filter(|venue| *venue != 0) {
             let ours = self.checksum();
             if ours != venue {

@@ -4,7 +4,8 @@
 #![expect(clippy::unwrap_used, reason = "a failed assumption fails the test")]
 
 use domain::{
-    Book, BookFault, BookMessage, BookState, LEVELS_MAX, Level, MonoNanos, NumberError, Price, Qty, Quote, TopOfBook,
+    Book, BookFault, BookMessage, BookState, ChecksumRule, LEVELS_MAX, Level, MonoNanos, NumberError, Price, Qty,
+    Quote, TopOfBook,
 };
 use proptest::prelude::*;
 use std::collections::BTreeMap;
@@ -49,6 +50,64 @@ fn checksum_after_an_update_agrees_and_trimmed_zeros_do_not() {
 
     let trimmed = book_of(&[("27000", "3"), ("26999.5", "1.46")], &[("27001", "0.4")]);
     assert_eq!(trimmed.checksum(), -1_579_817_588);
+}
+
+#[test]
+fn checksum_of_asks_then_bids_agrees_with_the_worked_example_of_ten_levels() {
+    let asks = levels_of(&[
+        ("45285.2", "0.00100000"),
+        ("45286.4", "1.54571953"),
+        ("45286.6", "1.54571109"),
+        ("45289.6", "1.54560911"),
+        ("45290.2", "0.15890660"),
+        ("45291.8", "1.54553491"),
+        ("45294.7", "0.04454749"),
+        ("45296.1", "0.35380000"),
+        ("45297.5", "0.09945542"),
+        ("45299.5", "0.18772827"),
+        ("45300.0", "7.00000000"),
+    ]);
+    let bids = levels_of(&[
+        ("45283.5", "0.10000000"),
+        ("45283.4", "1.54582015"),
+        ("45282.1", "0.10000000"),
+        ("45281.0", "0.10000000"),
+        ("45280.3", "1.54592586"),
+        ("45279.0", "0.07990000"),
+        ("45277.6", "0.03310103"),
+        ("45277.5", "0.30000000"),
+        ("45277.3", "1.54602737"),
+        ("45276.6", "0.15445238"),
+        ("45200.0", "7.00000000"),
+    ]);
+    let mut book = Book::new(5, 8, AGE_MAX).checked_by(ChecksumRule::AsksThenBids);
+    let checksum = Some(3_310_070_434_u32.cast_signed());
+    assert_eq!(book.apply_snapshot(&BookMessage { checksum, ..message(&bids, &asks, 0, None) }, NOW), Ok(()));
+    let other = levels_of(&[("45283.5", "0.10000001")]);
+    let wrong = BookMessage { checksum, ..message(&other, &[], 0, None) };
+    assert!(matches!(book.apply_update(&wrong, NOW), Err(BookFault::Checksum { .. })));
+}
+
+fn levels_of(texts: &[(&str, &str)]) -> Vec<Level> {
+    texts.iter().map(|(price, qty)| Level::parse(price.as_bytes(), qty.as_bytes(), 5, 8).unwrap()).collect()
+}
+
+#[test]
+fn levels_pushed_out_of_a_bounded_subscription_are_forgotten_and_come_back_when_told() {
+    let mut book = Book::new(4, 4, AGE_MAX).holding_at_most(2);
+    let (bids, asks) = (levels(&[("10", "1"), ("9", "1"), ("8", "1")]), levels(&[("11", "1"), ("12", "1")]));
+    book.apply_snapshot(&message(&bids, &asks, 0, None), NOW).unwrap();
+    let shown = |book: &Book| book.valid(NOW).unwrap().bids().map(|level| level.price.0 / 10_000).collect::<Vec<_>>();
+    let change = |book: &mut Book, price, qty| {
+        let bids = levels(&[(price, qty)]);
+        book.apply_update(&message(&bids, &[], 0, None), NOW).unwrap();
+    };
+    assert_eq!(shown(&book), [10, 9]);
+    change(&mut book, "10.5", "1");
+    change(&mut book, "10.5", "0");
+    assert_eq!(shown(&book), [10], "the level that was pushed out is not kept in secret");
+    change(&mut book, "9", "1");
+    assert_eq!(shown(&book), [10, 9], "told again, it is taken again");
 }
 
 #[test]
@@ -301,6 +360,12 @@ proptest! {
             }
         }
         prop_assert_eq!(book.checksum(), crc32fast::hash(parts.join(":").as_bytes()).cast_signed());
+
+        let bare = |text: &String| text.replace('.', "").trim_start_matches('0').to_owned();
+        let rows = asks.iter().take(10).chain(bids.iter().take(10));
+        let plain: String = rows.flat_map(|(price, qty)| [bare(price), bare(qty)]).collect();
+        let book = book.checked_by(ChecksumRule::AsksThenBids);
+        prop_assert_eq!(book.checksum(), crc32fast::hash(plain.as_bytes()).cast_signed());
     }
 }
 

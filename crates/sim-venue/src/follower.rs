@@ -57,6 +57,8 @@ impl Follower {
                 };
                 let _ = engine.place(self.order(self.taking, *aggressor, price, qty, TimeInForce::Ioc), now, events);
             }
+            // What rests stays until the next snapshot says otherwise.
+            EventKind::Break => {}
         }
     }
 
@@ -312,11 +314,11 @@ mod tests {
     }
 
     fn snapshot(bids: &[(&str, &str)], asks: &[(&str, &str)]) -> EventKind {
-        EventKind::DepthSnapshot { bids: levels(bids), asks: levels(asks), seq: 1 }
+        EventKind::DepthSnapshot { bids: levels(bids), asks: levels(asks), seq: 1, levels_max: None, checksum: None }
     }
 
     fn update(bids: &[(&str, &str)], asks: &[(&str, &str)]) -> EventKind {
-        EventKind::DepthUpdate { bids: levels(bids), asks: levels(asks), first_seq: 2, seq: 2 }
+        EventKind::DepthUpdate { bids: levels(bids), asks: levels(asks), first_seq: 2, seq: 2, checksum: None }
     }
 
     fn trade(price: &str, qty: &str, aggressor: Side) -> EventKind {

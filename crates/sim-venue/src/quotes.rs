@@ -94,7 +94,9 @@ impl Venue {
             let change = pair.map_or(Decimal::ZERO, |(first, last)| Decimal::from(last - first) / Decimal::from(first));
             change.round_dp(5).to_string()
         };
-        let figure = |pick: fn(Day) -> i64| price(day.map_or(0, pick));
+        // Before its first trade an instrument of a recording has a book and no price; the middle of the book stands in.
+        let middle = bid.zip(ask).map_or(0, |(bid, ask)| i64::midpoint(bid.price.0, ask.price.0));
+        let figure = |pick: fn(Day) -> i64| price(day.map_or(middle, pick));
         Figures {
             last: figure(|day| day.last),
             open: figure(|day| day.open),

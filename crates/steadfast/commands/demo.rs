@@ -2,6 +2,8 @@
 
 use crate::audit_trail;
 use crate::cli::{DemoArgs, Global};
+use crate::commands::demo_scene::Scene;
+use crate::commands::tape_market;
 use crate::data_dir::{DataDir, write_private};
 use crate::plan::{Plan, StrategyPlan, VenuePlan};
 use crate::report::{Exit, Trouble, causes};
@@ -32,7 +34,6 @@ use std::time::Duration;
 use vault::{KdfParams, Passphrase};
 
 const ACCOUNT: &str = "demo";
-const SYMBOL: &str = "BTCUSDT";
 /// Longest wait for the exchange's first trade.
 const PRICE_WAIT: Duration = Duration::from_secs(5);
 
@@ -49,8 +50,11 @@ pub fn run(global: &Global, args: &DemoArgs) -> Result<(), Trouble> {
     let dir = DataDir::open(&root.path)?;
     let journal = dir.journal();
     let listener = listen(args)?;
+    let recorded = args.tape.as_deref().map(tape_market::recorded).unwrap_or_default();
+    let scene = Scene::of(&recorded);
     let sim = commands::sim::start(SimConfig {
         seed: args.seed,
+        instruments: tape_market::listings(&recorded),
         market: match &args.tape {
             Some(path) => Market::Tape { path: path.clone(), at_end: TapeEnd::Loop },
             None => Market::Seeded,
@@ -58,9 +62,9 @@ pub fn run(global: &Global, args: &DemoArgs) -> Result<(), Trouble> {
         faults: commands::sim::faults(&args.fault)?,
         ..SimConfig::default()
     })?;
-    let opening = base_balance(&sim);
+    let opening = base_balance(&sim, &scene);
     let address = listener.local_addr().unwrap_or(SocketAddr::from((Ipv4Addr::LOCALHOST, 0)));
-    let plan = plan(&sim, address, &root.path);
+    let plan = plan(&sim, &scene, address, &root.path);
     let policy = policy(&plan)?;
     let signers = signers(&dir, &plan, link(&plan.custody, &sim.key, &policy, &clock)?)?;
     term::say(global, &signers.isolation().line());
@@ -96,9 +100,9 @@ pub fn run(global: &Global, args: &DemoArgs) -> Result<(), Trouble> {
         };
         Ok::<(End, Arc<Shared>), Trouble>((end, shared))
     })?;
-    let moved = base_balance(&sim).saturating_sub(opening);
+    let moved = base_balance(&sim, &scene).saturating_sub(opening);
     sim.stop();
-    summary(global, &shared, &journal, moved)?;
+    summary(global, &shared, &journal, &scene.symbol, moved)?;
     commands::run::finish(global, &end)
 }
 
@@ -172,8 +176,8 @@ fn listen(args: &DemoArgs) -> Result<TcpListener, Trouble> {
     }
 }
 
-fn base_balance(sim: &RunningSim) -> Decimal {
-    let base = sim.control().balances(0).into_iter().find(|(asset, _)| asset.as_str() == "BTC");
+fn base_balance(sim: &RunningSim, scene: &Scene) -> Decimal {
+    let base = sim.control().balances(0).into_iter().find(|(asset, _)| asset.as_str() == scene.base);
     base.map_or(Decimal::ZERO, |(_, balance)| balance.available.saturating_add(balance.frozen))
 }
 
@@ -267,7 +271,7 @@ fn link(dir: &Path, key: &ApiKeyMaterial, policy: &PolicyDocument, clock: &Syste
     })
 }
 
-fn plan(sim: &RunningSim, listen: SocketAddr, root: &Path) -> Plan {
+fn plan(sim: &RunningSim, scene: &Scene, listen: SocketAddr, root: &Path) -> Plan {
     let venue = VenuePlan {
         name: ACCOUNT.to_owned(),
         account: ACCOUNT.to_owned(),
@@ -280,7 +284,7 @@ fn plan(sim: &RunningSim, listen: SocketAddr, root: &Path) -> Plan {
         plaintext: Plaintext::Loopback,
         environment: "sim",
         key: ACCOUNT.to_owned(),
-        symbols: vec![SYMBOL.to_owned()],
+        symbols: vec![scene.symbol.clone()],
         rest_timeout: Duration::from_secs(3),
         ip_binding: settings::IpBinding::Warn,
         rotate_after: settings::KeyPolicy::default().rotate_after,
@@ -291,7 +295,7 @@ fn plan(sim: &RunningSim, listen: SocketAddr, root: &Path) -> Plan {
         id: id.to_owned(),
         kind: kind.to_owned(),
         venue: ACCOUNT.to_owned(),
-        symbol: SYMBOL.to_owned(),
+        symbol: scene.symbol.clone(),
         params,
         limits: StrategyLimits::default(),
     };
@@ -304,15 +308,16 @@ fn plan(sim: &RunningSim, listen: SocketAddr, root: &Path) -> Plan {
                 "grid",
                 "grid",
                 serde_json::json!({
-                    "step": "0.005%", "levels": 5, "order_size": "0.001", "opening_position": "0.005", "post_only": true,
+                    "step": scene.step, "levels": 5, "order_size": scene.order_size,
+                    "opening_position": scene.times(5), "post_only": true,
                 }),
             ),
             strategy(
                 "maker",
                 "market-maker",
                 serde_json::json!({
-                    "half_spread": "0.005%", "order_size": "0.001", "max_position": "0.01", "skew": "0.5",
-                    "opening_position": "0.005", "refresh": "1s",
+                    "half_spread": scene.step, "order_size": scene.order_size, "max_position": scene.times(10),
+                    "skew": "0.5", "opening_position": scene.times(5), "refresh": "1s",
                 }),
             ),
         ],
@@ -429,7 +434,7 @@ fn block(shared: &Shared, passed: Duration) -> Vec<String> {
 }
 
 /// What a demo came to.
-fn summary(global: &Global, shared: &Shared, journal: &Path, moved: Decimal) -> Result<(), Trouble> {
+fn summary(global: &Global, shared: &Shared, journal: &Path, symbol: &str, moved: Decimal) -> Result<(), Trouble> {
     let stored = commands::journal::verified(journal)?;
     let from_journal = journal_position(journal, shared)?;
     let state = shared.state();
@@ -465,7 +470,7 @@ fn summary(global: &Global, shared: &Shared, journal: &Path, moved: Decimal) -> 
             "unknown": unknown, "unknown_seen": state.unknown_seen,
             "equity": text(snapshot.equity.0), "fees": text(snapshot.fees.0),
             "strategies": strategies,
-            "positions": [{ "instrument": SYMBOL, "venue": text(moved), "fills": text(from_fills), "journal": text(from_journal) }],
+            "positions": [{ "instrument": symbol, "venue": text(moved), "fills": text(from_fills), "journal": text(from_journal) }],
             "hops": hops, "journal_records": stored.last, "halted": state.halt.map(messages::HaltReason::as_str),
         });
         let _ = term::offer(&line.to_string());
@@ -478,7 +483,7 @@ fn summary(global: &Global, shared: &Shared, journal: &Path, moved: Decimal) -> 
     ));
     lines.push(format!("equity {:.4} {}, fees {:.6}", snapshot.equity.0, shared.names.quote, snapshot.fees.0));
     lines.push(format!(
-        "position {SYMBOL}: exchange {}, fills {}, journal {}: {}",
+        "position {symbol}: exchange {}, fills {}, journal {}: {}",
         moved.normalize(),
         from_fills.normalize(),
         from_journal.normalize(),

@@ -6,6 +6,7 @@ pub mod bench;
 pub mod check;
 pub mod client;
 pub mod demo;
+mod demo_scene;
 pub mod init;
 pub mod journal;
 pub mod keys;
@@ -16,10 +17,14 @@ mod keys_seal;
 pub mod run;
 pub mod sim;
 pub mod tape;
+mod tape_check;
+mod tape_market;
+mod tape_record;
 pub mod totp;
 pub mod vault;
 #[cfg(feature = "age-export")]
 mod vault_export;
+mod venues;
 
 use crate::cli::{Cli, Command, Global, JournalCommand, TapeCommand};
 use crate::report::Trouble;
@@ -48,7 +53,10 @@ pub fn dispatch(cli: &Cli) -> Result<(), Trouble> {
         Command::Sim(args) => sim::run(global, args),
         Command::Bench(args) => bench::run(global, args),
         Command::Tape(TapeCommand::Import(args)) => tape::import(global, args),
+        Command::Tape(TapeCommand::Check(args)) => tape_check::run(global, args),
+        Command::Tape(TapeCommand::Record(args)) => tape_record::run(global, args),
         Command::Journal(JournalCommand::Verify) => journal::verify(global),
+        Command::Venues => venues::run(global),
         Command::Vault(command) => vault::run(global, command),
         Command::Audit(command) => audit::run(global, command),
     }

@@ -1,6 +1,7 @@
 //! `steadfast sim`: the embedded exchange as a program of its own.
 
 use crate::cli::{Global, SimArgs};
+use crate::commands::tape_market;
 use crate::report::{Exit, Trouble, causes};
 use crate::term::{self, StopSignal};
 use clock::SystemClock;
@@ -43,16 +44,14 @@ pub fn start(config: SimConfig) -> Result<RunningSim, Trouble> {
         std::fs::File::open(path).map_err(|error| {
             Trouble::new(Exit::NotFound, format!("cannot open the recording {}", path.display()))
                 .why(error)
-                .fix("make a tape with `steadfast tape import FILE --from hftbacktest --out FILE`")
+                .fix("make a tape with `steadfast tape import` or `steadfast tape record`")
         })?;
     }
     SimVenue::start(config, Arc::new(SystemClock)).map_err(|error| {
         let trouble = Trouble::new(Exit::Failure, "the embedded exchange cannot start").why(causes(&error));
         match error {
             SimError::Listen { .. } => trouble.fix("choose another port with --listen, or stop what uses this one"),
-            SimError::Tape { .. } => {
-                trouble.fix("make a tape with `steadfast tape import FILE --from hftbacktest --out FILE`")
-            }
+            SimError::Tape { .. } => trouble.fix("make a tape with `steadfast tape import` or `steadfast tape record`"),
             SimError::NotLoopback { .. } => trouble.fix("choose a loopback address, such as --listen 127.0.0.1:7450"),
             _ => trouble,
         }
@@ -92,6 +91,9 @@ fn config(args: &SimArgs) -> Result<SimConfig, Trouble> {
     }
     if !args.balances.is_empty() {
         config.balances = args.balances.iter().map(|text| balance(text)).collect::<Result<_, _>>()?;
+    }
+    if let Some(path) = &args.tape {
+        config.instruments = tape_market::listings(&tape_market::recorded(path));
     }
     config.market = match (&args.tape, args.quiet_market) {
         (Some(path), false) => Market::Tape { path: path.clone(), at_end: sim_venue::TapeEnd::default() },

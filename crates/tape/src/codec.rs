@@ -10,13 +10,15 @@
 //! time since the event before (signed), number of the symbol (a new one is
 //! followed by its text), fields. Inside events whole numbers are variable
 //! length, seven bits a byte, signed ones folded; a decimal is mantissa, decimals.
+//! Version 2 added three kinds: a snapshot and an update with what checks them, and
+//! the break of a stream; the kinds of version 1 are written and read as before.
 //! Each segment begins anew, so one can be read without those before it.
 
-use crate::{EventKind, TapeEvent, TapeLevel};
-use domain::{Scaled, Side, Symbol, UnixNanos, VenueTradeId};
+use crate::{EventKind, TapeChecksum, TapeEvent, TapeLevel};
+use domain::{ChecksumRule, Scaled, Side, Symbol, UnixNanos, VenueTradeId};
 
 pub(crate) const MAGIC: &[u8; 8] = b"sf-tape\n";
-pub(crate) const VERSION: u32 = 1;
+pub(crate) const VERSION: u32 = 2;
 pub(crate) const SEGMENT: &[u8; 4] = b"SEGM";
 pub(crate) const END: &[u8; 4] = b"END.";
 /// Longest description of where a tape comes from, in bytes.
@@ -32,6 +34,16 @@ const SNAPSHOT: u8 = 1;
 const UPDATE: u8 = 2;
 const TRADE: u8 = 3;
 const TICKER: u8 = 4;
+/// Since version 2.
+const CHECKED_SNAPSHOT: u8 = 5;
+/// Since version 2.
+const CHECKED_UPDATE: u8 = 6;
+/// Since version 2.
+const BREAK: u8 = 7;
+
+const NO_CHECKSUM: u8 = 0;
+const SIDES_IN_TURN: u8 = 1;
+const ASKS_THEN_BIDS: u8 = 2;
 
 /// Turns events into the raw bytes of one segment.
 #[derive(Debug, Default)]
@@ -68,10 +80,13 @@ impl Encoder {
 
     fn encode(&mut self, event: &TapeEvent) {
         self.bytes.push(match event.kind {
-            EventKind::DepthSnapshot { .. } => SNAPSHOT,
-            EventKind::DepthUpdate { .. } => UPDATE,
+            EventKind::DepthSnapshot { levels_max: None, checksum: None, .. } => SNAPSHOT,
+            EventKind::DepthSnapshot { .. } => CHECKED_SNAPSHOT,
+            EventKind::DepthUpdate { checksum: None, .. } => UPDATE,
+            EventKind::DepthUpdate { .. } => CHECKED_UPDATE,
             EventKind::Trade { .. } => TRADE,
             EventKind::BookTicker { .. } => TICKER,
+            EventKind::Break => BREAK,
         });
         self.signed(event.received.0.wrapping_sub(self.last).cast_signed());
         self.last = event.received.0;
@@ -82,12 +97,20 @@ impl Encoder {
             self.text(event.symbol.as_bytes());
         }
         match &event.kind {
-            EventKind::DepthSnapshot { bids, asks, seq } => {
+            EventKind::DepthSnapshot { bids, asks, seq, levels_max, checksum } => {
+                if levels_max.is_some() || checksum.is_some() {
+                    self.checksum(*checksum);
+                    // One more than the number, so that zero is free for none.
+                    self.unsigned(levels_max.map_or(0, |levels| u64::from(levels) + 1));
+                }
                 self.unsigned(*seq);
                 self.levels(bids);
                 self.levels(asks);
             }
-            EventKind::DepthUpdate { bids, asks, first_seq, seq } => {
+            EventKind::DepthUpdate { bids, asks, first_seq, seq, checksum } => {
+                if checksum.is_some() {
+                    self.checksum(*checksum);
+                }
                 self.unsigned(*seq);
                 self.signed(seq.wrapping_sub(*first_seq).cast_signed());
                 self.levels(bids);
@@ -107,7 +130,20 @@ impl Encoder {
                 self.level(bid);
                 self.level(ask);
             }
+            EventKind::Break => {}
         }
+    }
+
+    fn checksum(&mut self, checksum: Option<TapeChecksum>) {
+        let Some(TapeChecksum { rule, value }) = checksum else {
+            self.bytes.push(NO_CHECKSUM);
+            return;
+        };
+        self.bytes.push(match rule {
+            ChecksumRule::SidesInTurn => SIDES_IN_TURN,
+            ChecksumRule::AsksThenBids => ASKS_THEN_BIDS,
+        });
+        self.bytes.extend_from_slice(&value.to_le_bytes());
     }
 
     fn unsigned(&mut self, mut value: u64) {
@@ -185,15 +221,19 @@ impl Decoder {
         self.last = received;
         let symbol = self.symbol()?;
         let kind = match kind {
-            SNAPSHOT => {
+            SNAPSHOT | CHECKED_SNAPSHOT => {
+                let (checksum, levels_max) =
+                    if kind == SNAPSHOT { (None, None) } else { (self.checksum()?, self.levels_max()?) };
                 let seq = self.unsigned()?;
-                EventKind::DepthSnapshot { bids: self.levels()?, asks: self.levels()?, seq }
+                EventKind::DepthSnapshot { bids: self.levels()?, asks: self.levels()?, seq, levels_max, checksum }
             }
-            UPDATE => {
+            UPDATE | CHECKED_UPDATE => {
+                let checksum = if kind == UPDATE { None } else { self.checksum()? };
                 let seq = self.unsigned()?;
                 let first_seq = seq.wrapping_sub(self.signed()?.cast_unsigned());
-                EventKind::DepthUpdate { bids: self.levels()?, asks: self.levels()?, first_seq, seq }
+                EventKind::DepthUpdate { bids: self.levels()?, asks: self.levels()?, first_seq, seq, checksum }
             }
+            BREAK => EventKind::Break,
             TRADE => EventKind::Trade {
                 price: self.decimal()?,
                 qty: self.decimal()?,
@@ -211,6 +251,24 @@ impl Decoder {
             _ => return Err("unknown kind of event"),
         };
         Ok(TapeEvent { received: UnixNanos(received), symbol, kind })
+    }
+
+    fn checksum(&mut self) -> Result<Option<TapeChecksum>, Fault> {
+        let rule = match self.byte()? {
+            NO_CHECKSUM => return Ok(None),
+            SIDES_IN_TURN => ChecksumRule::SidesInTurn,
+            ASKS_THEN_BIDS => ChecksumRule::AsksThenBids,
+            _ => return Err("unknown rule of a checksum"),
+        };
+        let value = i32::from_le_bytes([self.byte()?, self.byte()?, self.byte()?, self.byte()?]);
+        Ok(Some(TapeChecksum { rule, value }))
+    }
+
+    fn levels_max(&mut self) -> Result<Option<u32>, Fault> {
+        match self.unsigned()? {
+            0 => Ok(None),
+            more => u32::try_from(more - 1).map(Some).map_err(|_| "impossible number of levels"),
+        }
     }
 
     fn symbol(&mut self) -> Result<Symbol, Fault> {

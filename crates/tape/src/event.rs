@@ -1,6 +1,6 @@
 //! What a tape holds: market events with the time of their receipt.
 
-use domain::{Scaled, Side, Symbol, UnixNanos, VenueTradeId};
+use domain::{ChecksumRule, Scaled, Side, Symbol, UnixNanos, VenueTradeId};
 
 /// One price and quantity as received.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -9,6 +9,15 @@ pub struct TapeLevel {
     pub price: Scaled,
     /// The quantity resting there; zero in a depth update: the level is gone.
     pub qty: Scaled,
+}
+
+/// The venue's checksum of a book after an event, with the rule by which it was computed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct TapeChecksum {
+    /// The rule.
+    pub rule: ChecksumRule,
+    /// The checksum; unsigned ones as the signed number of the same bits.
+    pub value: i32,
 }
 
 /// One market event.
@@ -33,6 +42,11 @@ pub enum EventKind {
         asks: Vec<TapeLevel>,
         /// Update id up to which the book is told; 0: the venue has none.
         seq: u64,
+        /// Levels of each side that the venue keeps telling of; what is pushed out beyond them it does not
+        /// delete. `None`: every level is deleted explicitly.
+        levels_max: Option<u32>,
+        /// The venue's checksum, where it sends one.
+        checksum: Option<TapeChecksum>,
     },
     /// Changed levels of the book.
     DepthUpdate {
@@ -41,9 +55,12 @@ pub enum EventKind {
         /// Changed asks, in the venue's order.
         asks: Vec<TapeLevel>,
         /// First update id told here. At or below the book's id plus one; above it, something is missing.
+        /// 0: the venue does not say.
         first_seq: u64,
-        /// Last update id told here: the book's id afterwards.
+        /// Last update id told here: the book's id afterwards; 0: the venue has none.
         seq: u64,
+        /// The venue's checksum of the book afterwards, where it sends one.
+        checksum: Option<TapeChecksum>,
     },
     /// A public trade.
     Trade {
@@ -53,7 +70,7 @@ pub enum EventKind {
         qty: Scaled,
         /// The side of the order that took.
         aggressor: Side,
-        /// The venue's id of the trade.
+        /// The venue's id of the trade; empty: it tells none.
         id: VenueTradeId,
     },
     /// Best bid and ask, told apart from the book.
@@ -65,4 +82,6 @@ pub enum EventKind {
         /// Update id of the book it was taken from; 0: the venue has none.
         seq: u64,
     },
+    /// The recorder lost the stream: what happens until the next snapshot is not on the tape.
+    Break,
 }

@@ -1,16 +1,25 @@
 //! Turns recordings of other programs into tape events.
 
 mod binance;
+mod bitget;
+mod cryptofeed;
+mod kraken;
+mod lines;
+mod okx;
+mod recognise;
+mod wire;
+
+pub use cryptofeed::{CryptofeedImport, RecordedVenue, cryptofeed};
+pub use recognise::{RecordingKind, recognise};
 
 use crate::{EventKind, TapeEvent};
-use binance::{Line, LineFault};
+use binance::Line;
 use domain::{Symbol, UnixNanos};
-use flate2::bufread::MultiGzDecoder;
+use lines::Lines;
 use std::collections::VecDeque;
-use std::io::{BufRead, BufReader, Read};
+use std::io::Read;
+use wire::LineFault;
 
-/// Longest line: a snapshot of 100,000 levels a side fits.
-const LINE_BYTES_MAX: u64 = 8 * 1024 * 1024;
 /// Depth updates kept while the snapshot is awaited: about 16 minutes at ten a second.
 const WAITING_MAX: usize = 10_000;
 /// How often progress is reported.
@@ -33,7 +42,9 @@ pub struct ImportStats {
     pub trades: u64,
     /// Book tickers read.
     pub book_tickers: u64,
-    /// Lines of other streams, left out.
+    /// Checksums of books that came with them.
+    pub checksums: u64,
+    /// Lines and messages of other streams, left out.
     pub other: u64,
     /// Events returned.
     pub events: u64,
@@ -124,7 +135,7 @@ type Waiting = (EventKind, u64, u64);
 /// Updates received before the snapshot that still count come right behind it,
 /// at its receive time.
 pub struct Import<P> {
-    input: Box<dyn BufRead>,
+    input: Lines,
     progress: P,
     symbol: Option<Symbol>,
     stats: ImportStats,
@@ -133,7 +144,6 @@ pub struct Import<P> {
     book: Option<u64>,
     waiting: VecDeque<Waiting>,
     ready: VecDeque<TapeEvent>,
-    line: Vec<u8>,
     done: bool,
 }
 
@@ -151,15 +161,8 @@ where
     R: Read + 'static,
     P: FnMut(&ImportStats),
 {
-    let mut reader = BufReader::with_capacity(64 * 1024, reader);
-    let packed = reader.fill_buf().map_err(|source| ImportError::Read { line: 1, source })?.starts_with(&[0x1f, 0x8b]);
-    let input: Box<dyn BufRead> = if packed {
-        Box::new(BufReader::with_capacity(64 * 1024, MultiGzDecoder::new(reader)))
-    } else {
-        Box::new(reader)
-    };
     Ok(Import {
-        input,
+        input: Lines::new(reader)?,
         progress,
         symbol,
         stats: ImportStats::default(),
@@ -167,7 +170,6 @@ where
         book: None,
         waiting: VecDeque::new(),
         ready: VecDeque::new(),
-        line: Vec::new(),
         done: false,
     })
 }
@@ -185,24 +187,6 @@ impl<P: FnMut(&ImportStats)> Import<P> {
         self.symbol
     }
 
-    /// Reads the next line into `self.line`; `false` at the end.
-    fn read_line(&mut self) -> Result<bool, ImportError> {
-        self.line.clear();
-        let line = self.stats.lines + 1;
-        let count = (&mut self.input)
-            .take(LINE_BYTES_MAX + 1)
-            .read_until(b'\n', &mut self.line)
-            .map_err(|source| ImportError::Read { line, source })?;
-        if count == 0 {
-            return Ok(false);
-        }
-        if u64::try_from(count).is_ok_and(|count| count > LINE_BYTES_MAX) {
-            return Err(ImportError::LineTooLong { line, bytes_max: LINE_BYTES_MAX });
-        }
-        self.stats.lines = line;
-        Ok(true)
-    }
-
     /// Reads lines until an event is ready; `None` at the end.
     fn step(&mut self) -> Result<Option<TapeEvent>, ImportError> {
         loop {
@@ -210,16 +194,18 @@ impl<P: FnMut(&ImportStats)> Import<P> {
                 self.stats.events += 1;
                 return Ok(Some(event));
             }
-            if !self.read_line()? {
+            let more = self.input.advance()?;
+            self.stats.lines = self.input.count();
+            if !more {
                 if self.book.is_none() && self.stats.depth_updates > 0 {
                     return Err(ImportError::NoSnapshot { lines: self.stats.lines });
                 }
                 (self.progress)(&self.stats);
                 return Ok(None);
             }
-            let line = std::mem::take(&mut self.line);
+            let line = self.input.take();
             let outcome = self.take_line(&line);
-            self.line = line;
+            self.input.give_back(line);
             outcome?;
             if self.stats.lines.is_multiple_of(PROGRESS_LINES) {
                 (self.progress)(&self.stats);
@@ -246,12 +232,14 @@ impl<P: FnMut(&ImportStats)> Import<P> {
             Line::Other => self.stats.other += 1,
             Line::Snapshot { bids, asks, seq } => {
                 self.stats.depth_snapshots += 1;
-                self.take_snapshot(EventKind::DepthSnapshot { bids, asks, seq }, seq, received)?;
+                let kind = EventKind::DepthSnapshot { bids, asks, seq, levels_max: None, checksum: None };
+                self.take_snapshot(kind, seq, received)?;
             }
             Line::Update { symbol, bids, asks, first_seq, seq } => {
                 self.check_symbol(symbol)?;
                 self.stats.depth_updates += 1;
-                self.take_update((EventKind::DepthUpdate { bids, asks, first_seq, seq }, first_seq, seq), received)?;
+                let kind = EventKind::DepthUpdate { bids, asks, first_seq, seq, checksum: None };
+                self.take_update((kind, first_seq, seq), received)?;
             }
             Line::Trade { symbol, kind } => {
                 self.check_symbol(symbol)?;

@@ -20,6 +20,7 @@
 //! agreed; a file without its end mark is reported as cut off, after everything
 //! whole in it was returned.
 
+pub mod check;
 mod codec;
 mod error;
 mod event;
@@ -28,6 +29,6 @@ mod reader;
 mod writer;
 
 pub use error::TapeError;
-pub use event::{EventKind, TapeEvent, TapeLevel};
+pub use event::{EventKind, TapeChecksum, TapeEvent, TapeLevel};
 pub use reader::TapeReader;
 pub use writer::{TapeStats, TapeWriter};

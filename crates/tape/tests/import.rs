@@ -55,6 +55,7 @@ fn outline(events: &[TapeEvent]) -> Vec<(&'static str, u64, u64)> {
             EventKind::DepthUpdate { seq, .. } => ("update", seq),
             EventKind::Trade { .. } => ("trade", 0),
             EventKind::BookTicker { seq, .. } => ("ticker", seq),
+            EventKind::Break => ("break", 0),
         };
         (name, seq, event.received.0 % 1_000_000_000)
     };
@@ -176,9 +177,9 @@ fn levels(levels: &[TapeLevel]) -> Vec<Level> {
 /// Plays one depth event into the book.
 fn play(book: &mut Book, event: &TapeEvent) -> Result<(), BookFault> {
     let (is_snapshot, bids, asks, seq) = match &event.kind {
-        EventKind::DepthSnapshot { bids, asks, seq } => (true, bids, asks, *seq),
+        EventKind::DepthSnapshot { bids, asks, seq, .. } => (true, bids, asks, *seq),
         EventKind::DepthUpdate { bids, asks, seq, .. } => (false, bids, asks, *seq),
-        EventKind::BookTicker { .. } | EventKind::Trade { .. } => return Ok(()),
+        EventKind::BookTicker { .. } | EventKind::Trade { .. } | EventKind::Break => return Ok(()),
     };
     let (bids, asks, now) = (levels(bids), levels(asks), MonoNanos(event.received.0));
     let message = BookMessage { bids: &bids, asks: &asks, seq, prev_seq: None, checksum: None };

@@ -2,9 +2,9 @@
 
 #![expect(clippy::unwrap_used, reason = "a failed assumption fails the test")]
 
-use domain::{Scaled, Side, Symbol, UnixNanos, VenueTradeId};
+use domain::{ChecksumRule, Scaled, Side, Symbol, UnixNanos, VenueTradeId};
 use proptest::prelude::*;
-use tape::{EventKind, TapeError, TapeEvent, TapeLevel, TapeReader, TapeWriter};
+use tape::{EventKind, TapeChecksum, TapeError, TapeEvent, TapeLevel, TapeReader, TapeWriter};
 
 fn scaled() -> impl Strategy<Value = Scaled> {
     (any::<i64>(), 0_u8..=18).prop_map(|(mantissa, decimals)| Scaled { mantissa, decimals })
@@ -18,13 +18,28 @@ fn levels() -> impl Strategy<Value = Vec<TapeLevel>> {
     proptest::collection::vec(level(), 0..6)
 }
 
+fn checksum() -> impl Strategy<Value = Option<TapeChecksum>> {
+    let rule = prop_oneof![Just(ChecksumRule::SidesInTurn), Just(ChecksumRule::AsksThenBids)];
+    proptest::option::of((rule, any::<i32>()).prop_map(|(rule, value)| TapeChecksum { rule, value }))
+}
+
 fn kind() -> impl Strategy<Value = EventKind> {
     let id = "[0-9a-f-]{0,40}".prop_map(|id| VenueTradeId::from(&id).unwrap());
     let aggressor = prop_oneof![Just(Side::Buy), Just(Side::Sell)];
     prop_oneof![
-        (levels(), levels(), any::<u64>()).prop_map(|(bids, asks, seq)| EventKind::DepthSnapshot { bids, asks, seq }),
-        (levels(), levels(), any::<u64>(), any::<u64>())
-            .prop_map(|(bids, asks, first_seq, seq)| EventKind::DepthUpdate { bids, asks, first_seq, seq }),
+        (levels(), levels(), any::<u64>(), any::<Option<u32>>(), checksum()).prop_map(
+            |(bids, asks, seq, levels_max, checksum)| EventKind::DepthSnapshot {
+                bids,
+                asks,
+                seq,
+                levels_max,
+                checksum
+            }
+        ),
+        (levels(), levels(), any::<u64>(), any::<u64>(), checksum()).prop_map(
+            |(bids, asks, first_seq, seq, checksum)| EventKind::DepthUpdate { bids, asks, first_seq, seq, checksum }
+        ),
+        Just(EventKind::Break),
         (scaled(), scaled(), aggressor, id).prop_map(|(price, qty, aggressor, id)| EventKind::Trade {
             price,
             qty,
@@ -159,8 +174,8 @@ fn segment_is_closed_before_a_crash_could_lose_more_than_five_seconds() {
 #[test]
 fn newer_tape_is_refused_by_its_version() {
     let mut bytes = written(&[(trade(1), false)]);
-    bytes[8] = 2;
-    assert!(matches!(TapeReader::new(&bytes[..]), Err(TapeError::NewerVersion { found: 2, supported: 1 })));
+    bytes[8] = 3;
+    assert!(matches!(TapeReader::new(&bytes[..]), Err(TapeError::NewerVersion { found: 3, supported: 2 })));
 }
 
 #[test]
@@ -177,7 +192,13 @@ fn event_beyond_the_limit_is_left_out_and_the_tape_stays_good() {
         qty: Scaled { mantissa: i64::MAX, decimals: 18 },
     };
     let huge = TapeEvent {
-        kind: EventKind::DepthSnapshot { bids: vec![wide; 250_000], asks: Vec::new(), seq: 1 },
+        kind: EventKind::DepthSnapshot {
+            bids: vec![wide; 250_000],
+            asks: Vec::new(),
+            seq: 1,
+            levels_max: None,
+            checksum: None,
+        },
         ..trade(5)
     };
     let mut writer = TapeWriter::new(Vec::new(), "").unwrap();
@@ -194,7 +215,13 @@ fn event_beyond_the_limit_is_left_out_and_the_tape_stays_good() {
 fn largest_events_fit_a_segment_that_the_reader_accepts() {
     let level =
         TapeLevel { price: Scaled { mantissa: i64::MAX, decimals: 8 }, qty: Scaled { mantissa: 1, decimals: 8 } };
-    let kind = EventKind::DepthSnapshot { bids: vec![level; 150_000], asks: vec![level; 150_000], seq: 9 };
+    let kind = EventKind::DepthSnapshot {
+        bids: vec![level; 150_000],
+        asks: vec![level; 150_000],
+        seq: 9,
+        levels_max: None,
+        checksum: None,
+    };
     let large = TapeEvent { kind, ..trade(2) };
     let events = [(trade(1), false), (large, false), (trade(3), false)];
     let (found, fault) = read(&written(&events));
@@ -216,4 +243,54 @@ fn tape_file_is_never_overwritten_and_names_its_source() {
     assert_eq!(reader.next().unwrap().unwrap(), trade(1));
     assert!(reader.next().is_none());
     assert_eq!(reader.events(), 1);
+}
+
+/// A part of a tape with its checksum behind it.
+fn part(bytes: &[u8]) -> Vec<u8> {
+    [bytes, &crc32fast::hash(bytes).to_le_bytes()].concat()
+}
+
+/// A tape of version 1 with one segment of these raw events, written as that version's documentation says.
+fn version_1(raw: &[u8], count: u32) -> Vec<u8> {
+    let mut deflate = flate2::write::DeflateEncoder::new(Vec::new(), flate2::Compression::default());
+    std::io::Write::write_all(&mut deflate, raw).unwrap();
+    let packed = deflate.finish().unwrap();
+    let length = |bytes: &[u8]| u32::try_from(bytes.len()).unwrap().to_le_bytes();
+    let header = [b"sf-tape\n".as_slice(), &1_u32.to_le_bytes(), &3_u32.to_le_bytes(), b"old"].concat();
+    let segment = [b"SEGM".as_slice(), &count.to_le_bytes(), &length(raw), &length(&packed), &packed].concat();
+    let end = [b"END.".as_slice(), &u64::from(count).to_le_bytes()].concat();
+    [part(&header), part(&segment), part(&end)].concat()
+}
+
+#[test]
+fn tape_of_the_first_version_is_read_as_it_was_written() {
+    // Kind, time (+5), symbol 0 with its text, update id, one bid of 1.5 x 2, no ask.
+    let snapshot = [1, 10, 0, 1, b'A', 7, 1, 30, 1, 4, 0, 0];
+    // Kind, time (+1), symbol 0, update id 9, first one 8, no bid, one ask of 1.6 x 0.
+    let update = [2, 2, 0, 9, 2, 0, 1, 32, 1, 0, 0];
+    let (events, fault) = read(&version_1(&[snapshot.as_slice(), &update].concat(), 2));
+    assert!(fault.is_none(), "{fault:?}");
+    let level = |price, qty| TapeLevel {
+        price: Scaled { mantissa: price, decimals: 1 },
+        qty: Scaled { mantissa: qty, decimals: 0 },
+    };
+    let event = |received, kind| TapeEvent { received: UnixNanos(received), symbol: Symbol::from("A").unwrap(), kind };
+    let whole = EventKind::DepthSnapshot {
+        bids: vec![level(15, 2)],
+        asks: Vec::new(),
+        seq: 7,
+        levels_max: None,
+        checksum: None,
+    };
+    let change =
+        EventKind::DepthUpdate { bids: Vec::new(), asks: vec![level(16, 0)], first_seq: 8, seq: 9, checksum: None };
+    assert_eq!(events, [event(5, whole), event(6, change)]);
+}
+
+#[test]
+fn checksum_by_an_unknown_rule_is_damage_and_not_taken_for_another() {
+    let bytes = version_1(&[6, 10, 0, 1, b'A', 9, 1, 2, 3, 4, 7, 0, 0, 0], 1);
+    let (events, fault) = read(&bytes);
+    assert!(events.is_empty());
+    assert!(matches!(fault, Some(TapeError::Damaged { what: "unknown rule of a checksum", .. })), "{fault:?}");
 }

@@ -45,12 +45,14 @@ pub use write::signed_text;
 
 use crate::envelope::{public, unreadable};
 use crate::loose::Loose;
-use domain::{TimeInForce, UnixNanos};
+use domain::{Market, TimeInForce, UnixNanos};
 use messages::EndpointGroup;
 use serde::Deserialize;
 use std::sync::Arc;
 use std::time::Duration;
-use venue_api::{Capabilities, EnvironmentHosts, ModeSwitch, PublicAnswerError, VenueCodecs};
+use venue_api::{
+    Capabilities, DeadManSwitch, EnvironmentHosts, ModeSwitch, OrderType, PublicAnswerError, StreamOrders, VenueCodecs,
+};
 
 /// How often a sign of life is sent. The documents ask for 30 s; the server drops after 30 s in one
 /// copy and after 2 min in another, so there is room for one lost ping.
@@ -69,8 +71,14 @@ pub enum Environment {
 const CLASSIC: Capabilities = Capabilities {
     kind: "bitget",
     title: "Bitget spot and futures (classic account, API v2)",
+    account_mode: AccountMode::Classic,
+    products: &[Market::Spot, Market::UsdtFutures],
+    order_types: &[OrderType::Limit],
     time_in_force: &[TimeInForce::Gtc, TimeInForce::Ioc, TimeInForce::Fok, TimeInForce::PostOnly],
-    dead_man_switch: false,
+    dead_man_switch: DeadManSwitch::None,
+    stream_orders: StreamOrders::OnRequest,
+    public_channels: &["books", "books1", "books5", "books15", "trade", "ticker", "candle*"],
+    private_channels: &["orders", "fill", "account", "positions"],
     key_introspection: true,
     demo_environment: true,
     client_id_unique_among_open_only: true,
@@ -91,6 +99,7 @@ const CLASSIC: Capabilities = Capabilities {
         (EndpointGroup::KeyInfo, 1),
         (EndpointGroup::Stream, 1),
     ],
+    requests_per_minute: Some(6_000),
     hosts: &[
         EnvironmentHosts {
             environment: "production",
@@ -109,6 +118,11 @@ const CLASSIC: Capabilities = Capabilities {
 
 const UNIFIED: Capabilities = Capabilities {
     title: "Bitget spot and futures (unified account, API v3)",
+    account_mode: AccountMode::Unified,
+    dead_man_switch: DeadManSwitch::Unused,
+    stream_orders: StreamOrders::Open,
+    public_channels: &["books", "books1", "books5", "books50", "publicTrade", "ticker", "kline"],
+    private_channels: &["order", "fill", "account", "position"],
     // Sheet section 9.
     budgets: &[
         (EndpointGroup::Place, 10),

@@ -1,10 +1,26 @@
-//! The checksum of a book as Bitget defines it: CRC-32 over the best 25 levels
-//! of each side, in the venue's own text, read as a signed number.
+//! The checksums of a book, as venues define them: CRC-32 over the best levels in
+//! the venue's own text.
 
 use super::Level;
 
-/// Levels of each side that the checksum covers.
+/// How a venue computes the checksum of a book.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
+pub enum ChecksumRule {
+    /// Bitget, and OKX until June 2026: the best 25 levels of both sides in turn, bid first, price and
+    /// quantity as written, joined by colons; read as a signed number.
+    #[default]
+    SidesInTurn,
+    /// Kraken: the best ten asks, then the best ten bids, price and quantity as written without the
+    /// point and without zeros in front, joined by nothing; an unsigned number, carried here as the
+    /// signed one of the same bits.
+    AsksThenBids,
+}
+
+/// Levels of each side that a checksum covers at most.
 pub(super) const DEPTH: usize = 25;
+
+/// Levels of each side that Kraken's checksum covers.
+const DEPTH_ASKS_THEN_BIDS: usize = 10;
 
 /// Bytes gathered before they are hashed; long runs hash faster than short ones.
 const ROOM: usize = 1_024;
@@ -33,6 +49,22 @@ impl Text {
     fn flush(&mut self) {
         self.hasher.update(self.bytes.get(..self.used).unwrap_or(&[]));
         self.used = 0;
+    }
+
+    /// Appends the digits of `mantissa / 10^decimals`, written with `shown` decimals, without point and leading zeros.
+    fn digits(&mut self, mantissa: i64, decimals: u8, shown: u8) {
+        if self.used + NUMBER_MAX > ROOM {
+            self.flush();
+        }
+        let mut buffer = itoa::Buffer::new();
+        let digits = buffer.format(mantissa.unsigned_abs()).as_bytes();
+        let (decimals, shown) = (usize::from(decimals.min(18)), usize::from(shown.min(18)));
+        // Digits beyond `shown` are zero; fewer than `shown` want zeros behind.
+        let kept = digits.len().saturating_sub(decimals.saturating_sub(shown));
+        self.push(digits.get(..kept).unwrap_or(&[]));
+        if mantissa != 0 {
+            self.push(ZEROS.get(..shown.saturating_sub(decimals)).unwrap_or(&[]));
+        }
     }
 
     /// Appends `mantissa / 10^decimals`, written with `shown` decimals.
@@ -70,21 +102,32 @@ impl Text {
 
 /// The checksum over two sides, each best first.
 pub(super) fn checksum<'a>(
+    rule: ChecksumRule,
     bids: impl Iterator<Item = &'a Level>,
     asks: impl Iterator<Item = &'a Level>,
     price_decimals: u8,
     qty_decimals: u8,
 ) -> i32 {
     let mut text = Text { hasher: crc32fast::Hasher::new(), bytes: [0; ROOM], used: 0, first: true };
-    let (mut bids, mut asks) = (bids.take(DEPTH), asks.take(DEPTH));
-    loop {
-        let (bid, ask) = (bids.next(), asks.next());
-        if bid.is_none() && ask.is_none() {
-            break;
+    match rule {
+        ChecksumRule::SidesInTurn => {
+            let (mut bids, mut asks) = (bids.take(DEPTH), asks.take(DEPTH));
+            loop {
+                let (bid, ask) = (bids.next(), asks.next());
+                if bid.is_none() && ask.is_none() {
+                    break;
+                }
+                for level in [bid, ask].into_iter().flatten() {
+                    text.number(level.price.0, price_decimals, level.price_shown);
+                    text.number(level.qty.0, qty_decimals, level.qty_shown);
+                }
+            }
         }
-        for level in [bid, ask].into_iter().flatten() {
-            text.number(level.price.0, price_decimals, level.price_shown);
-            text.number(level.qty.0, qty_decimals, level.qty_shown);
+        ChecksumRule::AsksThenBids => {
+            for level in asks.take(DEPTH_ASKS_THEN_BIDS).chain(bids.take(DEPTH_ASKS_THEN_BIDS)) {
+                text.digits(level.price.0, price_decimals, level.price_shown);
+                text.digits(level.qty.0, qty_decimals, level.qty_shown);
+            }
         }
     }
     text.flush();

@@ -100,6 +100,14 @@ impl<const BIDS: bool> Ladder<BIDS> {
         self.levels.len() - blocks * BLOCK - last.iter().map(not_worse).sum::<usize>()
     }
 
+    /// Forgets all but the best `count`; what is forgotten may come again, so nothing is noted as cut.
+    pub(super) fn keep_best(&mut self, count: usize) {
+        let beyond = self.levels.len().saturating_sub(count);
+        if beyond > 0 {
+            self.levels.drain(..beyond);
+        }
+    }
+
     fn drop_worst(&mut self, count: usize) {
         self.levels.drain(..count.min(self.levels.len()));
         self.horizon = self.levels.first().map(|level| Self::rank(level.price));

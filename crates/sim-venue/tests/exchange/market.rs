@@ -148,25 +148,23 @@ async fn a_market_can_follow_a_recording() {
         let level = level(price, qty);
         EventKind::Trade { price: level.price, qty: level.qty, aggressor, id: VenueTradeId::from("1").unwrap() }
     };
+    let update = |bids: &[(&str, &str)], asks: &[(&str, &str)], seq: u64| {
+        let levels = |rows: &[(&str, &str)]| rows.iter().map(|(price, qty)| level(price, qty)).collect();
+        EventKind::DepthUpdate { bids: levels(bids), asks: levels(asks), first_seq: seq, seq, checksum: None }
+    };
     let snapshot = EventKind::DepthSnapshot {
         bids: vec![level("61000.00", "1.00000")],
         asks: vec![level("61001.00", "2")],
         seq: 1,
+        levels_max: None,
+        checksum: None,
     };
     let events = [
         event(0, trade("61000", "0.5", Side::Sell)),
         event(900, snapshot),
-        event(1_000, EventKind::DepthUpdate { bids: vec![level("60999", "3")], asks: vec![], first_seq: 2, seq: 2 }),
+        event(1_000, update(&[("60999", "3")], &[], 2)),
         event(1_400, trade("61000.00", "1.2", Side::Sell)),
-        event(
-            1_500,
-            EventKind::DepthUpdate {
-                bids: vec![level("61000", "0")],
-                asks: vec![level("61001", "4")],
-                first_seq: 3,
-                seq: 3,
-            },
-        ),
+        event(1_500, update(&[("61000", "0")], &[("61001", "4")], 3)),
     ];
     for event in &events {
         writer.write(event).unwrap();
@@ -176,6 +174,8 @@ async fn a_market_can_follow_a_recording() {
     let market = Market::Tape { path, at_end: TapeEnd::Hold };
     let sim = start(SimConfig { market, ..quiet() });
     assert_eq!(sim.control().mid("BTCUSDT"), Some(Decimal::new(610_005, 1)), "open from the first book on");
+    let ticker = Rest::new(&sim).get("/api/v2/spot/market/tickers?symbol=BTCUSDT").await;
+    assert_eq!(ticker.data()[0]["lastPr"], "61000.50", "the middle of the book, before the first trade");
     let (rest, mut stream) = (Rest::new(&sim), Stream::private(&sim).await);
     rest.place(&limit("buy", "61000", "0.1", "post_only", "behind")).await.data();
     let fill = stream.push("fill").await;

@@ -2,15 +2,12 @@
 //!
 //! Source: the vendor's web socket stream documentation, state of 2026-07.
 
+use super::wire::{LineFault, json, level, levels};
 use crate::{EventKind, TapeLevel};
-use domain::{Scaled, Side, VenueTradeId};
+use domain::{Side, VenueTradeId};
 use serde::Deserialize;
 use serde_json::value::RawValue;
 use std::fmt::Write as _;
-
-/// Why a message cannot be used.
-#[derive(Debug)]
-pub(super) struct LineFault(pub(super) String);
 
 /// One message.
 #[derive(Debug)]
@@ -123,23 +120,4 @@ fn ticker(data: &[u8]) -> Result<Line<'_>, LineFault> {
     let ticker: Ticker<'_> = json(data, "book ticker")?;
     let (bid, ask) = (level(ticker.b, ticker.bid_qty, false)?, level(ticker.a, ticker.ask_qty, false)?);
     Ok(Line::Ticker { symbol: ticker.s, kind: EventKind::BookTicker { bid, ask, seq: ticker.u } })
-}
-
-fn json<'a, T: Deserialize<'a>>(text: &'a [u8], what: &str) -> Result<T, LineFault> {
-    serde_json::from_slice(text).map_err(|error| LineFault(format!("{what} that cannot be read: {error}")))
-}
-
-fn levels(rows: &[(&str, &str)], zero_allowed: bool) -> Result<Vec<TapeLevel>, LineFault> {
-    rows.iter().map(|(price, qty)| level(price, qty, zero_allowed)).collect()
-}
-
-fn level(price: &str, qty: &str, zero_allowed: bool) -> Result<TapeLevel, LineFault> {
-    let number =
-        |text: &str| Scaled::parse(text.as_bytes()).map_err(|error| LineFault(format!("number `{text:.40}`: {error}")));
-    let level = TapeLevel { price: number(price)?, qty: number(qty)? };
-    let qty_min = i64::from(!zero_allowed);
-    if level.price.mantissa <= 0 || level.qty.mantissa < qty_min {
-        return Err(LineFault(format!("impossible level: price {price:.40}, quantity {qty:.40}")));
-    }
-    Ok(level)
 }
