@@ -144,7 +144,7 @@ impl KeyRing {
         let sent_ms: u64 = timestamp.parse().map_err(|_| Reject::new("40005", "Invalid ACCESS_TIMESTAMP"))?;
         let key = self.keys.get(&name).ok_or_else(|| Reject::new("40006", "Invalid ACCESS_KEY"))?;
         match key.dead(now_ms) {
-            Some(Dead::Gone) => return Err(Reject::new("40037", "Apikey does not exist")),
+            Some(Dead::Gone) => return Err(Reject::no_such_key()),
             Some(Dead::Frozen) => return Err(Reject::frozen()),
             None => {}
         }

@@ -39,7 +39,9 @@ mod futures_view;
 mod history;
 mod hub;
 mod intervals;
+mod key_desk;
 mod limits;
+mod members;
 mod mishaps;
 mod opening;
 mod orders;
@@ -57,12 +59,17 @@ mod session;
 mod shown;
 mod standing;
 mod stream;
+mod sub_accounts;
 mod tamper;
 mod telling;
 mod ticket;
+mod users;
 mod v2;
 mod v3;
 mod venue;
+mod wallets;
+mod web;
+mod web_api;
 
 pub use auth::KeyState;
 pub use config::{

@@ -56,6 +56,15 @@ impl Reject {
         Self::new("40024", "Account has been frozen")
     }
 
+    /// What is asked for needs a key, or will need one, that is bound to addresses.
+    pub(crate) fn bind_an_address() -> Self {
+        Self::new("22010", "Please bind ip whitelist address")
+    }
+
+    pub(crate) fn no_such_key() -> Self {
+        Self::new("40037", "Apikey does not exist")
+    }
+
     /// The key lacks a right.
     pub(crate) fn lacks(permission: Permission) -> Self {
         let what = match permission {

@@ -2,7 +2,7 @@
 
 use crate::auth::Need;
 use crate::call::{Access, Route};
-use crate::{Permission, v2, v3};
+use crate::{Permission, users, v2, v3};
 
 const fn private(unified: bool, any_of: &'static [Permission]) -> Access {
     Access::Private(Need { unified, any_of })
@@ -24,7 +24,7 @@ pub(crate) const UNIFIED_READ: Access = private(true, &[Permission::Read, Permis
 pub(crate) const UNIFIED_TRADE: Access = private(true, &[Permission::Trade, Permission::FuturesTrade]);
 
 /// All tables; a path stands in one of them once for each method.
-const TABLES: [&[Route]; 2] = [v2::ROUTES, v3::ROUTES];
+const TABLES: [&[Route]; 3] = [v2::ROUTES, v3::ROUTES, users::ROUTES];
 
 /// The route of a method and path.
 pub(crate) fn find(method: &str, path: &str) -> Option<&'static Route> {

@@ -4,7 +4,7 @@ use crate::config::random_hex;
 use crate::control::SimControl;
 use crate::hub::Socket;
 use crate::venue::Venue;
-use crate::{ApiKeyMaterial, SimConfig, SimError, StreamLimits, control_http, rest, stream};
+use crate::{ApiKeyMaterial, SimConfig, SimError, StreamLimits, control_http, rest, stream, web as page};
 use actix_web::dev::{Extensions, ServerHandle};
 use actix_web::{App, HttpServer, web};
 use domain::Clock;
@@ -58,6 +58,8 @@ pub struct RunningSim {
     pub ws_public: String,
     /// Address of the private streams.
     pub ws_private: String,
+    /// Address of the page where accounts and keys are made.
+    pub web: String,
     /// The main key.
     pub key: ApiKeyMaterial,
     /// What the control endpoint wants to see as `Authorization: Bearer`.
@@ -116,6 +118,7 @@ impl SimVenue {
             rest: format!("http://{address}"),
             ws_public: format!("ws://{address}/v2/ws/public"),
             ws_private: format!("ws://{address}/v2/ws/private"),
+            web: format!("http://{address}/web/"),
             key,
             control_token,
             address,
@@ -197,6 +200,10 @@ async fn run(
             .route("/v3/ws/public", streams(true, true))
             .route("/v3/ws/private", streams(false, true))
             .route("/control/faults", web::to(control_http::faults))
+            .route("/", web::get().to(page::to_page))
+            .route("/web", web::get().to(page::to_page))
+            .route("/web/api/{path:.*}", web::to(page::api))
+            .route("/web/{file:.*}", web::get().to(page::page))
             .default_service(web::to(rest::serve))
     })
     .workers(1)

@@ -18,6 +18,7 @@ impl Venue {
         let index = self.accounts.len();
         self.accounts.push(Account { parent, ..Account::new(engine, mode) });
         self.clients.insert(engine, index);
+        self.admit_to_futures(engine, mode);
         Some(index)
     }
 

@@ -6,6 +6,7 @@ use crate::fault_desk::Faults;
 use crate::follower::{Followers, Playback};
 use crate::hub::Hub;
 use crate::limits::Limits;
+use crate::members::Members;
 use crate::mishaps::Mishaps;
 use crate::orders::{Order, OrderStore};
 use crate::outgoing::Outgoing;
@@ -47,6 +48,10 @@ pub(crate) struct Account {
     pub(crate) parent: Option<usize>,
     /// Nothing may be done with it.
     pub(crate) frozen: bool,
+    /// What a sub-account is called; empty for main accounts.
+    pub(crate) name: String,
+    /// When it was opened, in milliseconds of the venue's clock; 0 for accounts of the start.
+    pub(crate) created_ms: u64,
     pub(crate) mode: AccountMode,
     /// Spot orders and fills.
     pub(crate) store: OrderStore,
@@ -68,6 +73,8 @@ impl Account {
             user: Self::FIRST_USER + u64::from(engine.0),
             parent: None,
             frozen: false,
+            name: String::new(),
+            created_ms: 0,
             mode,
             store: OrderStore::default(),
             futures: FuturesRecords::default(),
@@ -127,6 +134,7 @@ pub(crate) struct Venue {
     /// Number of the last bill.
     pub(crate) last_bill: u64,
     pub(crate) mishaps: Mishaps,
+    pub(crate) members: Members,
     /// Name of the main key.
     pub(crate) main_key: String,
     pub(crate) place_requests: u64,
@@ -197,6 +205,7 @@ impl Venue {
             insurance,
             last_bill: first_id,
             mishaps: Mishaps::default(),
+            members: Members::default(),
             main_key,
             place_requests: 0,
             accepted: 0,

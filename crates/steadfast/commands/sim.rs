@@ -19,7 +19,7 @@ pub fn run(global: &Global, args: &SimArgs) -> Result<(), Trouble> {
     let mut ready = serde_json::json!({
         "rest": sim.rest, "ws_public": sim.ws_public, "ws_private": sim.ws_private,
         "key": sim.key.key, "secret": sim.key.secret, "passphrase": sim.key.passphrase,
-        "control": format!("{}/control/faults", sim.rest), "control_token": sim.control_token,
+        "web": sim.web, "control": format!("{}/control/faults", sim.rest), "control_token": sim.control_token,
     });
     if let (Some(key), Some(members)) = (read_only(args), ready.as_object_mut()) {
         let shown = serde_json::json!({"key": key.key, "secret": key.secret, "passphrase": key.passphrase});
@@ -27,6 +27,7 @@ pub fn run(global: &Global, args: &SimArgs) -> Result<(), Trouble> {
     }
     term::data(&ready.to_string());
     term::say(global, &format!("embedded exchange at {}; Ctrl-C stops it", sim.rest));
+    term::say(global, &format!("accounts and API keys: {}", sim.web));
     while !stop.is_set() {
         std::thread::park_timeout(Duration::from_millis(100));
     }
