@@ -104,13 +104,19 @@ impl std::fmt::Debug for SimControl {
     }
 }
 
-fn decimal(amount: Atoms) -> Decimal {
+/// An amount for people.
+pub(crate) fn decimal(amount: Atoms) -> Decimal {
     amount.to_decimal().unwrap_or_default()
 }
 
 impl SimControl {
     pub(crate) const fn new(shared: Arc<Shared>) -> Self {
         Self { shared }
+    }
+
+    /// The venue, for as long as one question takes.
+    pub(crate) fn venue(&self) -> std::sync::MutexGuard<'_, Venue> {
+        self.shared.venue()
     }
 
     /// Lets something go wrong now; a fault that concerns an order acts on the next one.

@@ -424,9 +424,12 @@ pub(crate) mod tests {
     use tokio::sync::mpsc::{Receiver, channel};
 
     pub(crate) fn venue(market: Market) -> (Arc<ManualClock>, Venue) {
+        venue_with(SimConfig { market, ..SimConfig::default() })
+    }
+
+    pub(crate) fn venue_with(config: SimConfig) -> (Arc<ManualClock>, Venue) {
         let clock = Arc::new(ManualClock::default());
         clock.set_unix(UnixNanos::from_millis(1_700_000_000_000));
-        let config = SimConfig { market, ..SimConfig::default() };
         let key = ApiKeyMaterial { key: "bg_1".into(), secret: "s".into(), passphrase: "p".into() };
         let venue = Venue::new(&config, key, Arc::clone(&clock) as Arc<dyn Clock>).unwrap();
         (clock, venue)

@@ -23,6 +23,7 @@ mod auth;
 mod call;
 mod config;
 mod control;
+mod control_futures;
 mod control_http;
 mod countdown;
 mod depth;
@@ -35,12 +36,16 @@ mod fault_file;
 mod feed;
 mod follower;
 mod futures;
+#[cfg(test)]
+mod futures_tests;
 mod futures_view;
 mod history;
 mod hub;
 mod intervals;
 mod key_desk;
 mod limits;
+#[cfg(test)]
+mod load_tests;
 mod members;
 mod mishaps;
 mod opening;
@@ -77,6 +82,7 @@ pub use config::{
     PerpetualConfig, PerpetualMarket, RateLimits, SimConfig, StreamLimits, TapeEnd,
 };
 pub use control::{BalanceTruth, FillTruth, KeyTruth, OrderTruth, SimControl};
+pub use control_futures::{FuturesTruth, PositionTruth};
 pub use error::SimError;
 pub use fault::{FaultKind, FaultParameters, FaultPlan, FaultPlanError, FaultSite, FaultTime, PlannedFault};
 pub use orders::OrderStatus;

@@ -8,7 +8,7 @@ use crate::futures_view::{AccountSnapshot, PositionSnapshot};
 use crate::orders::{Fill, Order};
 use crate::records::ClosedPosition;
 use domain::Asset;
-use std::collections::VecDeque;
+use std::collections::{BTreeSet, VecDeque};
 
 /// What happened to an account, as its owner is told; a dialect gives it its form.
 #[derive(Debug, Clone)]
@@ -50,6 +50,8 @@ enum Waiting {
 pub(crate) struct Outgoing {
     line: VecDeque<Waiting>,
     last: u64,
+    /// Answers that have left although something before them has not.
+    left: BTreeSet<u64>,
 }
 
 impl Outgoing {
@@ -72,12 +74,21 @@ impl Outgoing {
 
     /// The answer has left: what may be told now, in order.
     pub(crate) fn release(&mut self, place: Place) -> Vec<Push> {
-        self.line.retain(|waiting| !matches!(waiting, Waiting::Answer(it) if *it == place));
+        self.left.insert(place.0);
         let mut free = Vec::new();
-        while let Some(Waiting::Event(_)) = self.line.front() {
-            if let Some(Waiting::Event(push)) = self.line.pop_front() {
-                free.push(push);
+        while let Some(first) = self.line.pop_front() {
+            match first {
+                Waiting::Event(push) => free.push(push),
+                Waiting::Answer(place) if self.left.remove(&place.0) => {}
+                waits @ Waiting::Answer(_) => {
+                    self.line.push_front(waits);
+                    break;
+                }
             }
+        }
+        if self.line.is_empty() {
+            // A place that was given up twice names nothing.
+            self.left.clear();
         }
         free
     }
