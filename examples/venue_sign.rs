@@ -1,7 +1,7 @@
 //! Signs requests that others have built, with the code that signs orders, so that anybody can compare the result with
 //! another implementation.
 //!
-//! Reads JSON lines from standard input: `{"venue": "bitget", "method": "GET", "path": "/api/v2/...", "query": "a=1&b=2",
+//! Reads JSON lines from standard input: `{"venue": "bitget", "method": "GET", "path": "/api/v3/...", "query": "a=1&b=2",
 //! "body": "", "timestamp": "1700000000000", "key": "...", "secret": "...", "passphrase": "..."}`. `query` may also be
 //! an object, whose keys are put in ascending order; `body` may also be an object, which is written without blanks.
 //! With `"path": "/user/verify"` it is the log-in of the private stream, whose time stamp is in seconds. Answers each
@@ -136,6 +136,22 @@ mod tests {
                 r#"{"symbol":"BTCUSDT","side":"buy","orderType":"limit","force":"gtc","price":"60000","size":"0.001","clientOid":"blk-0001"}"#,
                 "1700000000002",
                 "86rryOLHP+xAGiSFRLHpLyBeTmUuwZJdqbStlYmmQ/M=",
+            ),
+            (
+                "GET",
+                "/api/v2/mix/position/all-position",
+                "marginCoin=USDT&productType=USDT-FUTURES",
+                "",
+                "1700000000001",
+                "IFj9SskY1YwFAprlx3XnQVTVJOh0CZP/vnIldMxHEcQ=",
+            ),
+            (
+                "POST",
+                "/api/v2/spot/trade/cancel-symbol-order",
+                "",
+                "{}",
+                "1700000000003",
+                "B4LImezc1vj+GgOLasgsC5yMce0eaM72A+Z5Fkf4+Sk=",
             ),
             (
                 "GET",

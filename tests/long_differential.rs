@@ -1,12 +1,16 @@
-//! The signer's requests against a second implementation in another language, on random intents.
+//! The signer's requests against a second implementation in another language, on random intents: classic and unified
+//! accounts, spot and perpetual futures.
 //!
 //! `cargo xtask long differential` compares 100,000; every run of the tests 2,000.
 
 #![expect(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing, reason = "a failed assumption fails the test")]
 
 use clock::ManualClock;
-use domain::{ClientOrderId, Epoch, InstanceTag, MonoNanos, Scaled, Sequence, Side, Symbol, TimeInForce, UnixNanos};
-use messages::{KeyDuty, PlaceOrder, SignIntent};
+use domain::{
+    ClientOrderId, Epoch, InstanceTag, MonoNanos, PositionEffect, Scaled, Sequence, Side, Symbol, TimeInForce,
+    UnixNanos,
+};
+use messages::{AccountMode, KeyDuty, MarginMode, PlaceOrder, PositionMode, SignIntent};
 use order_signer::{Identity, InlineSigner, LoadedKey};
 use rand::rngs::SmallRng;
 use rand::{Rng as _, SeedableRng as _};
@@ -36,10 +40,25 @@ impl Random {
         ClientOrderId::new(identity().tag, identity().epoch, Sequence::new(sequence).unwrap())
     }
 
-    fn symbol(&mut self) -> Symbol {
-        let length = self.0.random_range(1..=20);
+    fn symbol(&mut self, futures: bool) -> Symbol {
+        let length = self.0.random_range(1..=19);
         let letter = |random: &mut SmallRng| char::from(b'A' + random.random_range(0..26));
-        (0..length).map(|_| letter(&mut self.0)).collect::<String>().as_str().try_into().unwrap()
+        let name: String = (0..length).map(|_| letter(&mut self.0)).collect();
+        let ending = if futures { domain::Market::PERPETUAL_SUFFIX } else { "" };
+        format!("{name}{ending}").as_str().try_into().unwrap()
+    }
+
+    /// What an order may do to a position, on a market with positions.
+    fn effect(&mut self, futures: bool, side: Side) -> PositionEffect {
+        if !futures {
+            return PositionEffect::default();
+        }
+        let effect = PositionEffect::ALL[self.0.random_range(0..PositionEffect::ALL.len())];
+        if effect.opens(side) == Some(true) { PositionEffect { reduce_only: false, ..effect } } else { effect }
+    }
+
+    fn mode(&mut self) -> AccountMode {
+        AccountMode::ALL[self.0.random_range(0..2)]
     }
 
     fn positive(&mut self) -> Scaled {
@@ -51,64 +70,80 @@ impl Random {
         self.0.random_bool(0.5).then(|| self.0.random::<u64>().to_string().as_str().try_into().unwrap())
     }
 
-    /// An intent, and what the other side is told of it.
-    fn intent(&mut self, sequence: u64) -> (SignIntent, Value) {
-        let (symbol, id) = (self.symbol(), self.id(sequence));
+    /// An intent for an account of this mode, and what the other side is told of it.
+    fn intent(&mut self, sequence: u64, mode: AccountMode) -> (SignIntent, Value) {
+        let (intent, mut told) = match self.0.random_range(0..12) {
+            0..=3 => self.order(sequence),
+            4..=9 => self.about_an_instrument(sequence),
+            _ => self.about_the_account(mode),
+        };
+        told["mode_of_account"] = json!(mode.as_str());
+        (intent, told)
+    }
+
+    fn order(&mut self, sequence: u64) -> (SignIntent, Value) {
+        let futures = self.0.random();
+        let (symbol, id) = (self.symbol(futures), self.id(sequence));
+        let side = if self.0.random() { Side::Buy } else { Side::Sell };
+        let (time_in_force, force) = [
+            (TimeInForce::Gtc, "gtc"),
+            (TimeInForce::Ioc, "ioc"),
+            (TimeInForce::Fok, "fok"),
+            (TimeInForce::PostOnly, "post_only"),
+        ][self.0.random_range(0..4)];
+        let (price, qty, effect) = (self.positive(), self.positive(), self.effect(futures, side));
         let scaled = |value: Scaled| json!([value.mantissa, value.decimals]);
-        let venue_id = self.venue_id();
+        let told = json!({
+            "kind": "place", "symbol": symbol.as_str(), "side": if side == Side::Buy { "buy" } else { "sell" },
+            "force": force, "price": scaled(price), "qty": scaled(qty), "id": id.as_str(),
+            "position": effect.side.as_str(), "reduce_only": effect.reduce_only,
+        });
+        (SignIntent::Place(PlaceOrder { id, symbol, side, price, qty, time_in_force, effect }), told)
+    }
+
+    fn about_an_instrument(&mut self, sequence: u64) -> (SignIntent, Value) {
+        let futures = self.0.random();
+        let (symbol, id, venue_id) = (self.symbol(futures), self.id(sequence), self.venue_id());
         let since = UnixNanos(self.0.random_range(1..4_000_000_000_000) * 1_000_000);
-        let told_id = venue_id.map(|id| id.to_string());
-        match self.0.random_range(0..10) {
-            0..=3 => {
-                let side = if self.0.random() { Side::Buy } else { Side::Sell };
-                let (time_in_force, force) = [
-                    (TimeInForce::Gtc, "gtc"),
-                    (TimeInForce::Ioc, "ioc"),
-                    (TimeInForce::Fok, "fok"),
-                    (TimeInForce::PostOnly, "post_only"),
-                ][self.0.random_range(0..4)];
-                let (price, qty) = (self.positive(), self.positive());
-                let told = json!({
-                    "kind": "place", "symbol": symbol.as_str(), "side": if side == Side::Buy { "buy" } else { "sell" },
-                    "force": force, "price": scaled(price), "qty": scaled(qty), "id": id.as_str(),
-                });
-                (
-                    SignIntent::Place(PlaceOrder {
-                        id,
-                        symbol,
-                        side,
-                        price,
-                        qty,
-                        time_in_force,
-                        effect: domain::PositionEffect::default(),
-                    }),
-                    told,
-                )
-            }
-            4 => (
-                SignIntent::Cancel { symbol, id, venue_order_id: venue_id },
-                json!({"kind": "cancel", "symbol": symbol.as_str(), "id": id.as_str(), "venue_id": told_id}),
-            ),
-            5 => (SignIntent::CancelAll { symbol }, json!({"kind": "cancel_all", "symbol": symbol.as_str()})),
-            6 => (SignIntent::QueryOrder { symbol, id }, json!({"kind": "query_order", "id": id.as_str()})),
-            7 => (
-                SignIntent::OpenOrders { symbol, older_than: venue_id },
-                json!({"kind": "open_orders", "symbol": symbol.as_str(), "venue_id": told_id}),
-            ),
-            8 => {
-                let told = |kind: &str| json!({"kind": kind, "symbol": symbol.as_str(), "since_ms": since.as_millis(), "venue_id": told_id});
-                if self.0.random() {
-                    (SignIntent::OrderHistory { symbol, since, older_than: venue_id }, told("order_history"))
-                } else {
-                    (SignIntent::Fills { symbol, since, older_than: venue_id }, told("fills"))
-                }
-            }
-            _ => match self.0.random_range(0..3) {
-                0 => (SignIntent::Balances, json!({"kind": "balances"})),
-                1 => (SignIntent::KeyInfo, json!({"kind": "key_info"})),
-                _ => (SignIntent::StreamLogin, json!({"kind": "stream_login"})),
-            },
-        }
+        let (intent, kind) = match self.0.random_range(0..7) {
+            0 | 1 => (SignIntent::Cancel { symbol, id, venue_order_id: venue_id }, "cancel"),
+            2 => (SignIntent::CancelAll { symbol }, "cancel_all"),
+            3 => (SignIntent::QueryOrder { symbol, id }, "query_order"),
+            4 => (SignIntent::OpenOrders { symbol, older_than: venue_id }, "open_orders"),
+            5 => (SignIntent::OrderHistory { symbol, since, older_than: venue_id }, "order_history"),
+            _ => (SignIntent::Fills { symbol, since, older_than: venue_id }, "fills"),
+        };
+        let told = json!({
+            "kind": kind, "symbol": symbol.as_str(), "id": id.as_str(), "since_ms": since.as_millis(),
+            "venue_id": venue_id.map(|id| id.to_string()),
+        });
+        (intent, told)
+    }
+
+    fn about_the_account(&mut self, mode: AccountMode) -> (SignIntent, Value) {
+        let (symbol, venue_id) = (self.symbol(true), self.venue_id());
+        let since = UnixNanos(self.0.random_range(1..4_000_000_000_000) * 1_000_000);
+        let leverage = self.0.random_range(1..=150);
+        let position = PositionMode::ALL[self.0.random_range(0..2)];
+        let classic = mode == AccountMode::Classic;
+        let (intent, kind) = match self.0.random_range(0..10) {
+            0 => (SignIntent::KeyInfo, "key_info"),
+            1 => (SignIntent::Positions, "positions"),
+            2 => (SignIntent::FuturesSettings { symbol }, "futures_settings"),
+            3 | 4 => (SignIntent::Bills { since, older_than: venue_id }, "bills"),
+            5 => (SignIntent::SetLeverage { symbol, leverage }, "set_leverage"),
+            6 => (SignIntent::SetPositionMode { mode: position }, "set_position_mode"),
+            7 if classic => (SignIntent::FuturesBalances, "futures_balances"),
+            8 if classic => (SignIntent::SetMarginMode { symbol, mode: MarginMode::Crossed }, "set_margin_mode"),
+            // A trading key is not logged in to a unified account.
+            9 if classic => (SignIntent::StreamLogin, "stream_login"),
+            _ => (SignIntent::Balances, "balances"),
+        };
+        let told = json!({
+            "kind": kind, "symbol": symbol.as_str(), "since_ms": since.as_millis(), "leverage": leverage,
+            "mode": position.as_str(), "venue_id": venue_id.map(|id| id.to_string()),
+        });
+        (intent, told)
     }
 }
 
@@ -150,7 +185,9 @@ fn agree(count: u64) {
     let mut random = Random(SmallRng::seed_from_u64(seed()));
     for sequence in 1..=count {
         clock.advance(std::time::Duration::from_micros(random.0.random_range(1..5_000)));
-        let (intent, told) = random.intent(sequence);
+        let mode = random.mode();
+        signer.set_account_mode(mode).unwrap();
+        let (intent, told) = random.intent(sequence, mode);
         let request = signer.sign(&intent).unwrap_or_else(|refusal| panic!("{refusal}: {intent:?}"));
         let headers: BTreeMap<&str, &str> = request.headers().collect();
         let [key, secret, passphrase] = KEY;

@@ -160,6 +160,8 @@ pub enum SignIntent {
     },
     /// The account's balances.
     Balances,
+    /// The balances of the futures wallet of an account that has one of its own; nothing on others.
+    FuturesBalances,
     /// The key's rights, addresses and account.
     KeyInfo,
     /// Log in to the private stream.
@@ -201,11 +203,13 @@ pub enum Verb {
     SetMarginMode,
     /// Change the position mode of the account.
     SetPositionMode,
+    /// List the balances of a futures wallet.
+    FuturesBalances,
 }
 
 impl Verb {
     /// Every verb.
-    pub const ALL: [Self; 16] = [
+    pub const ALL: [Self; 17] = [
         Self::Place,
         Self::Cancel,
         Self::CancelAll,
@@ -222,6 +226,7 @@ impl Verb {
         Self::SetLeverage,
         Self::SetMarginMode,
         Self::SetPositionMode,
+        Self::FuturesBalances,
     ];
 
     /// The name used in metrics, `wire.log` and journal.
@@ -244,6 +249,7 @@ impl Verb {
             Self::SetLeverage => "set_leverage",
             Self::SetMarginMode => "set_margin_mode",
             Self::SetPositionMode => "set_position_mode",
+            Self::FuturesBalances => "futures_balances",
         }
     }
 
@@ -281,6 +287,7 @@ impl SignIntent {
             Self::SetLeverage { .. } => Verb::SetLeverage,
             Self::SetMarginMode { .. } => Verb::SetMarginMode,
             Self::SetPositionMode { .. } => Verb::SetPositionMode,
+            Self::FuturesBalances => Verb::FuturesBalances,
         }
     }
 }
@@ -356,7 +363,9 @@ impl EndpointGroup {
             Verb::Cancel | Verb::CancelAll => Self::Cancel,
             Verb::QueryOrder | Verb::OpenOrders | Verb::OrderHistory => Self::OrderQuery,
             Verb::Fills => Self::Fills,
-            Verb::Balances | Verb::Positions | Verb::FuturesSettings | Verb::Bills => Self::Account,
+            Verb::Balances | Verb::FuturesBalances | Verb::Positions | Verb::FuturesSettings | Verb::Bills => {
+                Self::Account
+            }
             Verb::SetLeverage | Verb::SetMarginMode | Verb::SetPositionMode => Self::Settings,
             Verb::KeyInfo => Self::KeyInfo,
             Verb::StreamLogin => Self::Stream,

@@ -11,6 +11,7 @@
 //! - The secret exists only in the vault and as MAC state in locked memory; nothing here prints it.
 //! - A signature allocates nothing.
 
+mod bitget_rules;
 mod bounds;
 mod codes;
 mod custody;

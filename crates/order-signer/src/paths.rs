@@ -6,8 +6,22 @@ use arrayvec::ArrayVec;
 use messages::Verb;
 
 /// Parts of a path that move money or manage keys. No codec builds them; this is the second look.
-const DENIED_PATH_PARTS: [&[u8]; 7] =
-    [b"withdraw", b"transfer", b"sub-account", b"subaccount", b"apikey", b"api-key", b"/user/"];
+const DENIED_PATH_PARTS: [&[u8]; 14] = [
+    b"withdraw",
+    b"transfer",
+    b"sub-",
+    b"subaccount",
+    b"apikey",
+    b"api-key",
+    b"/user/",
+    b"/switch",
+    b"/adjust-account-mode",
+    b"/repay",
+    b"/convert",
+    b"/deposit",
+    b"/loan",
+    b"/earn",
+];
 
 /// The latest path of each verb that was looked through and has no denied part.
 #[derive(Default)]
@@ -64,6 +78,14 @@ mod tests {
                 &b"/api/v2/spot/trade/place-order/withdraw"[..],
                 b"/api/v2/spot/trade/place-orderwithdraw?a=1",
                 b"/api/v2/spot/wallet/transfer",
+                b"/api/v3/account/transfer",
+                b"/api/v3/account/withdrawal",
+                b"/api/v3/account/switch",
+                b"/api/v3/account/repay",
+                b"/api/v3/account/adjust-account-mode",
+                b"/api/v3/user/create-sub-api",
+                b"/api/v2/convert/trade",
+                b"/api/v2/earn/savings/redeem",
                 b"withdraw",
             ] {
                 assert!(!paths.allows(Verb::Place, denied), "{}", String::from_utf8_lossy(denied));

@@ -263,7 +263,11 @@ fn write_intent(intent: &SignIntent, writer: &mut Writer<'_>) -> Result<(), Fram
             writer.bytes(&[code(&MarginMode::ALL, mode)?])
         }
         SignIntent::SetPositionMode { mode } => writer.bytes(&[code(&PositionMode::ALL, mode)?]),
-        SignIntent::Balances | SignIntent::KeyInfo | SignIntent::StreamLogin | SignIntent::Positions => Ok(()),
+        SignIntent::Balances
+        | SignIntent::FuturesBalances
+        | SignIntent::KeyInfo
+        | SignIntent::StreamLogin
+        | SignIntent::Positions => Ok(()),
     }
 }
 
@@ -315,6 +319,7 @@ fn read_intent(reader: &mut Reader<'_>) -> Result<SignIntent, FrameError> {
             SignIntent::Fills { symbol, since, older_than: reader.optional()? }
         }
         Verb::Balances => SignIntent::Balances,
+        Verb::FuturesBalances => SignIntent::FuturesBalances,
         Verb::KeyInfo => SignIntent::KeyInfo,
         Verb::StreamLogin => SignIntent::StreamLogin,
         Verb::Positions => SignIntent::Positions,

@@ -70,6 +70,7 @@ fn intent() -> impl Strategy<Value = SignIntent> {
         (symbol(), margin).prop_map(|(symbol, mode)| SignIntent::SetMarginMode { symbol, mode }),
         mode.prop_map(|mode| SignIntent::SetPositionMode { mode }),
         Just(SignIntent::Balances),
+        Just(SignIntent::FuturesBalances),
         Just(SignIntent::KeyInfo),
         Just(SignIntent::StreamLogin),
     ]

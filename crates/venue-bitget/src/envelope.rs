@@ -42,7 +42,7 @@ pub(crate) enum Answer<'a> {
 
 /// Reads the envelope of an answer.
 pub(crate) fn read(status: u16, body: &[u8]) -> Answer<'_> {
-    let envelope = serde_json::from_slice::<Envelope<'_>>(body).ok();
+    let envelope = if is_object(body) { serde_json::from_slice::<Envelope<'_>>(body).ok() } else { None };
     let code = envelope.as_ref().and_then(|envelope| envelope.code.text());
     match (envelope.as_ref(), code) {
         (Some(envelope), Some(code)) if code == SUCCESS => {
@@ -91,7 +91,7 @@ impl Leg<'_> {
 
 /// The venue's id out of an answer to placing or cancelling, if the answer is about that order.
 pub(crate) fn accepted(data: Option<&RawValue>, id: &ClientOrderId, asked: Option<VenueOrderId>) -> ActAnswer {
-    let ids: Leg<'_> = data.and_then(|data| serde_json::from_str(data.get()).ok()).unwrap_or_default();
+    let ids: Leg<'_> = object(data, "ids").unwrap_or_default();
     let Some(order_id) = ids.order_id.text().and_then(|text| fixed::<40>(&text)) else { return ActAnswer::Unclear };
     let another_client = asked.is_none() && ids.client_oid.text().is_some_and(|text| text != id.as_str());
     if another_client || asked.is_some_and(|asked| asked != order_id) {
@@ -112,18 +112,27 @@ pub(crate) fn all_cancelled(legs: &[Leg<'_>]) -> ActAnswer {
 
 /// `null` where a list belongs is an empty list (sheet trap 21).
 pub(crate) fn rows<'a, T: Deserialize<'a>>(data: Option<&'a RawValue>) -> Result<Vec<T>, RowError> {
-    match data {
-        Some(data) => serde_json::from_str::<Option<Vec<T>>>(data.get())
-            .map(Option::unwrap_or_default)
-            .map_err(|_| RowError("list")),
-        None => Ok(Vec::new()),
-    }
+    let Some(data) = data else { return Ok(Vec::new()) };
+    let rows: Option<Vec<&RawValue>> = serde_json::from_str(data.get()).map_err(|_| RowError("list"))?;
+    rows.unwrap_or_default().into_iter().map(|row| members(row, "list")).collect()
 }
 
 /// An object, where there must be one.
 pub(crate) fn object<'a, T: Deserialize<'a>>(data: Option<&'a RawValue>, what: &'static str) -> Result<T, RowError> {
-    let data = data.ok_or(RowError(what))?;
-    serde_json::from_str(data.get()).map_err(|_| RowError(what))
+    members(data.ok_or(RowError(what))?, what)
+}
+
+/// Whether a text is an object, as far as its beginning tells.
+pub(crate) fn is_object(json: &[u8]) -> bool {
+    json.trim_ascii_start().starts_with(b"{")
+}
+
+/// Reads an object by the names of its members. An array would be read by its order, which says nothing here.
+pub(crate) fn members<'a, T: Deserialize<'a>>(object: &'a RawValue, what: &'static str) -> Result<T, RowError> {
+    if !is_object(object.get().as_bytes()) {
+        return Err(RowError(what));
+    }
+    serde_json::from_str(object.get()).map_err(|_| RowError(what))
 }
 
 /// A public answer that cannot be used.

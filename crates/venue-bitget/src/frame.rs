@@ -2,7 +2,7 @@
 //!
 //! Facts: sheet section 5.1.
 
-use crate::envelope::RowError;
+use crate::envelope::{RowError, is_object};
 use crate::errors::{self, LOGIN_CODES};
 use crate::loose::Loose;
 use domain::UnixNanos;
@@ -60,6 +60,9 @@ pub(crate) struct PrivateHead<'a> {
 impl<'a> PrivateHead<'a> {
     /// Reads a frame as far as its data.
     pub(crate) fn read(frame: &'a [u8]) -> Result<Self, FrameError> {
+        if !is_object(frame) {
+            return Err(FrameError("json"));
+        }
         serde_json::from_slice(frame).map_err(|_| FrameError("json"))
     }
 

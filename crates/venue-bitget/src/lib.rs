@@ -21,15 +21,18 @@
 //! cannot be read is never taken for success or for "not found".
 
 mod bills;
+mod book_rows;
 mod envelope;
 mod error_table;
 mod errors;
 mod fast;
 mod frame;
+mod instruments;
 mod keys;
 mod loose;
 mod market_rows;
 mod positions;
+mod scalars;
 mod stream;
 mod switch;
 mod symbols;
@@ -43,7 +46,7 @@ pub use errors::{account_mode_said_by, error_codes, explain};
 pub use messages::AccountMode;
 pub use write::signed_text;
 
-use crate::envelope::{public, unreadable};
+use crate::envelope::{members, public, unreadable};
 use crate::loose::Loose;
 use domain::{Market, TimeInForce, UnixNanos};
 use messages::EndpointGroup;
@@ -202,6 +205,6 @@ fn server_time(status: u16, body: &[u8]) -> Result<UnixNanos, PublicAnswerError>
         #[serde(borrow)]
         server_time: Loose<'a>,
     }
-    let time: Time<'_> = serde_json::from_str(public(status, body)?.get()).map_err(|_| unreadable("no server time"))?;
+    let time: Time<'_> = members(public(status, body)?, "time").map_err(|_| unreadable("no server time"))?;
     time.server_time.millis().filter(|time| time.0 > 0).ok_or_else(|| unreadable("no server time"))
 }

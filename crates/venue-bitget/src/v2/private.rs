@@ -2,13 +2,13 @@
 //!
 //! Facts: sheet sections 5.1 and 5.3. A fill comes twice, in its order's push and in the `fill` channel, under one trade
 //! id; both are reported, whoever counts fills counts a trade id once. The channel of orders sends no initial state
-//! (sheet trap 19). A position that is closed whole is no longer in `positions`; `positions-history` tells of it. The
-//! wallet of futures is not followed: its USDT is another one than that of spot.
+//! (sheet trap 19). A position that is closed whole is no longer in `positions`; `positions-history` tells of it. Spot
+//! and futures have a wallet each.
 
 use super::Classic;
-use super::rows::{BalanceRow, FeeSource, FillRow, OrderRow, OrderSource};
+use super::rows::{BalanceRow, FeeSource, FillRow, FuturesBalanceRow, OrderRow, OrderSource};
 use crate::PING_EVERY;
-use crate::envelope::{RowError, rows};
+use crate::envelope::{RowError, members, rows};
 use crate::frame::{PONG, PrivateHead, frames};
 use crate::loose::Loose;
 use crate::positions::PositionRow;
@@ -25,20 +25,22 @@ const FILL: &str = "fill";
 const ACCOUNT: &str = "account";
 const FUTURES_ORDERS: &str = "futures-orders";
 const FUTURES_FILL: &str = "futures-fill";
+const FUTURES_ACCOUNT: &str = "futures-account";
 const POSITIONS: &str = "positions";
 const CLOSED: &str = "positions-history";
 
 /// A channel by its name here, with the venue's market and channel. Both markets have channels of one name.
-const CHANNELS: [(&str, Market, &str); 7] = [
+const CHANNELS: [(&str, Market, &str); 8] = [
     (ORDERS, Market::Spot, "orders"),
     (FILL, Market::Spot, "fill"),
     (ACCOUNT, Market::Spot, "account"),
     (FUTURES_ORDERS, Market::UsdtFutures, "orders"),
     (FUTURES_FILL, Market::UsdtFutures, "fill"),
+    (FUTURES_ACCOUNT, Market::UsdtFutures, "account"),
     (POSITIONS, Market::UsdtFutures, "positions"),
     (CLOSED, Market::UsdtFutures, "positions-history"),
 ];
-const NAMES: &[&str] = &[ORDERS, FILL, ACCOUNT, FUTURES_ORDERS, FUTURES_FILL, POSITIONS, CLOSED];
+const NAMES: &[&str] = &[ORDERS, FILL, ACCOUNT, FUTURES_ORDERS, FUTURES_FILL, FUTURES_ACCOUNT, POSITIONS, CLOSED];
 const SPOT_NAMES: &[&str] = &[ORDERS, FILL, ACCOUNT];
 
 impl PrivateCodec for Classic {
@@ -80,7 +82,7 @@ fn channel(arg: Option<&RawValue>) -> Option<&'static str> {
         #[serde(borrow)]
         channel: Loose<'a>,
     }
-    let arg: Arg<'_> = serde_json::from_str(arg?.get()).ok()?;
+    let arg: Arg<'_> = members(arg?, "arg").ok()?;
     let (market, name) = (Market::read(&arg.inst_type.text()?)?, arg.channel.text()?);
     CHANNELS.iter().find(|(_, of, channel)| *of == market && *channel == name).map(|(name, ..)| *name)
 }
@@ -106,6 +108,11 @@ fn reports(channel: &'static str, data: Option<&RawValue>) -> Result<Vec<ReportB
         FUTURES_FILL => {
             for row in rows::<FillRow<'_>>(data)? {
                 reports.push(ReportBody::Fill(row.report(FeeSource::Answer, Market::UsdtFutures)?));
+            }
+        }
+        FUTURES_ACCOUNT => {
+            for row in rows::<FuturesBalanceRow<'_>>(data)? {
+                reports.extend(row.report()?.map(ReportBody::Balance));
             }
         }
         POSITIONS => {

@@ -4,12 +4,13 @@
 //! asking again.
 
 use super::Classic;
-use super::rows::{BalanceRow, FeeSource, FillRow, OrderRow, OrderSource};
+use super::rows::{BalanceRow, FeeSource, FillRow, FuturesBalanceRow, OrderRow, OrderSource};
 use crate::bills::BillRow;
-use crate::envelope::{Answer, Leg, RowError, accepted, all_cancelled, object, public_rows, read, rows};
+use crate::envelope::{Answer, Leg, RowError, accepted, all_cancelled, members, object, public_rows, read, rows};
+use crate::instruments::{ContractRow, SymbolRow};
 use crate::loose::{Loose, fixed};
 use crate::positions::{AccountRow, PositionRow};
-use crate::symbols::{ContractRow, SymbolRow, VenueMarket as _};
+use crate::symbols::VenueMarket as _;
 use crate::write::PAGE_ROWS;
 use crate::{errors, keys};
 use domain::{ClientOrderId, Market, Scaled, Symbol, UnixNanos, VenueOrderId};
@@ -64,10 +65,12 @@ fn cancelled_all(data: Option<&RawValue>) -> ActAnswer {
         #[serde(borrow)]
         failure_list: Option<Vec<Leg<'a>>>,
     }
-    match data.map(|data| serde_json::from_str::<Lists<'_>>(data.get())) {
-        None => ActAnswer::Done,
-        Some(Ok(lists)) => all_cancelled(&lists.failure_list.unwrap_or_default()),
-        Some(Err(_)) => ActAnswer::Unclear,
+    if data.is_none() {
+        return ActAnswer::Done;
+    }
+    match object::<Lists<'_>>(data, "lists") {
+        Ok(lists) => all_cancelled(&lists.failure_list.unwrap_or_default()),
+        Err(_) => ActAnswer::Unclear,
     }
 }
 
@@ -94,6 +97,7 @@ fn question(intent: &SignIntent, data: Option<&RawValue>) -> Result<QueryAnswer,
         }
         SignIntent::Bills { since, .. } => bills(data, *since),
         SignIntent::Balances => balances(data),
+        SignIntent::FuturesBalances => futures_balances(data),
         SignIntent::KeyInfo => keys::classic(data).map(QueryAnswer::KeyInfo),
         SignIntent::Place(_)
         | SignIntent::Cancel { .. }
@@ -204,6 +208,12 @@ fn balances(data: Option<&RawValue>) -> Result<QueryAnswer, RowError> {
     Ok(QueryAnswer::Balances(reports))
 }
 
+fn futures_balances(data: Option<&RawValue>) -> Result<QueryAnswer, RowError> {
+    let rows: Vec<FuturesBalanceRow<'_>> = rows(data)?;
+    let reports = rows.iter().filter_map(|row| row.report().transpose()).collect::<Result<Vec<_>, _>>()?;
+    Ok(QueryAnswer::Balances(reports))
+}
+
 impl PublicRestCodec for Classic {
     fn server_time_target(&self) -> &'static str {
         "/api/v2/public/time"
@@ -219,11 +229,11 @@ impl PublicRestCodec for Classic {
 
     fn instruments(&self, status: u16, body: &[u8]) -> Result<Vec<ListedInstrument>, PublicAnswerError> {
         let row = |row: &&RawValue| {
-            let contract: ContractRow<'_> = serde_json::from_str(row.get()).ok()?;
+            let contract: ContractRow<'_> = members(row, "row").ok()?;
             if contract.is_contract() {
                 return contract.listed();
             }
-            serde_json::from_str::<SymbolRow<'_>>(row.get()).ok()?.listed()
+            members::<SymbolRow<'_>>(row, "row").ok()?.listed()
         };
         Ok(public_rows(status, body)?.iter().filter_map(row).collect())
     }
@@ -246,7 +256,7 @@ impl PublicRestCodec for Classic {
         }
         let rows = public_rows(status, body)?;
         let row = |row: &&RawValue| {
-            let ticker: Ticker<'_> = serde_json::from_str(row.get()).ok()?;
+            let ticker: Ticker<'_> = members(row, "row").ok()?;
             let price = ticker.last_pr.scaled().ok().flatten().filter(|price| price.mantissa > 0)?;
             let market = if ticker.funding_rate.text().is_some() { Market::UsdtFutures } else { Market::Spot };
             Some((market.symbol(&ticker.symbol.text()?)?, price))

@@ -319,11 +319,49 @@ impl BalanceRow<'_> {
         let frozen = Amount(amount(self.frozen)?.unwrap_or_default());
         let held = frozen.plus(Amount(amount(self.locked)?.unwrap_or_default())).map_err(|_| RowError("balance"))?;
         Ok(Some(BalanceReport {
-            wallet: domain::Market::Spot,
+            wallet: Market::Spot,
             asset,
             available,
             held,
             venue_time: self.u_time.millis().unwrap_or(UnixNanos(0)),
+        }))
+    }
+}
+
+/// A coin in the wallet of futures: `mix/account/accounts` and the channel `account` of futures.
+#[derive(Debug, Default, Deserialize)]
+#[serde(default, rename_all = "camelCase")]
+pub(crate) struct FuturesBalanceRow<'a> {
+    #[serde(borrow)]
+    margin_coin: Loose<'a>,
+    #[serde(borrow)]
+    available: Loose<'a>,
+    /// Answer.
+    #[serde(borrow)]
+    account_equity: Loose<'a>,
+    /// Push.
+    #[serde(borrow)]
+    equity: Loose<'a>,
+    #[serde(borrow, rename = "unrealizedPL")]
+    unrealized_pl: Loose<'a>,
+}
+
+impl FuturesBalanceRow<'_> {
+    /// The row as a report. What is held is the rest of the wallet without results that are not realised, which may
+    /// leave less than nothing while the venue lends a profit.
+    pub(crate) fn report(&self) -> Result<Option<BalanceReport>, RowError> {
+        let Some(asset) = asset(&self.margin_coin.text().ok_or(RowError("coin"))?) else { return Ok(None) };
+        let amount = |field: Loose<'_>| field.decimal().map_err(|_| RowError("balance"));
+        let available = amount(self.available)?.ok_or(RowError("balance"))?;
+        let equity = amount(self.account_equity.or(self.equity))?.ok_or(RowError("equity"))?;
+        let unrealised = amount(self.unrealized_pl)?.unwrap_or_default();
+        let held = equity.checked_sub(unrealised).and_then(|money| money.checked_sub(available));
+        Ok(Some(BalanceReport {
+            wallet: Market::UsdtFutures,
+            asset,
+            available: Amount(available),
+            held: Amount(held.ok_or(RowError("balance"))?),
+            venue_time: UnixNanos(0),
         }))
     }
 }

@@ -115,6 +115,9 @@ fn write_request(intent: &SignIntent, draft: &mut Draft) -> Result<(), SignRefus
             body.close()
         }
         SignIntent::Balances => append(&mut draft.target, b"/api/v2/spot/account/assets"),
+        SignIntent::FuturesBalances => {
+            Query::of(draft, "/api/v2/mix/account/accounts")?.text("productType", Market::UsdtFutures.word()).map(drop)
+        }
         SignIntent::KeyInfo => append(&mut draft.target, b"/api/v2/spot/account/info"),
         SignIntent::SetMarginMode { mode: MarginMode::Isolated, .. } | SignIntent::StreamLogin => {
             Err(SignRefusal::Unsupported)

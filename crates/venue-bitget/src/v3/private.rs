@@ -6,7 +6,7 @@
 use super::Unified;
 use super::rows::{CoinRow, FillRow, OrderRow};
 use crate::PING_EVERY;
-use crate::envelope::{RowError, rows};
+use crate::envelope::{RowError, members, rows};
 use crate::frame::{PONG, PrivateHead, frames};
 use crate::loose::Loose;
 use crate::positions::PositionRow;
@@ -59,7 +59,7 @@ fn topic(arg: Option<&RawValue>) -> Option<&'static str> {
         #[serde(borrow)]
         topic: Loose<'a>,
     }
-    let arg: Arg<'_> = serde_json::from_str(arg?.get()).ok()?;
+    let arg: Arg<'_> = members(arg?, "arg").ok()?;
     if !arg.inst_type.text()?.eq_ignore_ascii_case("UTA") {
         return None;
     }

@@ -6,10 +6,11 @@
 use super::Unified;
 use super::rows::{CoinRow, FillRow, OrderRow};
 use crate::bills::BillRow;
-use crate::envelope::{Answer, Leg, RowError, accepted, all_cancelled, object, public_rows, read};
+use crate::envelope::{Answer, Leg, RowError, accepted, all_cancelled, members, object, public_rows, read};
+use crate::instruments::UnifiedRow;
 use crate::loose::{Loose, fixed};
 use crate::positions::{PositionRow, UnifiedSettings};
-use crate::symbols::{UnifiedRow, VenueMarket as _};
+use crate::symbols::VenueMarket as _;
 use crate::write::PAGE_ROWS;
 use crate::{errors, keys};
 use domain::{ClientOrderId, Market, Scaled, Symbol, UnixNanos, VenueOrderId};
@@ -73,10 +74,12 @@ impl RestCodec for Unified {
 
 /// A success may hold legs that failed (sheet section 9). No list is the answer when nothing rested.
 fn cancelled_all(data: Option<&RawValue>) -> ActAnswer {
-    match data.map(|data| serde_json::from_str::<Page<'_, Leg<'_>>>(data.get())) {
-        None => ActAnswer::Done,
-        Some(Ok(page)) => all_cancelled(&page.list.unwrap_or_default()),
-        Some(Err(_)) => ActAnswer::Unclear,
+    if data.is_none() {
+        return ActAnswer::Done;
+    }
+    match object::<Page<'_, Leg<'_>>>(data, "list") {
+        Ok(page) => all_cancelled(&page.list.unwrap_or_default()),
+        Err(_) => ActAnswer::Unclear,
     }
 }
 
@@ -96,6 +99,7 @@ fn question(intent: &SignIntent, data: Option<&RawValue>) -> Result<QueryAnswer,
         SignIntent::Place(_)
         | SignIntent::Cancel { .. }
         | SignIntent::CancelAll { .. }
+        | SignIntent::FuturesBalances
         | SignIntent::StreamLogin
         | SignIntent::SetLeverage { .. }
         | SignIntent::SetMarginMode { .. }
@@ -201,7 +205,7 @@ impl PublicRestCodec for Unified {
     }
 
     fn instruments(&self, status: u16, body: &[u8]) -> Result<Vec<ListedInstrument>, PublicAnswerError> {
-        let row = |row: &&RawValue| serde_json::from_str::<UnifiedRow<'_>>(row.get()).ok()?.listed();
+        let row = |row: &&RawValue| members::<UnifiedRow<'_>>(row, "row").ok()?.listed();
         Ok(public_rows(status, body)?.iter().filter_map(row).collect())
     }
 
@@ -221,7 +225,7 @@ impl PublicRestCodec for Unified {
             last_price: Loose<'a>,
         }
         let row = |row: &&RawValue| {
-            let ticker: Ticker<'_> = serde_json::from_str(row.get()).ok()?;
+            let ticker: Ticker<'_> = members(row, "row").ok()?;
             let price = ticker.last_price.scaled().ok().flatten().filter(|price| price.mantissa > 0)?;
             Some((Market::read(&ticker.category.text()?)?.symbol(&ticker.symbol.text()?)?, price))
         };

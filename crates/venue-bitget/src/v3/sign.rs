@@ -122,7 +122,10 @@ fn write_request(intent: &SignIntent, draft: &mut Draft) -> Result<(), SignRefus
         }
         SignIntent::Balances => append(&mut draft.target, b"/api/v3/account/assets"),
         SignIntent::KeyInfo => append(&mut draft.target, b"/api/v3/account/info"),
-        SignIntent::SetMarginMode { .. } | SignIntent::StreamLogin => Err(SignRefusal::Unsupported),
+        // There is one wallet.
+        SignIntent::FuturesBalances | SignIntent::SetMarginMode { .. } | SignIntent::StreamLogin => {
+            Err(SignRefusal::Unsupported)
+        }
     }
 }
 

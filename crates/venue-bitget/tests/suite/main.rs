@@ -2,6 +2,7 @@
 #![expect(clippy::unwrap_used, clippy::panic, reason = "a suite fails by panicking")]
 
 mod common;
+mod futures;
 mod mutation;
 mod recorded;
 mod rest;
@@ -9,3 +10,4 @@ mod signing;
 mod stored_rest;
 mod stored_streams;
 mod streams;
+mod unified;

@@ -1,9 +1,9 @@
 //! What the codecs promise on mutated input.
 
 use crate::common;
+use messages::AccountMode;
 use proptest::prelude::*;
 use venue_api::FeedFrame;
-use venue_bitget::{AccountMode, Environment, codecs_of};
 
 const FRAMES: &[&str] = &[
     include_str!("../../fixtures/feed_books5.json"),
@@ -20,18 +20,33 @@ const FRAMES: &[&str] = &[
     include_str!("../../fixtures/rest_fills.json"),
     include_str!("../../fixtures/rest_assets.json"),
     include_str!("../../fixtures/rest_symbols.json"),
+    include_str!("../../fixtures/v3_feed_books1.json"),
+    include_str!("../../fixtures/v3_feed_books_update.json"),
+    include_str!("../../fixtures/v3_feed_ticker.json"),
+    include_str!("../../fixtures/v3_feed_kline.json"),
+    include_str!("../../fixtures/feed_candle.json"),
+    include_str!("../../fixtures/v3_push_order.json"),
+    include_str!("../../fixtures/v3_push_fill.json"),
+    include_str!("../../fixtures/v3_push_account.json"),
+    include_str!("../../fixtures/v3_push_position.json"),
+    include_str!("../../fixtures/push_positions.json"),
+    include_str!("../../fixtures/v3_rest_orders.json"),
+    include_str!("../../fixtures/v3_rest_fills.json"),
+    include_str!("../../fixtures/mix_rest_orders.json"),
 ];
 
 fn read_as_everything(bytes: &[u8]) {
-    let codecs = codecs_of(Environment::Production, AccountMode::Classic);
     let mut frame = FeedFrame::default();
-    let _ = codecs.feed.decode(bytes, &mut frame);
-    let _ = codecs.private.decode(bytes);
-    let _ = codecs.public.server_time(200, bytes);
-    let _ = codecs.public.instruments(200, bytes);
-    for intent in common::every_intent() {
-        let _ = codecs.rest.query_answer(&intent, 200, bytes);
-        let _ = codecs.rest.act_answer(&intent, 200, bytes);
+    for codecs in AccountMode::ALL.map(common::all_of) {
+        let _ = codecs.feed.decode(bytes, &mut frame);
+        let _ = codecs.private.decode(bytes);
+        let _ = codecs.public.server_time(200, bytes);
+        let _ = codecs.public.instruments(200, bytes);
+        let _ = codecs.public.prices(200, bytes);
+        for intent in common::every_intent().into_iter().chain(common::classic_intents()) {
+            let _ = codecs.rest.query_answer(&intent, 200, bytes);
+            let _ = codecs.rest.act_answer(&intent, 200, bytes);
+        }
     }
 }
 

@@ -1,6 +1,6 @@
 //! Answers of the venue's REST interface.
 
-use crate::common::{cancel, id, number, place, symbol, venue_id};
+use crate::common::{id, number, place, symbol, venue_id};
 use domain::{Liquidity, Side, UnixNanos, VenueOrderId, VenueOrderStatus};
 use messages::{CouldNotAsk, KeyRight, OrderUpdate, QueryAnswer, SignIntent, VenueErrorClass, VenueReason};
 use venue_api::{ActAnswer, VenueCodecs};
@@ -39,6 +39,10 @@ fn orders(answer: QueryAnswer) -> (Vec<OrderUpdate>, Option<VenueOrderId>) {
         QueryAnswer::Orders { page, next } => (page, next),
         other => panic!("{other:?}"),
     }
+}
+
+fn cancel() -> SignIntent {
+    SignIntent::Cancel { symbol: symbol("BTCUSDT"), id: id(), venue_order_id: None }
 }
 
 const ACCEPTED: &str =
@@ -84,6 +88,9 @@ fn what_cannot_be_read_is_unclear_and_never_an_answer() {
         r#"{"code":"00000","data":{}}"#,
         r#"{"code":"00000","data":{"orderId":""}}"#,
         r#"{"code":"00000","data":"success"}"#,
+        // Members count by their names, never by their order.
+        r#"["00000","success",null,{"orderId":"1001","clientOid":"s00700000g5s2mrkg1"}]"#,
+        r#"{"code":"00000","data":["1001","s00700000g5s2mrkg1"]}"#,
     ];
     for body in unreadable {
         for status in [200, 400, 500, 502] {
