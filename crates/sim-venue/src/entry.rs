@@ -7,7 +7,7 @@ use crate::fault_desk::OrderFaults;
 use crate::limits::Caller;
 use crate::reject::Reject;
 use crate::session::error_frame;
-use crate::v2::{spot_trade, taken};
+use crate::v2::{mix_trade, spot_trade, taken};
 use crate::v3::trade as unified;
 use crate::venue::Venue;
 use crate::{Category, Permission};
@@ -210,7 +210,10 @@ impl Venue {
         match (category, verb) {
             (Category::Spot, Verb::Place) => spot_trade::place(self, account, body),
             (Category::Spot, _) => spot_trade::cancel(self, account, body).map(|order| (order, OrderFaults::default())),
-            (Category::UsdtFutures, _) => Err(Reject::invalid("instType")),
+            (Category::UsdtFutures, Verb::Place) => mix_trade::place(self, account, body),
+            (Category::UsdtFutures, _) => {
+                mix_trade::cancel(self, account, body).map(|order| (order, OrderFaults::default()))
+            }
         }
     }
 }

@@ -129,6 +129,11 @@ pub(crate) fn frame(action: &str, arg: &str, data: &str, ts_ms: u64) -> String {
     format!("{{\"action\":\"{action}\",\"arg\":{arg},\"data\":[{data}],\"ts\":{ts_ms}}}")
 }
 
+/// A push frame whose data is one object.
+pub(crate) fn object_frame(action: &str, arg: &str, data: &str, ts_ms: u64) -> String {
+    format!("{{\"action\":\"{action}\",\"arg\":{arg},\"data\":{data},\"ts\":{ts_ms}}}")
+}
+
 impl Hub {
     pub(crate) fn with_faults(faults: Faults) -> Self {
         Self { faults, ..Self::default() }

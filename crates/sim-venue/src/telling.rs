@@ -1,7 +1,7 @@
 //! Telling accounts what happened to them: in order, and never before the answer that it belongs to.
 
 use crate::FaultSite;
-use crate::hub::frame;
+use crate::hub::{Topic, frame, object_frame};
 use crate::orders::Fill;
 use crate::outgoing::{Place, PrivateEvent, Push};
 use crate::tamper::Publication;
@@ -45,7 +45,12 @@ impl Venue {
         let mut frames = Vec::new();
         for (session, topic, arg) in self.hub.private_topics(account) {
             if let Some(data) = self.shown(account, &push.event, topic, push.ts_ms) {
-                frames.push((session, frame("snapshot", arg, &data, push.ts_ms)));
+                // One channel has an object where all others have a list.
+                let text = match topic {
+                    Topic::UnifiedFastFills => object_frame("snapshot", arg, &data, push.ts_ms),
+                    _ => frame("snapshot", arg, &data, push.ts_ms),
+                };
+                frames.push((session, text));
             }
         }
         self.hub.emit(Publication { site: FaultSite::Private, topic: None, book_update: false, frames });
