@@ -7,8 +7,8 @@ use crate::shared::{OrderRow, Shared, Stretch};
 use audit::{AuditEntry, AuditVerb, Decision, Name};
 use control_plane::{
     Act, ActDone, ActRefused, ActVerb, ActorView, Backend, BalanceView, BookView, ClockView, EquityPoint, FeedView,
-    FillView, HaltView, HopView, KeyDetail, KeyDone, KeyView, KeyWish, LevelView, NotReadyView, OrderView, Page,
-    PositionView, SealingKeyView, Status, StrategyView,
+    FillView, FuturesView, HaltView, HopView, KeyDetail, KeyDone, KeyView, KeyWish, LevelView, NotReadyView, OrderView,
+    Page, PositionView, SealingKeyView, Status, StrategyView,
 };
 use domain::{Fill, UnixNanos, VenueId};
 use hot_actor::Lane;
@@ -296,7 +296,6 @@ impl Backend for Desk {
 
     fn positions(&self) -> Vec<PositionView> {
         let state = self.shared.state();
-        let venue = self.shared.names.venues.first().cloned().unwrap_or_default();
         let snapshot = state.portfolio.snapshot(0);
         snapshot
             .positions
@@ -304,7 +303,7 @@ impl Backend for Desk {
             .map(|position| {
                 let (held, price) = (position.qty.0, |price: Decimal| price.round_dp(PRICE_DECIMALS));
                 PositionView {
-                    venue: venue.clone(),
+                    venue: self.shared.names.venue(VenueId(position.venue)).to_owned(),
                     instrument: position.instrument.clone(),
                     strategy: position.strategy.clone(),
                     quantity: held,
@@ -312,6 +311,14 @@ impl Backend for Desk {
                     mark: position.value.and_then(|value| value.0.checked_div(held)).map(price),
                     unrealised: position.unrealised.map(|pnl| money(pnl.0)),
                     realised: money(position.realised.0),
+                    futures: position.futures.as_ref().map(|futures| FuturesView {
+                        side: futures.side.as_str().to_owned(),
+                        leverage: futures.leverage.map(u32::from),
+                        margin_mode: futures.margin_mode.map(|mode| mode.as_str().to_owned()),
+                        margin: futures.margin.map(|margin| money(margin.0)),
+                        liquidation: futures.liquidation.map(|at| price(at.0)),
+                        funding: money(futures.funding.0),
+                    }),
                 }
             })
             .collect()
@@ -322,6 +329,7 @@ impl Backend for Desk {
         let snapshot = state.portfolio.snapshot(0);
         let view = |balance: &portfolio::BalanceView| BalanceView {
             venue: self.shared.names.venue(VenueId(balance.venue)).to_owned(),
+            wallet: balance.wallet.as_str().to_owned(),
             asset: balance.asset.clone(),
             available: balance.available.0,
             held: balance.held.0,

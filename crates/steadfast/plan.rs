@@ -1,8 +1,9 @@
 //! What a run is made of: validated values of domain types, from the settings or from the demo.
 
-use domain::Notional;
+use domain::{Notional, PositionSide};
 use hot_actor::WaitPolicy;
 use net::Plaintext;
+use order_path::FuturesWish;
 use risk_guard::{Limits, SelfTrade, StrategyLimits};
 use rust_decimal::Decimal;
 use rust_decimal::prelude::FromPrimitive as _;
@@ -37,8 +38,10 @@ pub struct VenuePlan {
     pub login_confirmed: bool,
     /// Alias of the key that only reads and logs in to its private stream.
     pub stream_key: Option<String>,
-    /// Instruments to follow, in the venue's spelling.
+    /// Instruments to follow, in the venue's spelling; perpetual futures with their suffix.
     pub symbols: Vec<String>,
+    /// How perpetual futures are to be margined; `None`: it trades none.
+    pub futures: Option<FuturesWish>,
     /// Longest wait for an answer.
     pub rest_timeout: Duration,
     /// Whether a key without an address binding is refused, warned of, or fine.
@@ -79,8 +82,10 @@ pub struct StrategyPlan {
     pub kind: String,
     /// Its venue account.
     pub venue: String,
-    /// Its instrument, in the venue's spelling.
+    /// Its instrument, in the venue's spelling; a perpetual future with its suffix.
     pub symbol: String,
+    /// The position that it works on; net but in hedge mode.
+    pub position_side: PositionSide,
     /// The parameters of its kind.
     pub params: serde_json::Value,
     /// Its own limits.
@@ -151,6 +156,8 @@ pub fn limits(settings: &Settings) -> Limits {
         max_feed_age: risk.max_feed_age,
         max_reject_ratio: Decimal::from_f64(risk.max_reject_ratio).unwrap_or(Decimal::new(2, 1)),
         self_trade: SelfTrade::Reject,
+        max_leverage: u16::try_from(risk.max_leverage).unwrap_or(1),
+        min_liquidation_distance: risk.min_liquidation_distance.ratio,
         max_clock_uncertainty: settings.clock.max_uncertainty,
         ..Limits::default()
     }
@@ -180,12 +187,39 @@ pub fn venue(name: &str, venue: &settings::Venue) -> VenuePlan {
         login_confirmed: venue.environment == Environment::Sim || venue.ws_order_entry == settings::WsOrderEntry::None,
         stream_key: venue.stream_key.clone(),
         symbols: venue.instruments.clone(),
+        futures: futures(venue),
         rest_timeout: venue.rest_timeout,
         ip_binding: venue.key_policy.require_ip_binding,
         rotate_after: venue.key_policy.rotate_after,
         warn_before: venue.key_policy.warn_before,
         reverify_every: venue.key_policy.reverify_every,
         codecs,
+    }
+}
+
+/// How an account of the settings trades perpetual futures; `None`: it does not.
+fn futures(venue: &settings::Venue) -> Option<FuturesWish> {
+    let wish = &venue.futures;
+    venue.products.contains(&settings::Product::UsdtFutures).then(|| FuturesWish {
+        leverage: u16::try_from(wish.leverage).unwrap_or(1),
+        margin_mode: match wish.margin_mode {
+            settings::MarginMode::Crossed => messages::MarginMode::Crossed,
+            settings::MarginMode::Isolated => messages::MarginMode::Isolated,
+        },
+        position_mode: match wish.position_mode {
+            settings::PositionMode::OneWay => messages::PositionMode::OneWay,
+            settings::PositionMode::Hedge => messages::PositionMode::Hedge,
+        },
+    })
+}
+
+/// The position that a strategy of the settings works on.
+#[must_use]
+pub fn position_side(strategy: &settings::Strategy) -> PositionSide {
+    match strategy.position_side {
+        None => PositionSide::Net,
+        Some(settings::PositionSide::Long) => PositionSide::Long,
+        Some(settings::PositionSide::Short) => PositionSide::Short,
     }
 }
 
@@ -202,6 +236,7 @@ pub fn from_settings(settings: &Settings) -> Plan {
             kind: strategy.kind.clone(),
             venue: strategy.venue.clone(),
             symbol: strategy.instrument.clone(),
+            position_side: position_side(strategy),
             params: strategy.params.value(),
             limits: StrategyLimits {
                 max_position: strategy.limits.max_position.map(domain::Amount),

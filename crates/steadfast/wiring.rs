@@ -467,7 +467,13 @@ fn setup(
     }
     Setup {
         venues: (0..registry.venues().len())
-            .map(|index| VenueSetup { tag: identity.tag, epoch: identity.epoch, rates: rates(index) })
+            .map(|index| VenueSetup {
+                tag: identity.tag,
+                epoch: identity.epoch,
+                rates: rates(index),
+                account: messages::AccountMode::Classic,
+                futures: venues.iter().find(|(id, _)| id.index() == index).and_then(|(_, venue)| venue.futures),
+            })
             .collect(),
         instruments: listed.instruments.clone(),
         strategies,

@@ -62,6 +62,7 @@ pub(crate) fn policy(notional: i64, quantity: i64) -> PolicyDocument {
         orders: rate,
         cancels: rate,
         loosening_delay_seconds: None,
+        futures: None,
         instruments: vec![InstrumentPolicy {
             symbol: domain::Symbol::from("BTCUSDT").unwrap(),
             low: number(40_000, 0),
@@ -71,6 +72,8 @@ pub(crate) fn policy(notional: i64, quantity: i64) -> PolicyDocument {
             open_orders: InstrumentPolicy::OPEN_ORDERS_MAX,
             buy: side,
             sell: side,
+            leverage_max: None,
+            reduce: None,
         }],
     }
 }

@@ -107,6 +107,7 @@ fn policy(at: domain::UnixNanos) -> sign_policy::PolicyDocument {
         max_orders_per_second: 8,
         max_cancels_per_second: 20,
         placements_per_minute: 240,
+        futures: None,
     };
     let perpetual =
         sign_policy::DeriveFacts { symbol: domain::Symbol::from(PERPETUAL).unwrap(), ..facts };

@@ -44,6 +44,6 @@ pub use server::{AccessSetup, ControlPlane, Setup, StartError, start};
 pub use tls::{Tls, TlsError};
 pub use token::{Token, TokenError};
 pub use view::{
-    ActorView, BalanceView, BookView, ClockView, EquityPoint, FeedView, FillView, HaltView, HopView, KeyView,
-    LevelView, NotReadyView, OrderView, Page, PositionView, Ready, Snapshot, Status, StrategyView,
+    ActorView, BalanceView, BookView, ClockView, EquityPoint, FeedView, FillView, FuturesView, HaltView, HopView,
+    KeyView, LevelView, NotReadyView, OrderView, Page, PositionView, Ready, Snapshot, Status, StrategyView,
 };

@@ -272,6 +272,30 @@ pub struct PositionView {
     /// Profit and loss realised since the start, fees taken off, in quote currency.
     #[serde(with = "rust_decimal::serde::str")]
     pub realised: Decimal,
+    /// What a perpetual future has beside; none: spot.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub futures: Option<FuturesView>,
+}
+
+/// What a position on a perpetual future has beside size and result. Leverage, margin and liquidation price are those of
+/// the account's position, which all strategies on the instrument share.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct FuturesView {
+    /// `net` in one-way mode; `long` or `short` in hedge mode.
+    pub side: String,
+    /// Times the margin; none: not told.
+    pub leverage: Option<u32>,
+    /// `crossed` or `isolated`; none: not told.
+    pub margin_mode: Option<String>,
+    /// Margin bound by the position, in quote currency; none: not told.
+    #[serde(with = "rust_decimal::serde::str_option")]
+    pub margin: Option<Decimal>,
+    /// The price at which the venue would liquidate it, in quote currency; none: there is none, or it is not told.
+    #[serde(with = "rust_decimal::serde::str_option")]
+    pub liquidation: Option<Decimal>,
+    /// Funding received, in quote currency; negative: paid.
+    #[serde(with = "rust_decimal::serde::str")]
+    pub funding: Decimal,
 }
 
 /// What an account holds of an asset.
@@ -279,12 +303,14 @@ pub struct PositionView {
 pub struct BalanceView {
     /// The venue account as named in the settings.
     pub venue: String,
+    /// The wallet: `spot` (of a unified account the only one) or `usdt-futures`.
+    pub wallet: String,
     /// The asset.
     pub asset: String,
     /// Free to use.
     #[serde(with = "rust_decimal::serde::str")]
     pub available: Decimal,
-    /// Held by resting orders.
+    /// Held by resting orders, or bound as margin.
     #[serde(with = "rust_decimal::serde::str")]
     pub held: Decimal,
 }

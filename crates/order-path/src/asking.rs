@@ -3,9 +3,12 @@
 //! An unknown order ends negatively only when order-by-id, history and fills have all answered
 //! "not found" twice, the index delay apart. "Could not ask" is not "not found" and never counts.
 
+mod futures;
+
 use crate::core::{Core, Job, note};
 use crate::types::{Effects, Now};
 use domain::{CancelState, ClientOrderId, MonoNanos, OrderChange, OrderState, UnixNanos, VenueId, VenueOrderId};
+use futures::{FuturesMemory, FuturesRun};
 use messages::{
     CouldNotAsk, DifferenceKind, EventBody, FillReport, HaltReason, OrderUpdate, QueryAnswer, QueryId, QueryPurpose,
     SignIntent, SignQuery,
@@ -57,7 +60,11 @@ struct Probe {
 enum Stage {
     OpenOrders(usize),
     Probes,
+    /// Leverage and modes of each perpetual.
+    Settings(usize),
     Fills(usize),
+    Positions,
+    Bills,
     Balances,
 }
 
@@ -77,6 +84,7 @@ struct Run {
     open_seen: Vec<ClientOrderId>,
     missed_fills: u32,
     differences: u32,
+    futures: FuturesRun,
 }
 
 #[derive(Debug, Clone, Copy)]
@@ -106,6 +114,7 @@ pub(crate) struct Asking {
     last_run: Vec<(VenueId, MonoNanos)>,
     /// All fills up to then have been asked for and counted.
     fills_known: Vec<(VenueId, UnixNanos)>,
+    pub(crate) futures: FuturesMemory,
     /// The newest own order that the journal knew at the start: it knows all before it, ended ones included.
     journalled: Option<ClientOrderId>,
     /// The newest own order on any record at the start.
@@ -124,6 +133,7 @@ impl Asking {
             fills_due: Vec::with_capacity(4),
             last_run: Vec::with_capacity(4),
             fills_known: Vec::with_capacity(4),
+            futures: FuturesMemory::new(),
             journalled: None,
             recorded: None,
         }
@@ -263,6 +273,7 @@ impl Core {
             open_seen: Vec::new(),
             missed_fills: 0,
             differences: 0,
+            futures: FuturesRun::default(),
         });
     }
 
@@ -376,6 +387,9 @@ impl Core {
             let question = match stage {
                 Stage::OpenOrders(nth) => at(nth).map(|i| SignIntent::OpenOrders { symbol: i.symbol, older_than }),
                 Stage::Fills(nth) => at(nth).map(|i| SignIntent::Fills { symbol: i.symbol, since, older_than }),
+                Stage::Settings(_) | Stage::Positions | Stage::Bills => {
+                    self.futures_question(venue, stage, older_than, now)
+                }
                 Stage::Balances => Some(SignIntent::Balances),
                 Stage::Probes => None,
             };
@@ -406,9 +420,15 @@ impl Core {
                         .and_then(|order| self.instrument(order.instrument))
                         .is_some_and(|instrument| instrument.venue == venue)
                 });
-                (!open).then_some(Stage::Fills(0))
+                (!open).then_some(Stage::Settings(0))
             }
-            Stage::Fills(_) => Some(Stage::Balances),
+            Stage::Settings(_) => Some(Stage::Fills(0)),
+            Stage::Fills(_) => {
+                let only = self.asking.runs.iter().any(|run| run.venue == venue && run.fills_only);
+                Some(if only { Stage::Balances } else { Stage::Positions })
+            }
+            Stage::Positions => Some(Stage::Bills),
+            Stage::Bills => Some(Stage::Balances),
             Stage::Balances => {
                 self.finish(venue, now, out);
                 None
@@ -447,6 +467,7 @@ impl Core {
         if run.fills_only {
             return;
         }
+        self.asking.futures.bills_are_known(venue, run.started);
         self.asking.last_run.retain(|(ran, _)| *ran != venue);
         self.asking.last_run.push((venue, now.mono));
         let open_orders = u32::try_from(run.open_seen.len()).unwrap_or(u32::MAX);
@@ -640,12 +661,13 @@ impl Core {
                 }
                 self.finish(venue, now, out);
             }
-            QueryAnswer::Order(_)
-            | QueryAnswer::Positions(_)
-            | QueryAnswer::FuturesSettings(_)
-            | QueryAnswer::Bills { .. }
-            | QueryAnswer::KeyInfo(_)
-            | QueryAnswer::CouldNotAsk(_) => {}
+            QueryAnswer::FuturesSettings(settings) => self.settings_answer(venue, *settings, now, out),
+            QueryAnswer::Positions(list) => self.positions_answer(venue, list, now, out),
+            QueryAnswer::Bills { page, next } => {
+                self.bills_page(venue, page, now, out);
+                self.turn_page(venue, *next, now);
+            }
+            QueryAnswer::Order(_) | QueryAnswer::KeyInfo(_) | QueryAnswer::CouldNotAsk(_) => {}
         }
     }
 
@@ -673,6 +695,7 @@ impl Core {
         run.stage = match run.stage {
             Stage::OpenOrders(nth) => Stage::OpenOrders(nth.saturating_add(1)),
             Stage::Fills(nth) => Stage::Fills(nth.saturating_add(1)),
+            Stage::Bills => Stage::Balances,
             stage => stage,
         };
     }

@@ -14,8 +14,8 @@ use domain::{
     Qty, Sequence, StrategyTag, UnixNanos, VenueId,
 };
 use messages::{
-    Control, DifferenceKind, EndpointGroup, EventBody, HaltReason, KeyDuty, Note, OrderEvent, OrderIntent, PlaceOrder,
-    RefuseReason, SignIntent, SignQuery, SignRefusal, TopUsed, TradingState, VenueError,
+    AccountMode, Control, DifferenceKind, EndpointGroup, EventBody, HaltReason, KeyDuty, Note, OrderEvent, OrderIntent,
+    PlaceOrder, RefuseReason, SignIntent, SignQuery, SignRefusal, TopUsed, TradingState, VenueError,
 };
 use risk_guard::{CheckOrder, Exposure, Gate, RiskGuard, RiskGuardActor};
 use signing::Route;
@@ -50,6 +50,8 @@ pub(crate) enum Job {
     Cancel(ClientOrderId),
     Ask(SignQuery),
     Pass(SignQuery),
+    /// Leverage or margin mode.
+    Set(VenueId, SignIntent),
 }
 
 /// The order path's state.
@@ -92,7 +94,13 @@ impl Core {
     pub fn new(setup: Setup, now: Now) -> Self {
         let tags: Vec<StrategyTag> =
             std::iter::once(StrategyTag(0)).chain(setup.strategies.iter().map(|(tag, _)| *tag)).collect();
-        let exposure = Exposure::new(&setup.instruments, &tags, now.unix);
+        let unified: Vec<VenueId> = (0..)
+            .map(VenueId)
+            .zip(&setup.venues)
+            .filter(|(_, venue)| venue.account == AccountMode::Unified)
+            .map(|(id, _)| id)
+            .collect();
+        let exposure = Exposure::with_unified(&setup.instruments, &tags, &unified, now.unix);
         let versions = setup
             .instruments
             .iter()
@@ -150,6 +158,7 @@ impl Core {
     /// Publishes the first events of a run: start, instruments, and a halt that survived.
     pub fn start(&mut self, now: Now, out: &mut dyn Effects) {
         let started = self.venues.first().map(|venue| (venue.setup.tag, venue.setup.epoch));
+        self.asking.futures.started(now.unix);
         if let Some((tag, epoch)) = started {
             self.publish(EventBody::Started { tag, epoch }, now, out);
         }
@@ -393,7 +402,7 @@ impl Core {
     pub fn next_job(&mut self, now: Now, out: &mut dyn Effects) -> Option<SignJob> {
         for _ in 0..self.jobs.len() {
             let job = self.jobs.pop_front()?;
-            match self.try_job(job, now) {
+            match self.try_job(job, now, out) {
                 Attempt::Go(sign) => return Some(sign),
                 Attempt::Later => self.jobs.push_back(job),
                 Attempt::Gone => {}
@@ -403,11 +412,25 @@ impl Core {
         None
     }
 
-    fn try_job(&mut self, job: Job, now: Now) -> Attempt {
+    fn try_job(&mut self, job: Job, now: Now, out: &mut dyn Effects) -> Attempt {
         match job {
             Job::Cancel(id) => self.try_cancel(id, now),
             Job::Ask(query) | Job::Pass(query) => self.try_question(query, now),
+            Job::Set(venue, intent) => self.try_setting(venue, intent, now, out),
         }
+    }
+
+    fn try_setting(&mut self, venue: VenueId, intent: SignIntent, now: Now, out: &mut dyn Effects) -> Attempt {
+        let Some(state) = self.venues.get_mut(venue.index()) else { return Attempt::Gone };
+        if state.duty != KeyDuty::Full || self.trading == TradingState::Halted || self.stopping.is_some() {
+            self.setting_refused(venue, &intent, now, out);
+            return Attempt::Gone;
+        }
+        if state.budget.take(EndpointGroup::of(intent.verb()), now.mono).is_err() {
+            return Attempt::Later;
+        }
+        let (strategy, version, timing) = (StrategyTag(0), 0, Timing::default());
+        Attempt::Go(SignJob { venue, intent, route: Route::Setting, strategy, version, timing })
     }
 
     fn try_cancel(&mut self, id: ClientOrderId, now: Now) -> Attempt {
@@ -470,7 +493,12 @@ impl Core {
                     self.asking.not_asked(query, now.mono);
                 }
             }
-            (_, Route::CancelAll | Route::Setting) => {}
+            (intent, Route::Setting) => {
+                if !matches!(outcome, SignOutcome::Queued(_)) {
+                    self.setting_refused(job.venue, intent, now, out);
+                }
+            }
+            (_, Route::CancelAll) => {}
         }
     }
 
@@ -680,6 +708,9 @@ impl Core {
             }
         }
         if live {
+            let instruments = &self.instruments;
+            let here = |id: InstrumentId| instruments.get(id.index()).is_some_and(|of| of.venue == venue);
+            self.asking.futures.try_settings_again(here);
             self.maybe_reconcile(venue, now);
         } else {
             self.asking.abandon_run(venue);

@@ -50,7 +50,11 @@ impl Core {
                 self.publish(body, now, out);
             }
             ReportBody::Answer { query, answer } => self.answer(*query, answer, now, out),
-            ReportBody::CancelAllDone { .. } | ReportBody::Position(_) | ReportBody::SettingAnswered { .. } => {}
+            ReportBody::Position(position) => self.position_told(venue, position, false, now, out),
+            ReportBody::SettingAnswered { verb, symbol, error } => {
+                self.setting_answered(venue, *verb, *symbol, *error, now, out);
+            }
+            ReportBody::CancelAllDone { .. } => {}
             ReportBody::RateLimited { group, wait } => self.rate_limited(venue, *group, *wait, now),
         }
     }

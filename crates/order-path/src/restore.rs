@@ -18,7 +18,19 @@ impl Core {
                 self.asking.note_journalled(order.id);
                 self.restore_order(*order);
             }
-            EventBody::Reconciled { venue, .. } => self.asking.fills_are_known(*venue, event.at),
+            EventBody::Started { .. } => self.asking.futures.started(event.at),
+            EventBody::Reconciled { venue, .. } => {
+                self.asking.fills_are_known(*venue, event.at);
+                self.asking.futures.bills_are_known(*venue, event.at);
+            }
+            EventBody::Funding { venue, instrument, bill, amount, venue_time, .. }
+                if self.asking.futures.count_bill(*venue, *bill) =>
+            {
+                self.exposure.on_funding(*instrument, *amount, *venue_time);
+            }
+            EventBody::Transfer { venue, bill, .. } => {
+                self.asking.futures.count_bill(*venue, *bill);
+            }
             EventBody::Filled { fill, .. } => self.restore_fill(fill),
             EventBody::Trading { state, .. } if self.trading().0 != TradingState::Halted => {
                 // A halt is remembered by its flag alone, so that lifting it cannot be undone by a replay.

@@ -1,7 +1,10 @@
 //! What goes into and comes out of the core: moments, effects, requests to be signed, set-up.
 
 use domain::{Epoch, InstanceTag, Instrument, MonoNanos, StrategyTag, UnixNanos, VenueId};
-use messages::{EndpointGroup, HaltReason, Note, OrderEvent, SignIntent, SignRefusal, TopUsed};
+use messages::{
+    AccountMode, EndpointGroup, HaltReason, MarginMode, Note, OrderEvent, PositionMode, SignIntent, SignRefusal,
+    TopUsed,
+};
 use risk_guard::{Limits, StrategyLimits};
 use signing::Route;
 use std::time::Duration;
@@ -73,6 +76,21 @@ pub struct VenueSetup {
     pub epoch: Epoch,
     /// Requests a second by endpoint group.
     pub rates: Vec<(EndpointGroup, u32)>,
+    /// Whether futures have a wallet of their own.
+    pub account: AccountMode,
+    /// How perpetual futures are to be margined; `None`: as the venue has them.
+    pub futures: Option<FuturesWish>,
+}
+
+/// How perpetual futures of a venue account are to be margined.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct FuturesWish {
+    /// Times the margin; set at the venue before the first order.
+    pub leverage: u16,
+    /// Set at the venue before the first order.
+    pub margin_mode: MarginMode,
+    /// Never set: where the account has another, its orders are refused.
+    pub position_mode: PositionMode,
 }
 
 /// Everything the order path is told at construction.

@@ -222,6 +222,8 @@ fn setup(epoch: u32) -> Setup {
             tag: InstanceTag::from_number(1),
             epoch: Epoch::new(epoch).expect("it fits"),
             rates,
+            account: messages::AccountMode::Classic,
+            futures: None,
         }],
         instruments: vec![instrument],
         strategies: vec![(STRATEGY, StrategyLimits::default())],

@@ -61,6 +61,8 @@ fn empty() -> Core {
             tag: InstanceTag::from_number(1),
             epoch: Epoch::new(2).unwrap(),
             rates: EndpointGroup::ALL.map(|group| (group, 10)).to_vec(),
+            account: messages::AccountMode::Classic,
+            futures: None,
         }],
         instruments: vec![instrument(0, "BTCUSDT"), instrument(1, "ETHUSDT")],
         strategies: vec![(StrategyTag(1), StrategyLimits::default())],

@@ -37,6 +37,7 @@ fn policy() -> PolicyDocument {
         max_orders_per_second: 50,
         max_cancels_per_second: 50,
         placements_per_minute: 2,
+        futures: None,
     };
     PolicyDocument::derive(&[facts], WALL)
 }

@@ -1,10 +1,11 @@
 //! The state of the portfolio and how each event changes it.
 
+use crate::futures::Leg;
 use crate::position::{Position, Trade};
 use crate::view::{BalanceView, FillView, OrderView, PositionView, Snapshot, StrategyView, instrument_name, unnamed};
 use domain::{
-    Amount, Asset, ClientOrderId, Fill, Instrument, InstrumentId, InstrumentVersion, Liquidity, Order, OrderState, Pnl,
-    Price, Scaled, StrategyTag, UnixNanos, VenueId,
+    Amount, Asset, ClientOrderId, Fill, Instrument, InstrumentId, InstrumentVersion, Liquidity, Market, Order,
+    OrderState, Pnl, PositionSide, Price, Scaled, StrategyTag, UnixNanos, VenueId,
 };
 use messages::{EventBody, HaltReason, OrderEvent, TopUsed, TradingState};
 use rust_decimal::Decimal;
@@ -43,15 +44,20 @@ pub struct Counts {
 pub struct IdentityReport {
     /// The venue account.
     pub venue: VenueId,
+    /// The wallet.
+    pub wallet: Market,
     /// The asset.
     pub asset: Asset,
     /// As first told by the venue.
     pub opening: Amount,
     /// As last told by the venue.
     pub balance: Amount,
-    /// Sum of signed fills minus fees since the opening.
+    /// Sum of signed fills minus fees since the opening; of a wallet that margins futures: what closing brought, minus
+    /// fees, plus funding.
     pub traded: Amount,
-    /// `balance - opening - traded`: moved from outside, or on its way between a fill and the venue's next word, or
+    /// Moved between wallets since the opening, as far as the venue's bills tell it.
+    pub moved: Amount,
+    /// `balance - opening - traded - moved`: moved from outside, or on its way between a fill and the venue's next word, or
     /// a fault. Zero when everything is explained.
     pub difference: Amount,
 }
@@ -62,7 +68,11 @@ struct Balance {
     held: Amount,
     opening: Amount,
     traded: Decimal,
+    moved: Decimal,
 }
+
+/// One asset in one wallet.
+type Purse = (VenueId, Market, Asset);
 
 #[derive(Debug, Clone, PartialEq, Eq)]
 struct Traded {
@@ -76,9 +86,11 @@ struct Traded {
 pub struct Portfolio {
     instruments: BTreeMap<InstrumentId, Traded>,
     names: BTreeMap<StrategyTag, String>,
-    balances: BTreeMap<(VenueId, Asset), Balance>,
+    balances: BTreeMap<Purse, Balance>,
     /// Trades in assets whose balance the venue has not told yet belong to the opening balance.
     positions: BTreeMap<(StrategyTag, InstrumentId), Position>,
+    /// Futures positions of the accounts, over all strategies.
+    pub(crate) legs: BTreeMap<(InstrumentId, PositionSide), Leg>,
     counts: BTreeMap<StrategyTag, Counts>,
     orders: BTreeMap<ClientOrderId, Order>,
     fills: VecDeque<(u64, UnixNanos, Fill)>,
@@ -118,6 +130,7 @@ impl Portfolio {
             names: names.iter().cloned().collect(),
             balances: BTreeMap::new(),
             positions: BTreeMap::new(),
+            legs: BTreeMap::new(),
             counts: names.iter().map(|(tag, _)| (*tag, Counts::default())).collect(),
             orders: BTreeMap::new(),
             fills: VecDeque::with_capacity(Self::FILLS_MAX),
@@ -193,15 +206,21 @@ impl Portfolio {
                 self.fills.push_back((event.seq, event.at, *fill));
                 self.trade(fill)?;
             }
-            EventBody::Balance { venue, asset, available, held, .. } => {
-                self.take_balance(*venue, *asset, *available, *held)?
+            EventBody::Balance { venue, wallet, asset, available, held } => {
+                self.take_balance((*venue, *wallet, *asset), *available, *held)?
+            }
+            EventBody::Position { instrument, report, .. } => self.take_position(*instrument, report),
+            EventBody::Funding { venue, instrument, asset, amount, .. } => {
+                self.take_funding(*venue, *instrument, *asset, amount.0)?;
+            }
+            EventBody::Transfer { venue, wallet, asset, amount, .. } => {
+                if let Some(balance) = self.balances.get_mut(&(*venue, *wallet, *asset)) {
+                    balance.moved = balance.moved.checked_add(amount.0)?;
+                }
             }
             EventBody::Trading { state, halt, .. } => (self.trading, self.halt) = (Some(*state), *halt),
             EventBody::Difference { .. } => self.differences += 1,
-            EventBody::Position { .. }
-            | EventBody::FuturesSettings { .. }
-            | EventBody::Funding { .. }
-            | EventBody::Transfer { .. }
+            EventBody::FuturesSettings { .. }
             | EventBody::Started { .. }
             | EventBody::CancelSent { .. }
             | EventBody::CancelRefused { .. }
@@ -242,16 +261,17 @@ impl Portfolio {
         Some(())
     }
 
-    fn take_balance(&mut self, venue: VenueId, asset: Asset, available: Amount, held: Amount) -> Option<()> {
+    fn take_balance(&mut self, purse: Purse, available: Amount, held: Amount) -> Option<()> {
         let total = available.plus(held).ok()?;
-        if let Some(balance) = self.balances.get_mut(&(venue, asset)) {
+        if let Some(balance) = self.balances.get_mut(&purse) {
             (balance.available, balance.held) = (available, held);
             return Some(());
         }
         if self.balances.len() >= Self::BALANCES_MAX {
             return None;
         }
-        self.balances.insert((venue, asset), Balance { available, held, opening: total, traded: Decimal::ZERO });
+        let (traded, moved) = (Decimal::ZERO, Decimal::ZERO);
+        self.balances.insert(purse, Balance { available, held, opening: total, traded, moved });
         Some(())
     }
 
@@ -259,7 +279,11 @@ impl Portfolio {
         let traded = self.instruments.get(&fill.instrument)?;
         let version = traded.versions.get(&fill.version)?;
         let (venue, base, quote) = (traded.instrument.venue, traded.instrument.base, traded.instrument.quote);
-        let fee = |asset: Asset| if fill.fee.asset == asset { fill.fee.amount.0 } else { Decimal::ZERO };
+        let futures = traded.instrument.market.has_positions();
+        let fee = |asset: Asset| {
+            let here = fill.fee.asset == asset && !(futures && asset == base);
+            if here { fill.fee.amount.0 } else { Decimal::ZERO }
+        };
         let trade = Trade {
             side: fill.side,
             price: version.price_decimal(fill.price),
@@ -270,20 +294,51 @@ impl Portfolio {
         let before = self.positions.get(&(fill.strategy, fill.instrument)).copied().unwrap_or_default();
         let after = before.after(&trade)?;
         let gain = after.realised.0.checked_sub(before.realised.0)?;
-        let mut moves = vec![(base, trade.base()?), (quote, trade.quote()?)];
+        let wallet = if futures { self.futures_wallet(venue, quote) } else { Market::Spot };
+        let mut moves = if futures {
+            // The account's wallet gains by the venue's average cost, whatever each strategy's is.
+            vec![(quote, self.close_leg(fill, &trade)?)]
+        } else {
+            vec![(base, trade.base()?), (quote, trade.quote()?)]
+        };
         if fill.fee.asset != base && fill.fee.asset != quote {
             moves.push((fill.fee.asset, -fill.fee.amount.0));
         }
         for (asset, amount) in moves {
-            if let Some(balance) = self.balances.get_mut(&(venue, asset)) {
-                balance.traded = balance.traded.checked_add(amount)?;
-            }
+            self.note_traded((venue, wallet, asset), amount)?;
         }
         let counts = self.counts_of(fill.strategy)?;
         counts.fills += 1;
         counts.maker_fills += u64::from(fill.liquidity == Liquidity::Maker);
         counts.realised_today = Pnl(counts.realised_today.0.checked_add(gain)?);
         self.positions.insert((fill.strategy, fill.instrument), after);
+        Some(())
+    }
+
+    pub(crate) fn note_traded(&mut self, purse: Purse, amount: Decimal) -> Option<()> {
+        if let Some(balance) = self.balances.get_mut(&purse) {
+            balance.traded = balance.traded.checked_add(amount)?;
+        }
+        Some(())
+    }
+
+    /// The wallet that margins futures: their own one where the venue has told of it, else the only one.
+    pub(crate) fn futures_wallet(&self, venue: VenueId, asset: Asset) -> Market {
+        let own = (venue, Market::UsdtFutures, asset);
+        if self.balances.contains_key(&own) { Market::UsdtFutures } else { Market::Spot }
+    }
+
+    /// Adds funding to the strategy that alone holds a position on the instrument.
+    pub(crate) fn add_funding(&mut self, instrument: InstrumentId, amount: Decimal) -> Option<()> {
+        let holds = |(key, position): (&(StrategyTag, InstrumentId), &Position)| {
+            (key.1 == instrument && !position.qty.0.is_zero()).then_some(*key)
+        };
+        let mut holders = self.positions.iter().filter_map(holds);
+        let (Some(holder), None) = (holders.next(), holders.next()) else { return Some(()) };
+        let position = self.positions.get_mut(&holder)?;
+        position.funding = Amount(position.funding.0.checked_add(amount)?);
+        let counts = self.counts_of(holder.0)?;
+        counts.realised_today = Pnl(counts.realised_today.0.checked_add(amount)?);
         Some(())
     }
 
@@ -311,10 +366,10 @@ impl Portfolio {
         self.counts.get(&strategy).copied().unwrap_or_default()
     }
 
-    /// A balance as the venue last told it: free and held.
+    /// A balance of a wallet as the venue last told it: free and held.
     #[must_use]
-    pub fn balance(&self, venue: VenueId, asset: Asset) -> Option<(Amount, Amount)> {
-        self.balances.get(&(venue, asset)).map(|balance| (balance.available, balance.held))
+    pub fn balance(&self, venue: VenueId, wallet: Market, asset: Asset) -> Option<(Amount, Amount)> {
+        self.balances.get(&(venue, wallet, asset)).map(|balance| (balance.available, balance.held))
     }
 
     /// Orders that may rest, by id.
@@ -330,27 +385,31 @@ impl Portfolio {
     /// Whether each balance adds up with the fills.
     #[must_use]
     pub fn identity(&self) -> Vec<IdentityReport> {
-        let report = |(&(venue, asset), balance): (&(VenueId, Asset), &Balance)| {
+        let report = |(&(venue, wallet, asset), balance): (&Purse, &Balance)| {
             let total = balance.available.0.saturating_add(balance.held.0);
             let difference = total.saturating_sub(balance.opening.0).saturating_sub(balance.traded);
+            let difference = difference.saturating_sub(balance.moved);
             IdentityReport {
                 venue,
+                wallet,
                 asset,
                 opening: balance.opening,
                 balance: Amount(total),
                 traded: Amount(balance.traded),
+                moved: Amount(balance.moved),
                 difference: Amount(difference),
             }
         };
         self.balances.iter().map(report).collect()
     }
 
-    /// All balances in quote at the latest marks, and the assets held that have none.
+    /// All balances in quote at the latest marks, with what futures have won or lost on paper, and the assets held that
+    /// have no price.
     #[must_use]
     pub fn equity(&self) -> (Amount, Vec<Asset>) {
-        let mut sum = Decimal::ZERO;
+        let mut sum = self.futures_unrealised();
         let mut unvalued = Vec::new();
-        for ((venue, asset), balance) in &self.balances {
+        for ((venue, _, asset), balance) in &self.balances {
             let held = balance.available.0.saturating_add(balance.held.0);
             match self.price_of(*venue, *asset) {
                 Some(price) => sum = sum.saturating_add(held.saturating_mul(price)),
@@ -408,6 +467,7 @@ impl Portfolio {
             unrealised: Pnl(unrealised),
             realised_today: Pnl(today),
             fees: Amount(sum(|position| position.fees.0)),
+            funding: Amount(self.legs.values().fold(Decimal::ZERO, |sum, leg| sum.saturating_add(leg.funding.0))),
             unknown: self.orders.values().filter(|order| order.state == OrderState::Unknown).count() as u64,
             differences: self.differences,
             strategies,
@@ -444,15 +504,17 @@ impl Portfolio {
             unrealised: Pnl(unrealised),
             realised_today: counts.realised_today,
             fees: Amount(sum(|position| position.fees.0)),
+            funding: Amount(sum(|position| position.funding.0)),
         }
     }
 
     fn balance_views(&self) -> Vec<BalanceView> {
-        let view = |(&(venue, asset), balance): (&(VenueId, Asset), &Balance)| {
+        let view = |(&(venue, wallet, asset), balance): (&Purse, &Balance)| {
             let held = balance.available.0.saturating_add(balance.held.0);
             let price = self.price_of(venue, asset);
             (!held.is_zero()).then(|| BalanceView {
                 venue: venue.0,
+                wallet,
                 asset: asset.to_string(),
                 available: balance.available,
                 held: balance.held,
@@ -466,7 +528,9 @@ impl Portfolio {
         let mark = self.mark_of(instrument);
         PositionView {
             strategy: self.strategy_name(tag),
+            venue: self.instrument(instrument).map_or(0, |instrument| instrument.venue.0),
             instrument: self.instrument_name(instrument),
+            futures: self.futures_view(instrument, position),
             qty: position.qty,
             cost: position.cost,
             value: mark.map(|mark| Amount(position.qty.0.saturating_mul(mark))),

@@ -4,9 +4,11 @@
 //! it can be rebuilt from the journal at any time. It decides nothing and no order depends on it.
 //!
 //! Invariants: an event is counted once, by its number; every table has a bound; per asset the venue's balance minus
-//! the opening balance minus what was moved from outside equals the sum of signed fills minus fees.
+//! the opening balance minus what was moved from outside equals the sum of signed fills minus fees; a wallet that margins
+//! futures changes by what closing brought, minus fees, plus funding.
 
 mod core;
+mod futures;
 mod position;
 mod publish;
 mod view;
@@ -17,4 +19,4 @@ mod tests;
 pub use core::{Counts, IdentityReport, Portfolio, Taken};
 pub use position::Position;
 pub use publish::PortfolioMetrics;
-pub use view::{BalanceView, FillView, OrderView, PositionView, Snapshot, StrategyView};
+pub use view::{BalanceView, FillView, FuturesView, OrderView, PositionView, Snapshot, StrategyView};

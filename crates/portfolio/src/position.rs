@@ -6,7 +6,7 @@ use rust_decimal::Decimal;
 /// Position of one strategy on one instrument.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Position {
-    /// Bought minus sold minus fees taken in base.
+    /// Bought minus sold minus fees taken in base; negative: short, on perpetual futures.
     pub qty: Amount,
     /// What the quantity held has cost, in quote, by average cost; before fees.
     pub cost: Amount,
@@ -16,6 +16,8 @@ pub struct Position {
     pub fees: Amount,
     /// Value of all fills, in quote.
     pub turnover: Amount,
+    /// Funding received, in quote; negative: paid. Not contained in `realised`.
+    pub funding: Amount,
 }
 
 /// One fill in decimals.
@@ -80,6 +82,7 @@ impl Position {
             realised: Pnl(self.realised.0.checked_add(gain)?.checked_sub(fee)?),
             fees: Amount(self.fees.0.checked_add(fee)?),
             turnover: Amount(self.turnover.0.checked_add(trade.price.checked_mul(trade.qty)?)?),
+            funding: self.funding,
         })
     }
 

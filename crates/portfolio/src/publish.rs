@@ -51,6 +51,12 @@ impl PortfolioMetrics {
             if let Some(mark) = portfolio.mark_of(id) {
                 let value = qty.saturating_mul(mark);
                 telemetry::position_notional_quote(account, &instrument.symbol).set(float(value));
+                if let Some(distance) = portfolio.liquidation_distance(id, mark) {
+                    telemetry::position_liquidation_distance_ratio(account, &instrument.symbol).set(float(distance));
+                }
+            }
+            if instrument.market.has_positions() {
+                telemetry::funding_quote(account, &instrument.symbol).set(float(portfolio.funding_of(id)));
             }
         }
     }

@@ -1,5 +1,7 @@
 //! Rebuilding equals living; balances add up with fills; everything has a bound.
 
+mod futures;
+
 use crate::{Portfolio, Taken};
 use domain::*;
 use messages::*;

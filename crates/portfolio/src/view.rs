@@ -1,9 +1,10 @@
 //! What the control plane and the command line show, as plain data.
 
 use domain::{
-    Amount, ClientOrderId, InstrumentId, Liquidity, OrderState, Pnl, Scaled, Side, StrategyTag, TimeInForce, UnixNanos,
+    Amount, ClientOrderId, InstrumentId, Liquidity, Market, OrderState, Pnl, PositionSide, Scaled, Side, StrategyTag,
+    TimeInForce, UnixNanos,
 };
-use messages::{HaltReason, TradingState};
+use messages::{HaltReason, MarginMode, TradingState};
 use serde::{Deserialize, Serialize};
 
 /// One balance.
@@ -11,6 +12,8 @@ use serde::{Deserialize, Serialize};
 pub struct BalanceView {
     /// The venue account's number.
     pub venue: u8,
+    /// The wallet.
+    pub wallet: Market,
     /// The asset.
     pub asset: String,
     /// Free.
@@ -26,9 +29,13 @@ pub struct BalanceView {
 pub struct PositionView {
     /// The strategy's name.
     pub strategy: String,
+    /// The venue account's number.
+    pub venue: u8,
     /// The instrument.
     pub instrument: String,
-    /// Bought minus sold minus fees in base.
+    /// What a perpetual future has beside; `None` on spot.
+    pub futures: Option<FuturesView>,
+    /// Bought minus sold minus fees in base; negative: short.
     pub qty: Amount,
     /// What it has cost, in quote.
     pub cost: Amount,
@@ -40,6 +47,24 @@ pub struct PositionView {
     pub unrealised: Option<Pnl>,
     /// Fees, in quote.
     pub fees: Amount,
+}
+
+/// What is known of a futures position beside quantity and result. Leverage, margin and liquidation price are those of
+/// the account's position, which all strategies on the instrument share.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct FuturesView {
+    /// Net in one-way mode; long or short in hedge mode.
+    pub side: PositionSide,
+    /// Times the margin; `None`: not told.
+    pub leverage: Option<u16>,
+    /// Margin mode; `None`: not told.
+    pub margin_mode: Option<MarginMode>,
+    /// Margin bound by the account's position, in the settle asset; `None`: not told.
+    pub margin: Option<Amount>,
+    /// The price at which the venue would liquidate it; `None`: there is none, or it is not told.
+    pub liquidation: Option<Amount>,
+    /// Funding received by this strategy, in quote; negative: paid.
+    pub funding: Amount,
 }
 
 /// One order that may rest.
@@ -123,6 +148,8 @@ pub struct StrategyView {
     pub realised_today: Pnl,
     /// Fees, in quote.
     pub fees: Amount,
+    /// Funding received, in quote; negative: paid. Contained in `realised_today`, not in `realised`.
+    pub funding: Amount,
 }
 
 /// Everything at one moment.
@@ -148,6 +175,8 @@ pub struct Snapshot {
     pub realised_today: Pnl,
     /// Fees, in quote.
     pub fees: Amount,
+    /// Funding received, in quote; negative: paid.
+    pub funding: Amount,
     /// Orders whose outcome is not known now.
     pub unknown: u64,
     /// Differences between venue and records so far.

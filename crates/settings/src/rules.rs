@@ -12,7 +12,7 @@ use crate::layers::lookup;
 use crate::path::KeyPath;
 use crate::problem::{Problem, did_you_mean};
 use crate::schema::Setting;
-use crate::sections::{Channel, Control, Environment, Mode, Risk, Strategy, Venue};
+use crate::sections::{Channel, Control, Environment, Mode, PositionMode, Product, Risk, Strategy, Venue};
 
 /// Checks all rules; those between files only when every file could be read.
 pub(crate) fn check(tree: &Value, all_files_read: bool, problems: &mut Vec<Problem>) {
@@ -28,6 +28,9 @@ pub(crate) fn check(tree: &Value, all_files_read: bool, problems: &mut Vec<Probl
         check_venue(&KeyPath::of(["venue", name.as_str()]), venue, mode, problems);
     }
     let risk = quiet_or_default::<Risk>(tree, "risk");
+    for (name, venue) in &venues {
+        check_futures(&KeyPath::of(["venue", name.as_str()]), venue, risk.as_ref(), problems);
+    }
     for (id, strategy) in &entries::<Strategy>(tree, "strategy") {
         let place = KeyPath::of(["strategy", id.as_str()]);
         if all_files_read {
@@ -138,6 +141,50 @@ fn check_venue(place: &KeyPath, venue: &Venue, mode: Option<Mode>, problems: &mu
     }
 }
 
+/// What the names of perpetual futures end with.
+const PERPETUAL: &str = "-PERP";
+
+fn trades_futures(venue: &Venue) -> bool {
+    venue.products.contains(&Product::UsdtFutures)
+}
+
+fn check_futures(place: &KeyPath, venue: &Venue, risk: Option<&Risk>, problems: &mut Vec<Problem>) {
+    let wants = |perpetual: bool| venue.instruments.iter().find(|name| name.ends_with(PERPETUAL) == perpetual);
+    let lacks = |product: Product| !venue.products.contains(&product);
+    for (perpetual, product) in [(true, Product::UsdtFutures), (false, Product::Spot)] {
+        if let Some(instrument) = wants(perpetual).filter(|_| lacks(product)) {
+            let message = format!("{instrument:?} needs the product {:?}", product.word());
+            let help = format!("add {:?} to `products`, or take the instrument out", product.word());
+            problems.push(Problem::at(&place.child("products"), message, help));
+        }
+    }
+    if let Some(allowed) = risk.map(|risk| risk.max_leverage)
+        && trades_futures(venue)
+        && venue.futures.leverage > allowed
+    {
+        let message = format!("is above `risk.max_leverage`, which is {allowed}");
+        let help = "lower it, or raise `risk.max_leverage` if you mean it";
+        problems.push(Problem::at(&place.child("futures").child("leverage"), message, help));
+    }
+}
+
+/// A strategy names its position exactly where there are two.
+fn check_position_side(place: &KeyPath, strategy: &Strategy, venue: &Venue, problems: &mut Vec<Problem>) {
+    let hedge = venue.futures.position_mode == PositionMode::Hedge && strategy.instrument.ends_with(PERPETUAL);
+    let path = place.child("position_side");
+    match strategy.position_side {
+        None if hedge => {
+            let message = "is required on an account with `position_mode = \"hedge\"`";
+            problems.push(Problem::at(&path, message, "write position_side = \"long\" or \"short\""));
+        }
+        Some(_) if !hedge => {
+            let message = "is for perpetual futures of an account with `position_mode = \"hedge\"`";
+            problems.push(Problem::at(&path, message, "delete it"));
+        }
+        _ => {}
+    }
+}
+
 fn check_strategy_names(
     tree: &Value,
     place: &KeyPath,
@@ -160,6 +207,7 @@ fn check_strategy_names(
         }
         return;
     };
+    check_position_side(place, strategy, venue, problems);
     if !venue.instruments.contains(&strategy.instrument) {
         let message =
             format!("{:?} is not among the instruments of venue account {:?}", strategy.instrument, strategy.venue);

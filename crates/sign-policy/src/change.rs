@@ -3,9 +3,11 @@
 //! Invariant: a difference that is not surely a tightening is a loosening.
 
 use crate::amount::atto;
-use crate::document::{InstrumentPolicy, PolicyDocument, RateLimit, RoleVerbs, SideLimits, Turnover};
+use crate::document::{
+    FuturesPolicy, InstrumentPolicy, PolicyDocument, RateLimit, ReduceLimits, RoleVerbs, SideLimits, Turnover,
+};
 use domain::{Scaled, Side};
-use messages::Verb;
+use messages::{MarginMode, PositionMode, Verb};
 use std::fmt::Display;
 
 /// Which way a change goes.
@@ -105,9 +107,67 @@ impl Changes {
         }
     }
 
+    fn reduce(&mut self, field: &str, before: Option<&ReduceLimits>, after: Option<&ReduceLimits>) {
+        match (before, after) {
+            (Some(before), Some(after)) => {
+                for ((window, before), (_, after)) in before.windows().into_iter().zip(after.windows()) {
+                    self.amount(&format!("{field}.{window}"), before, after, Tighter::Lower);
+                }
+            }
+            (None, Some(_)) => self.note(field.to_owned(), String::new(), "allowed".into(), Direction::Loosens),
+            (Some(_), None) => self.note(field.to_owned(), "allowed".into(), String::new(), Direction::Tightens),
+            (None, None) => {}
+        }
+    }
+
+    fn futures(&mut self, before: Option<&FuturesPolicy>, after: Option<&FuturesPolicy>) {
+        let (before, after) = match (before, after) {
+            (Some(before), Some(after)) => (before, after),
+            (None, Some(_)) => return self.note("futures".into(), String::new(), "allowed".into(), Direction::Loosens),
+            (Some(_), None) => {
+                return self.note("futures".into(), "allowed".into(), String::new(), Direction::Tightens);
+            }
+            (None, None) => return,
+        };
+        let FuturesPolicy { settings, margin_modes, position_modes } = before;
+        self.rate("futures.settings", *settings, after.settings);
+        for mode in MarginMode::ALL {
+            let (was, is) = (margin_modes.contains(&mode), after.margin_modes.contains(&mode));
+            self.word(format!("futures.margin_modes.{}", mode.as_str()), was, is);
+        }
+        for mode in PositionMode::ALL {
+            let (was, is) = (position_modes.contains(&mode), after.position_modes.contains(&mode));
+            self.word(format!("futures.position_modes.{}", mode.as_str()), was, is);
+        }
+    }
+
+    fn word(&mut self, field: String, was: bool, is: bool) {
+        let word = |there: bool| if there { "allowed".to_owned() } else { String::new() };
+        let direction = if is { Direction::Loosens } else { Direction::Tightens };
+        if was != is {
+            self.note(field, word(was), word(is), direction);
+        }
+    }
+
     fn instrument(&mut self, before: &InstrumentPolicy, after: &InstrumentPolicy) {
         // Named one by one, so that a new field cannot be forgotten here.
-        let InstrumentPolicy { symbol, low, high, order_notional, order_quantity, open_orders, buy, sell } = before;
+        let InstrumentPolicy {
+            symbol,
+            low,
+            high,
+            order_notional,
+            order_quantity,
+            open_orders,
+            buy,
+            sell,
+            leverage_max,
+            reduce,
+        } = before;
+        // None may be set: below every leverage.
+        let leverage = |of: Option<u16>| of.unwrap_or(0);
+        let field = format!("{symbol}.leverage_max");
+        self.ordered(&field, leverage(*leverage_max), leverage(after.leverage_max), Tighter::Lower);
+        self.reduce(&format!("{symbol}.reduce"), reduce.as_ref(), after.reduce.as_ref());
         self.amount(&format!("{symbol}.low"), *low, after.low, Tighter::Higher);
         self.amount(&format!("{symbol}.high"), *high, after.high, Tighter::Lower);
         self.amount(&format!("{symbol}.order_notional"), *order_notional, after.order_notional, Tighter::Lower);
@@ -123,7 +183,7 @@ impl PolicyDocument {
     #[must_use]
     pub fn changes(&self, next: &Self) -> Vec<PolicyChange> {
         let mut changes = Changes::default();
-        let Self { version, derived_at, roles, orders, cancels, loosening_delay_seconds, instruments } = self;
+        let Self { version, derived_at, roles, orders, cancels, loosening_delay_seconds, futures, instruments } = self;
         if *version != next.version {
             changes.note("version".into(), version.to_string(), next.version.to_string(), Direction::Loosens);
         }
@@ -135,6 +195,7 @@ impl PolicyDocument {
         changes.verbs("roles.trade", trade, &next.roles.trade);
         changes.verbs("roles.stream", stream, &next.roles.stream);
         changes.rate("orders", *orders, next.orders);
+        changes.futures(futures.as_ref(), next.futures.as_ref());
         // Fewer cancels a second means risk is taken back more slowly; more means nothing that costs money.
         for (field, before, after) in [
             ("cancels.per_second", cancels.per_second, next.cancels.per_second),

@@ -1,8 +1,11 @@
 //! The policy proposed when a key is linked: twice the risk limits, around the price of that moment.
 
 use crate::amount::{Atto, atto, notional, rounded};
-use crate::document::{InstrumentPolicy, PolicyDocument, RateLimit, RoleVerbs, SideLimits, Turnover};
+use crate::document::{
+    FuturesPolicy, InstrumentPolicy, PolicyDocument, RateLimit, ReduceLimits, RoleVerbs, SideLimits, Turnover,
+};
 use domain::{Scaled, Symbol, UnixNanos};
+use messages::MarginMode;
 
 /// What is known of one instrument when its policy is derived.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -23,6 +26,17 @@ pub struct DeriveFacts {
     pub max_cancels_per_second: u32,
     /// Orders that the strategies place on one side within a minute, replaced quotes included; at least 1.
     pub placements_per_minute: u32,
+    /// How it is to be margined, when it is a perpetual future; `None`: spot.
+    pub futures: Option<FuturesFacts>,
+}
+
+/// How a perpetual future is to be margined.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct FuturesFacts {
+    /// Configured leverage; at least 1.
+    pub leverage: u16,
+    /// Configured margin mode.
+    pub margin_mode: MarginMode,
 }
 
 impl PolicyDocument {
@@ -32,11 +46,15 @@ impl PolicyDocument {
     const MINUTES_IN_HOUR: Atto = 30;
     /// A day may see so many full hours.
     const HOURS_IN_DAY: Atto = 6;
+    /// Orders of the largest size that may reduce beyond band and windows in a minute, an hour and a day.
+    const REDUCE: [Atto; 3] = [10, 30, 60];
+    /// Changes of leverage and modes in a second, and at once: two for each of some instruments.
+    const SETTINGS: RateLimit = RateLimit { per_second: 2, burst: 40 };
     /// Digits that count in a derived number.
     const DIGITS: u32 = 6;
 
     /// The policy proposed for `instruments` at their prices of the moment `at`: band from half to twice the price,
-    /// amounts and rates at twice the risk limits. An instrument whose facts make no limit, or that is named again,
+    /// amounts and rates at twice the risk limits, leverage as configured. An instrument whose facts make no limit, or that is named again,
     /// is left out, and so may not be traded. A person confirms it all before it is in force.
     #[must_use]
     pub fn derive(instruments: &[DeriveFacts], at: UnixNanos) -> Self {
@@ -58,6 +76,7 @@ impl PolicyDocument {
             orders: rate(most(|facts| facts.max_orders_per_second)),
             cancels: rate(most(|facts| facts.max_cancels_per_second)),
             loosening_delay_seconds: None,
+            futures: futures(instruments),
             instruments: listed,
         }
     }
@@ -77,6 +96,11 @@ impl PolicyDocument {
             orders: rate,
             cancels: rate,
             loosening_delay_seconds: None,
+            futures: Some(FuturesPolicy {
+                settings: Self::SETTINGS,
+                margin_modes: MarginMode::ALL.to_vec(),
+                position_modes: Vec::new(),
+            }),
             instruments: symbols
                 .iter()
                 .map(|symbol| InstrumentPolicy {
@@ -88,10 +112,22 @@ impl PolicyDocument {
                     open_orders: InstrumentPolicy::OPEN_ORDERS_MAX,
                     buy: side,
                     sell: side,
+                    leverage_max: Some(InstrumentPolicy::LEVERAGE_MAX),
+                    reduce: None,
                 })
                 .collect(),
         }
     }
+}
+
+/// What may be set of futures: the configured margin modes, never a position mode.
+fn futures(instruments: &[DeriveFacts]) -> Option<FuturesPolicy> {
+    let wanted = |mode: &MarginMode| {
+        instruments.iter().filter_map(|facts| facts.futures).any(|futures| futures.margin_mode == *mode)
+    };
+    let margin_modes: Vec<MarginMode> = MarginMode::ALL.into_iter().filter(wanted).collect();
+    let settings = PolicyDocument::SETTINGS;
+    (!margin_modes.is_empty()).then(|| FuturesPolicy { settings, margin_modes, position_modes: Vec::new() })
 }
 
 /// The limits of one instrument; `None` when a fact is not above zero or a limit does not fit.
@@ -124,6 +160,14 @@ fn derived(facts: &DeriveFacts) -> Option<InstrumentPolicy> {
         open_orders: facts.max_open_orders.saturating_mul(2).min(InstrumentPolicy::OPEN_ORDERS_MAX),
         buy: side,
         sell: side,
+        leverage_max: facts.futures.map(|futures| futures.leverage.clamp(1, InstrumentPolicy::LEVERAGE_MAX)),
+        reduce: match facts.futures {
+            Some(_) => {
+                let [minute, hour, day] = PolicyDocument::REDUCE.map(|orders| order_quantity.checked_mul(orders));
+                Some(ReduceLimits { minute: write(minute?)?, hour: write(hour?)?, day: write(day?)? })
+            }
+            None => None,
+        },
     })
 }
 

@@ -5,7 +5,7 @@
 
 use crate::amount::atto;
 use domain::{Scaled, Side, Symbol};
-use messages::{KeyRole, Verb};
+use messages::{KeyRole, MarginMode, PositionMode, Verb};
 use serde::{Deserialize, Serialize};
 
 /// Why a text is no policy.
@@ -48,6 +48,9 @@ pub struct PolicyDocument {
     pub cancels: RateLimit,
     /// How long a confirmed loosening waits before it takes effect, in seconds; `None`: at once.
     pub loosening_delay_seconds: Option<u64>,
+    /// What may be changed about futures; absent (and in documents of earlier versions): nothing.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub futures: Option<FuturesPolicy>,
     /// The instruments that may be traded, at most [`PolicyDocument::INSTRUMENTS_MAX`].
     pub instruments: Vec<InstrumentPolicy>,
 }
@@ -96,6 +99,18 @@ impl RateLimit {
     pub const MAX: u32 = 1_000_000;
 }
 
+/// How futures of the account may be margined.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct FuturesPolicy {
+    /// Changes of leverage and modes per second; they draw on no other rate.
+    pub settings: RateLimit,
+    /// Margin modes that may be set.
+    pub margin_modes: Vec<MarginMode>,
+    /// Position modes that may be set; none: the account keeps what it has.
+    pub position_modes: Vec<PositionMode>,
+}
+
 /// Limits of one instrument.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -116,9 +131,38 @@ pub struct InstrumentPolicy {
     pub buy: SideLimits,
     /// What may be sold.
     pub sell: SideLimits,
+    /// Highest leverage that may be set; absent (and in documents of earlier versions): none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub leverage_max: Option<u16>,
+    /// What orders that the venue lets only reduce may take, on each side, when the band or the windows above refuse
+    /// them; absent: they are refused like others.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reduce: Option<ReduceLimits>,
+}
+
+/// Quantities, in base, for orders whose signed bytes say that the venue must let them only reduce a position.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ReduceLimits {
+    /// In any 60 seconds.
+    pub minute: Scaled,
+    /// In any hour.
+    pub hour: Scaled,
+    /// In any 24 hours.
+    pub day: Scaled,
+}
+
+impl ReduceLimits {
+    /// Each window's name and quantity, the shortest first.
+    #[must_use]
+    pub const fn windows(&self) -> [(&'static str, Scaled); 3] {
+        [("minute", self.minute), ("hour", self.hour), ("day", self.day)]
+    }
 }
 
 impl InstrumentPolicy {
+    /// More than venues offer.
+    pub const LEVERAGE_MAX: u16 = 150;
     /// More than a venue lets rest on one instrument.
     pub const OPEN_ORDERS_MAX: u32 = 1_000;
 
@@ -212,6 +256,12 @@ impl PolicyDocument {
                 require(sound, || format!("{name}.{field}"), "1 to 10000")?;
             }
         }
+        if let Some(RateLimit { per_second, burst }) = self.futures.as_ref().map(|futures| futures.settings) {
+            for (field, value) in [("per_second", per_second), ("burst", burst)] {
+                let sound = (1..=FuturesPolicy::RATE_MAX).contains(&value);
+                require(sound, || format!("futures.settings.{field}"), "1 to 100")?;
+            }
+        }
         let delay = self.loosening_delay_seconds.unwrap_or(0);
         require(delay <= Self::DELAY_MAX, || "loosening_delay_seconds".into(), "at most 30 days")?;
         require(self.instruments.len() <= Self::INSTRUMENTS_MAX, || "instruments".into(), "at most 256")?;
@@ -250,6 +300,9 @@ impl PolicyDocument {
             Some(seconds) if seconds > 0 => format!("a loosening takes effect {seconds} s after it is confirmed"),
             _ => "a loosening takes effect as soon as it is confirmed".into(),
         });
+        if let Some(futures) = &self.futures {
+            futures.describe(&mut lines);
+        }
         if self.instruments.is_empty() {
             lines.push("no instrument may be traded".into());
         }
@@ -257,6 +310,20 @@ impl PolicyDocument {
             instrument.describe(&mut lines);
         }
         lines
+    }
+}
+
+impl FuturesPolicy {
+    /// Leverage and modes are set when a venue is compared with, not while trading.
+    pub const RATE_MAX: u32 = 100;
+
+    fn describe(&self, lines: &mut Vec<String>) {
+        let RateLimit { per_second, burst } = self.settings;
+        lines.push(format!("changes of leverage and modes: at most {per_second} a second, {burst} at once"));
+        let words = |words: Vec<&str>| if words.is_empty() { "none".to_owned() } else { words.join(", ") };
+        let margin = words(self.margin_modes.iter().map(|mode| mode.as_str()).collect());
+        let position = words(self.position_modes.iter().map(|mode| mode.as_str()).collect());
+        lines.push(format!("  margin modes that may be set: {margin}; position modes: {position}"));
     }
 }
 
@@ -281,6 +348,11 @@ impl InstrumentPolicy {
                 }
             }
         }
+        let leverage = self.leverage_max.is_none_or(|times| (1..=Self::LEVERAGE_MAX).contains(&times));
+        require(leverage, || format!("{symbol}.leverage_max"), "1 to 150")?;
+        for (window, amount) in self.reduce.iter().flat_map(|reduce| reduce.windows()) {
+            require(sound(amount), || format!("{symbol}.reduce.{window}"), "zero or more")?;
+        }
         Ok(())
     }
 
@@ -297,6 +369,15 @@ impl InstrumentPolicy {
                     turnover.notional, turnover.quantity
                 ));
             }
+        }
+        if let Some(leverage) = self.leverage_max {
+            lines.push(format!("  leverage: at most {leverage} times"));
+        }
+        if let Some(ReduceLimits { minute, hour, day }) = self.reduce {
+            lines.push(format!(
+                "  orders that only reduce, beyond all that: {minute} in base in any minute, {hour} in any hour, {day} in any \
+                 day on each side"
+            ));
         }
     }
 }

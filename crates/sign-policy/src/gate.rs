@@ -5,12 +5,14 @@
 //!   notional and in base, however often the process restarts. Time is the monotonic clock within a run; between runs
 //!   the wall clock, which may stand still or run backwards, but is believed when it says that time has passed.
 //! - A budget is on disk before the first order that uses it is let through ([`BudgetStore`]).
+//! - An order that the venue lets only reduce (its signed bytes say so) and that band or windows refuse draws on a
+//!   quantity budget of its own, kept like the others; every other rule holds for it.
 //! - Cancels draw on no budget of orders and pass while orders are refused.
 //! - Letting an intent through allocates nothing, but when a slice is reserved.
 
 use crate::amount::{Atto, atto, notional};
 use crate::budget::{BudgetStore, Reservation, SavedBudgets, Slice};
-use crate::document::{InstrumentPolicy, PolicyDocument, SideLimits};
+use crate::document::{InstrumentPolicy, PolicyDocument, ReduceLimits, SideLimits};
 use crate::refusal::{PolicyRefusal, PolicyTally};
 use crate::window::{Rolling, Spent, TokenBucket, Window};
 use domain::{ClientOrderId, Epoch, MonoNanos, Side, Symbol, TimeInForce, UnixNanos};
@@ -27,6 +29,8 @@ pub struct PolicyGate {
     books: Vec<Book>,
     orders: TokenBucket,
     cancels: TokenBucket,
+    /// Changes of leverage and modes; `None`: none may be signed.
+    settings: Option<TokenBucket>,
     time: GateTime,
     budgets_known: bool,
     tally: PolicyTally,
@@ -52,6 +56,9 @@ struct Limits {
     open_orders: usize,
     buy: [Spent; 3],
     sell: [Spent; 3],
+    leverage_max: Option<u16>,
+    /// Whether orders that only reduce have a budget of their own.
+    reduces: bool,
 }
 
 #[derive(Debug)]
@@ -113,6 +120,7 @@ impl PolicyGate {
         let mut gate = Self {
             orders: TokenBucket::new(document.orders.per_second, document.orders.burst),
             cancels: TokenBucket::new(document.cancels.per_second, document.cancels.burst),
+            settings: settings_bucket(&document),
             books: Vec::new(),
             time: GateTime { start, first: None, passed: 0, measured: None },
             budgets_known: saved.known(),
@@ -164,6 +172,10 @@ impl PolicyGate {
     pub fn replace(&mut self, document: PolicyDocument) {
         self.orders = self.orders.retuned(document.orders.per_second, document.orders.burst);
         self.cancels = self.cancels.retuned(document.cancels.per_second, document.cancels.burst);
+        self.settings = match (self.settings.take(), &document.futures) {
+            (Some(bucket), Some(futures)) => Some(bucket.retuned(futures.settings.per_second, futures.settings.burst)),
+            _ => settings_bucket(&document),
+        };
         self.document = document;
         self.list();
         let holds = |book: &Book| {
@@ -265,15 +277,49 @@ impl PolicyGate {
                 }
                 Ok(())
             }
-            // Until the policy has a rule for leverage and modes nothing of it is signed.
-            SignIntent::SetLeverage { .. } | SignIntent::SetMarginMode { .. } | SignIntent::SetPositionMode { .. } => {
-                Err(PolicyRefusal::Verb)
+            SignIntent::SetLeverage { symbol, leverage } => {
+                let limits = self.limits(symbol)?;
+                let allowed = limits.leverage_max.is_some_and(|most| (1..=most).contains(leverage));
+                self.setting(allowed, PolicyRefusal::Leverage, now_mono)
+            }
+            SignIntent::SetMarginMode { symbol, mode } => {
+                self.limits(symbol)?;
+                let allowed = self.document.futures.as_ref().is_some_and(|of| of.margin_modes.contains(mode));
+                self.setting(allowed, PolicyRefusal::Mode, now_mono)
+            }
+            SignIntent::SetPositionMode { mode } => {
+                let allowed = self.document.futures.as_ref().is_some_and(|of| of.position_modes.contains(mode));
+                self.setting(allowed, PolicyRefusal::Mode, now_mono)
             }
             _ => {
                 debug_assert!(verb.only_asks(), "every verb that changes something has its rules above");
                 Ok(())
             }
         }
+    }
+
+    /// The limits of an instrument that is in the policy.
+    fn limits(&self, symbol: &Symbol) -> Result<Limits, PolicyRefusal> {
+        let at = self.listed(symbol)?;
+        self.books.get(at).and_then(|book| book.limits).ok_or(PolicyRefusal::Symbol)
+    }
+
+    /// The book of an instrument by a name that an intent may carry: none of those that budgets alone have.
+    fn listed(&self, symbol: &Symbol) -> Result<usize, PolicyRefusal> {
+        let spelled = symbol.bytes().all(|byte| byte.is_ascii_graphic());
+        self.find(symbol).ok().filter(|_| spelled).ok_or(PolicyRefusal::Symbol)
+    }
+
+    fn setting(&mut self, allowed: bool, rule: PolicyRefusal, now: MonoNanos) -> Result<(), PolicyRefusal> {
+        if !allowed {
+            return Err(rule);
+        }
+        let bucket = self.settings.as_mut().ok_or(PolicyRefusal::Verb)?;
+        if !bucket.has(now) {
+            return Err(PolicyRefusal::SettingRate);
+        }
+        bucket.take(now);
+        Ok(())
     }
 
     fn cancel(&mut self, now: MonoNanos) -> Result<(), PolicyRefusal> {
@@ -292,17 +338,28 @@ impl PolicyGate {
         now_mono: MonoNanos,
         store: &mut dyn BudgetStore,
     ) -> Result<(), PolicyRefusal> {
-        let at = self.find(&order.symbol).map_err(|_| PolicyRefusal::Symbol)?;
+        let at = self.listed(&order.symbol)?;
         let book = self.books.get_mut(at).ok_or(PolicyRefusal::Symbol)?;
         let limits = book.limits.ok_or(PolicyRefusal::Symbol)?;
         let cost = limits.one_order(order)?;
         let now = self.time.advance(now_mono);
-        if !again {
-            book.fits(order.side, cost, &limits, now)?;
-            if !book.has_room(limits.open_orders, now_mono) {
-                return Err(PolicyRefusal::OpenOrders);
-            }
+        let mut judged = limits.band_allows(order);
+        if judged.is_ok() && !again {
+            judged = book.fits(order.side, cost, &limits, now);
         }
+        // What the venue lets only reduce has a budget of its own where the others refuse.
+        let reserve = match judged {
+            Ok(()) => None,
+            Err(_) if order.effect.reduce_only && limits.reduces => Some(reserve_of(&order.symbol)),
+            Err(rule) => return Err(rule),
+        };
+        if !again && !book.has_room(limits.open_orders, now_mono) {
+            return Err(PolicyRefusal::OpenOrders);
+        }
+        let (at, limits) = match reserve {
+            None => (at, limits),
+            Some(name) => self.reserve(name, order.side, cost, again, now)?,
+        };
         if !self.orders.has(now_mono) {
             return Err(PolicyRefusal::OrderRate);
         }
@@ -313,11 +370,32 @@ impl PolicyGate {
             return Err(PolicyRefusal::BudgetLost);
         }
         if !again {
+            let book = self.books.get_mut(at).ok_or(PolicyRefusal::Symbol)?;
             book.spend(order.side, cost, &limits, (UnixNanos(now), now_unix), store)?;
-            book.remember(order, now_mono);
+            if let Some(own) = self.find(&order.symbol).ok().and_then(|at| self.books.get_mut(at)) {
+                own.remember(order, now_mono);
+            }
         }
         self.orders.take(now_mono);
         Ok(())
+    }
+
+    /// The budget of orders that only reduce, if it suffices.
+    fn reserve(
+        &mut self,
+        name: Option<Symbol>,
+        side: Side,
+        cost: Spent,
+        again: bool,
+        now: u64,
+    ) -> Result<(usize, Limits), PolicyRefusal> {
+        let at = name.and_then(|name| self.find(&name).ok()).ok_or(PolicyRefusal::Symbol)?;
+        let book = self.books.get_mut(at).ok_or(PolicyRefusal::Symbol)?;
+        let limits = book.limits.ok_or(PolicyRefusal::Symbol)?;
+        if !again {
+            book.fits(side, cost, &limits, now)?;
+        }
+        Ok((at, limits))
     }
 
     fn find(&self, symbol: &Symbol) -> Result<usize, usize> {
@@ -343,6 +421,12 @@ impl PolicyGate {
             // An amount that does not fit cannot be in a checked document; if it is, the instrument is not listed.
             book.limits = Limits::of(instrument);
             book.open.reserve(book.limits.map_or(0, |limits| limits.open_orders));
+            let reserve = instrument.reduce.as_ref().zip(reserve_of(&instrument.symbol));
+            let Some((reduce, name)) = reserve else { continue };
+            let limits = Limits::of_reserve(instrument, reduce);
+            if let Some(book) = self.book_for(name) {
+                book.limits = limits;
+            }
         }
         self.document.instruments = instruments;
     }
@@ -363,8 +447,22 @@ impl Limits {
             open_orders: usize::try_from(instrument.open_orders).ok()?,
             buy: side(&instrument.buy)?,
             sell: side(&instrument.sell)?,
+            leverage_max: instrument.leverage_max,
+            reduces: instrument.reduce.is_some() && reserve_of(&instrument.symbol).is_some(),
         })
     }
+
+    /// The budget of orders that only reduce: quantities alone.
+    fn of_reserve(instrument: &InstrumentPolicy, reduce: &ReduceLimits) -> Option<Self> {
+        let [minute, hour, day] =
+            reduce.windows().map(|(_, quantity)| Some(Spent { notional: Self::ANY_NOTIONAL, base: atto(quantity)? }));
+        let windows = [minute?, hour?, day?];
+        let own = Self::of(instrument)?;
+        Some(Self { buy: windows, sell: windows, leverage_max: None, reduces: false, ..own })
+    }
+
+    /// More than any account turns over, and far from the end of the numbers: 10^18 in quote.
+    const ANY_NOTIONAL: Atto = 1_000_000_000_000_000_000_000_000_000_000_000_000;
 
     const fn side(&self, side: Side) -> &[Spent; 3] {
         match side {
@@ -378,7 +476,7 @@ impl Limits {
         if order.price.mantissa <= 0 || order.qty.mantissa <= 0 {
             return Err(PolicyRefusal::Number);
         }
-        let price = atto(order.price).ok_or(PolicyRefusal::Number)?;
+        atto(order.price).ok_or(PolicyRefusal::Number)?;
         let base = atto(order.qty).ok_or(PolicyRefusal::Number)?;
         let notional = notional(order.price, order.qty).ok_or(PolicyRefusal::Number)?;
         if notional > self.order.notional {
@@ -387,12 +485,29 @@ impl Limits {
         if base > self.order.base {
             return Err(PolicyRefusal::OrderQuantity);
         }
+        Ok(Spent { notional, base })
+    }
+
+    fn band_allows(&self, order: &PlaceOrder) -> Result<(), PolicyRefusal> {
+        let price = atto(order.price).ok_or(PolicyRefusal::Number)?;
         match order.side {
             Side::Sell if price < self.low => Err(PolicyRefusal::SellBelowBand),
             Side::Buy if price > self.high => Err(PolicyRefusal::BuyAboveBand),
-            _ => Ok(Spent { notional, base }),
+            _ => Ok(()),
         }
     }
+}
+
+fn settings_bucket(document: &PolicyDocument) -> Option<TokenBucket> {
+    document.futures.as_ref().map(|futures| TokenBucket::new(futures.settings.per_second, futures.settings.burst))
+}
+
+/// The name under which the budget of an instrument's reducing orders is kept; with its space it is no instrument's.
+/// `None`: the name would be too long, and its reducing orders have no budget of their own.
+fn reserve_of(symbol: &Symbol) -> Option<Symbol> {
+    let mut name = *symbol;
+    name.try_push_str(" cut").ok()?;
+    Some(name)
 }
 
 impl Book {

@@ -30,9 +30,12 @@ mod window;
 pub use budget::{BudgetStore, Reservation, SavedBudgets, SavedUse};
 pub use budget_file::{BudgetError, BudgetFile};
 pub use change::{Direction, PolicyChange};
-pub use derive::DeriveFacts;
+pub use derive::{DeriveFacts, FuturesFacts};
 pub use disk::{Disk, DiskFile, RealDisk};
-pub use document::{InstrumentPolicy, PolicyDocument, PolicyError, RateLimit, RoleVerbs, SideLimits, Turnover};
+pub use document::{
+    FuturesPolicy, InstrumentPolicy, PolicyDocument, PolicyError, RateLimit, ReduceLimits, RoleVerbs, SideLimits,
+    Turnover,
+};
 pub use gate::PolicyGate;
 pub use guard_log::{GuardError, GuardLog, Opening, Retention, SyncMode};
 pub use guard_reader::{GuardDamage, GuardReader, SealedSegment};

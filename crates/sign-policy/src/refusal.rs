@@ -42,6 +42,15 @@ pub enum PolicyRefusal {
     /// Too many cancels in too short a time.
     #[error("cancels come faster than the policy allows")]
     CancelRate,
+    /// The leverage is above the limit, or none may be set.
+    #[error("the policy does not allow this leverage")]
+    Leverage,
+    /// The margin or position mode is not among those that may be set.
+    #[error("the policy does not allow this mode")]
+    Mode,
+    /// Leverage or modes change too often.
+    #[error("leverage and modes change faster than the policy allows")]
+    SettingRate,
     /// The wall clock moved against the monotonic one.
     #[error("the clock was moved; no orders until it is measured again")]
     Clock,
@@ -55,7 +64,7 @@ pub enum PolicyRefusal {
 
 impl PolicyRefusal {
     /// Every rule, in the order of the checks where there is one.
-    pub const ALL: [Self; 16] = [
+    pub const ALL: [Self; 19] = [
         Self::Verb,
         Self::Symbol,
         Self::Number,
@@ -69,6 +78,9 @@ impl PolicyRefusal {
         Self::OpenOrders,
         Self::OrderRate,
         Self::CancelRate,
+        Self::Leverage,
+        Self::Mode,
+        Self::SettingRate,
         Self::Clock,
         Self::BudgetLost,
         Self::BudgetStore,
@@ -91,6 +103,9 @@ impl PolicyRefusal {
             Self::OpenOrders => "open_orders",
             Self::OrderRate => "order_rate",
             Self::CancelRate => "cancel_rate",
+            Self::Leverage => "leverage",
+            Self::Mode => "mode",
+            Self::SettingRate => "setting_rate",
             Self::Clock => "clock",
             Self::BudgetLost => "budget_lost",
             Self::BudgetStore => "budget_store",

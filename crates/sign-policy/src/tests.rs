@@ -2,6 +2,7 @@
 
 mod budgets;
 mod documents;
+mod futures;
 mod gate;
 mod guard;
 mod memory_disk;
@@ -46,6 +47,8 @@ pub(crate) fn instrument(name: &str) -> InstrumentPolicy {
         open_orders: 1_000,
         buy: side,
         sell: side,
+        leverage_max: None,
+        reduce: None,
     }
 }
 
@@ -57,6 +60,7 @@ pub(crate) fn document() -> PolicyDocument {
         orders: RateLimit { per_second: 1_000, burst: 1_000 },
         cancels: RateLimit { per_second: 10, burst: 2 },
         loosening_delay_seconds: Some(60),
+        futures: None,
         instruments: vec![instrument("BTCUSDT"), instrument("ETHUSDT")],
     }
 }

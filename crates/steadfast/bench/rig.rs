@@ -192,6 +192,8 @@ impl Rig {
                 tag: identity.tag,
                 epoch: identity.epoch,
                 rates: EndpointGroup::ALL.map(|group| (group, 1_000_000)).to_vec(),
+                account: messages::AccountMode::Classic,
+                futures: None,
             }],
             instruments: vec![instrument()?],
             strategies: vec![(STRATEGY, StrategyLimits::default())],

@@ -180,6 +180,7 @@ fn link(directory: &Path, spin: bool) -> Result<Boot, BenchError> {
         max_orders_per_second: 1_000_000,
         max_cancels_per_second: 1_000_000,
         placements_per_minute: 1_000_000,
+        futures: None,
     };
     custody.set_policy(ALIAS, &PolicyDocument::derive(&[facts], now)).map_err(wrong)?;
     for state in [KeyState::Verifying, KeyState::Active] {

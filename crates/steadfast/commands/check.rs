@@ -55,7 +55,11 @@ pub fn load(global: &Global, set: &[String]) -> Result<Loaded, Problems> {
     let mut problems = Vec::new();
     for (id, strategy) in &loaded.settings.strategy {
         let place = |key: &str| KeyPath::of(["strategy", id.as_str(), key]);
-        let setup = KindSetup { orders_per_second: 1 };
+        let setup = KindSetup {
+            orders_per_second: 1,
+            market: domain::Market::of(&strategy.instrument),
+            position_side: crate::plan::position_side(strategy),
+        };
         match strategy::kind(&strategy.kind, &place("kind")) {
             Ok(kind) => {
                 if let Err(wrong) = kind.build(setup, &strategy.params.value(), &place("params")) {

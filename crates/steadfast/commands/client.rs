@@ -460,6 +460,23 @@ fn render(status: &Status, positions: &[PositionView]) -> String {
         }),
         &[2, 3, 4, 5, 6],
     );
+    let perpetuals = || positions.iter().filter_map(|position| position.futures.as_ref().map(|of| (position, of)));
+    text += &table(
+        ["perpetual", "strategy", "side", "leverage", "margin", "liquidation", "funding"],
+        perpetuals().map(|(position, of)| {
+            let decimal = |value: Option<rust_decimal::Decimal>| or_dash(value.map(|value| value.to_string()));
+            [
+                position.instrument.clone(),
+                position.strategy.clone(),
+                of.side.clone(),
+                or_dash(of.leverage.map(|times| format!("{times}x"))),
+                decimal(of.margin),
+                decimal(of.liquidation),
+                of.funding.to_string(),
+            ]
+        }),
+        &[3, 4, 5, 6],
+    );
     text += &table(
         ["strategy", "orders", "fills", "maker fills", "refused"],
         status.strategies.iter().map(|(id, s)| {

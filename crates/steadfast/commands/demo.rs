@@ -285,6 +285,7 @@ fn plan(sim: &RunningSim, scene: &Scene, listen: SocketAddr, root: &Path) -> Pla
         environment: "sim",
         key: ACCOUNT.to_owned(),
         symbols: vec![scene.symbol.clone()],
+        futures: None,
         rest_timeout: Duration::from_secs(3),
         ip_binding: settings::IpBinding::Warn,
         rotate_after: settings::KeyPolicy::default().rotate_after,
@@ -296,6 +297,7 @@ fn plan(sim: &RunningSim, scene: &Scene, listen: SocketAddr, root: &Path) -> Pla
         kind: kind.to_owned(),
         venue: ACCOUNT.to_owned(),
         symbol: scene.symbol.clone(),
+        position_side: domain::PositionSide::Net,
         params,
         limits: StrategyLimits::default(),
     };

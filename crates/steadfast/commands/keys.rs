@@ -664,6 +664,8 @@ fn station(
             tag: identity.tag,
             epoch: identity.epoch,
             rates: venue.codecs.capabilities.budgets.to_vec(),
+            account: messages::AccountMode::Classic,
+            futures: None,
         }],
         instruments: Vec::new(),
         strategies: Vec::new(),

@@ -15,7 +15,7 @@ use order_gateway::fetch_prices;
 use order_signer::PolicyMove;
 use risk_guard::Limits;
 use serde_json::Value;
-use sign_policy::{DeriveFacts, Direction, PolicyDocument};
+use sign_policy::{DeriveFacts, Direction, FuturesFacts, PolicyDocument};
 use std::io::BufRead as _;
 use std::sync::Arc;
 
@@ -238,6 +238,10 @@ pub(crate) async fn proposed(limits: &Limits, venue: &VenuePlan, clock: &Arc<dyn
             max_orders_per_second: limits.max_orders_per_second,
             max_cancels_per_second: limits.max_cancels_per_second,
             placements_per_minute: limits.max_orders_per_second.saturating_mul(SUSTAINED),
+            futures: venue
+                .futures
+                .filter(|_| domain::Market::of(&symbol).has_positions())
+                .map(|wish| FuturesFacts { leverage: wish.leverage, margin_mode: wish.margin_mode }),
         })
         .collect();
     (facts.len() == venue.symbols.len()).then(|| PolicyDocument::derive(&facts, clock.unix()))
@@ -294,6 +298,7 @@ mod tests {
             max_orders_per_second: 5,
             max_cancels_per_second: 10,
             placements_per_minute: 60,
+            futures: None,
         };
         PolicyDocument::derive(&[facts], domain::UnixNanos(1_700_000_000_000_000_000))
     }

@@ -69,8 +69,12 @@ impl Market<'_> {
             let wrong = |problems: settings::Problems| commands::check::trouble(&problems);
             let kind = strategy::kind(&strategy.kind, &KeyPath::of(["strategy", strategy.id.as_str(), "kind"]))
                 .map_err(|problem| wrong(settings::Problems(vec![problem])))?;
-            let built =
-                kind.build(KindSetup { orders_per_second: share.max(1) }, &strategy.params, &place).map_err(wrong)?;
+            let setup = KindSetup {
+                orders_per_second: share.max(1),
+                market: domain::Market::of(&strategy.symbol),
+                position_side: strategy.position_side,
+            };
+            let built = kind.build(setup, &strategy.params, &place).map_err(wrong)?;
             let instrument = self.instruments.iter().find(|instrument| instrument.symbol.as_str() == strategy.symbol);
             let Some(instrument) = instrument else {
                 return Err(Trouble::new(

@@ -111,7 +111,10 @@ mod tests {
             opening_position: Amount::ZERO,
             post_only: true,
         };
-        let strategy = Box::new(crate::kinds::Grid::new(params, KindSetup { orders_per_second: 5 }));
+        let strategy = Box::new(crate::kinds::Grid::new(
+            params,
+            KindSetup { orders_per_second: 5, market: domain::Market::Spot, position_side: domain::PositionSide::Net },
+        ));
         let hosted = Hosted { tag: TAG, name: "grid".to_owned(), kind: "grid", instrument: instrument(), strategy };
         let clock = Arc::new(ManualClock::new(UnixNanos(0), MonoNanos(0)));
         let host = StrategyHost::new(vec![hosted], Arc::new(Port(port)), clock);

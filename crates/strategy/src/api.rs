@@ -14,7 +14,7 @@ pub struct Context<'a> {
     pub strategy: StrategyTag,
     /// Its instrument, with the trading rules in force.
     pub instrument: &'a Instrument,
-    /// What it bought minus what it sold minus fees taken in base.
+    /// What it bought minus what it sold minus fees taken in base; negative: short, on perpetual futures.
     pub position: Amount,
     /// The book, while it is valid.
     pub book: Option<&'a BookView>,

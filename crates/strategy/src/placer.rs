@@ -1,12 +1,15 @@
 //! Brings the orders that rest to the orders that are wanted: places what is missing, cancels what does not fit, waits
 //! after a refusal. Shared by the kinds.
 //!
-//! Invariants: at most one intent per reference is on its way; sells on their way and resting never exceed the
-//! position; an order that was refused or ended by itself is asked for again only after a pause that doubles; an order
+//! Invariants: at most one intent per reference is on its way; what closes a position (on spot: sells), on its way and
+//! resting, never exceeds it; an order that was refused or ended by itself is asked for again only after a pause that doubles; an order
 //! is replaced by cancel and place, and placed only when the cancel is proven.
 
 use crate::api::{Commands, Context};
-use domain::{ClientOrderId, MonoNanos, Order, OrderState, Price, Qty, Rounding, Side, StrategyTag, TimeInForce};
+use domain::{
+    ClientOrderId, Market, MonoNanos, Order, OrderState, PositionEffect, Price, Qty, Rounding, Side, StrategyTag,
+    TimeInForce,
+};
 use messages::{EventBody, OrderEvent, OrderIntent};
 use std::collections::{BTreeMap, VecDeque};
 use std::time::Duration;
@@ -17,6 +20,8 @@ pub(crate) struct Want {
     /// Names the place; echoed in every event about its orders.
     pub(crate) reference: u32,
     pub(crate) side: Side,
+    /// Which position it works on, and how.
+    pub(crate) effect: PositionEffect,
     /// On the tick grid.
     pub(crate) price: Price,
     /// Altogether, resting orders included; on the lot grid.
@@ -43,6 +48,7 @@ pub(crate) enum News {
 struct Live {
     reference: u32,
     side: Side,
+    effect: PositionEffect,
     price: Price,
     remaining: Qty,
     /// `None` while the intent is on its way to the order path.
@@ -101,6 +107,7 @@ impl Placer {
         self.live.push(Live {
             reference: order.reference,
             side: order.side,
+            effect: order.effect,
             price: order.price,
             remaining: order.remaining(),
             id: Some(order.id),
@@ -185,7 +192,8 @@ impl Placer {
         let Ok(qty) = version.order_qty(missing, Rounding::Down) else { return };
         let worth = version.notional(price.price(), qty.qty());
         let too_small = worth.is_none_or(|worth| worth < version.min_notional);
-        if too_small || (want.side == Side::Sell && !self.owns(context, qty.qty())) {
+        let closing = closes(context.instrument.market, want.side, want.effect);
+        if too_small || (closing && !self.covers(context, want, qty.qty())) {
             return;
         }
         let intent = OrderIntent {
@@ -196,7 +204,7 @@ impl Placer {
             price,
             qty,
             time_in_force: want.time_in_force,
-            effect: domain::PositionEffect::default(),
+            effect: want.effect,
             caused: context.received,
             decided: context.now,
         };
@@ -205,6 +213,7 @@ impl Placer {
             self.live.push(Live {
                 reference: want.reference,
                 side: want.side,
+                effect: want.effect,
                 price: price.price(),
                 remaining: qty.qty(),
                 id: None,
@@ -216,11 +225,14 @@ impl Placer {
         }
     }
 
-    /// Whether the position covers `more` beside every sell that rests or is on its way.
-    fn owns(&self, context: &Context<'_>, more: Qty) -> bool {
-        let offered: i64 = self.live.iter().filter(|live| live.side == Side::Sell).map(|live| live.remaining.0).sum();
-        let sold = Qty(offered.saturating_add(more.0));
-        context.instrument.version.qty_decimal(sold) <= context.position.0
+    /// Whether the position covers `more` beside everything that closes it and rests or is on its way.
+    fn covers(&self, context: &Context<'_>, want: &Want, more: Qty) -> bool {
+        let market = context.instrument.market;
+        let likewise = |live: &&Live| live.side == want.side && closes(market, live.side, live.effect);
+        let offered: i64 = self.live.iter().filter(likewise).map(|live| live.remaining.0).sum();
+        let closed = Qty(offered.saturating_add(more.0));
+        let held = if want.side == Side::Sell { context.position.0 } else { -context.position.0 };
+        context.instrument.version.qty_decimal(closed) <= held
     }
 
     fn note_placed(&mut self, now: MonoNanos) {
@@ -347,8 +359,13 @@ impl Want {
             Side::Buy => live.price < self.price,
             Side::Sell => live.price > self.price,
         };
-        live.price == self.price || (self.better_may_stay && better)
+        live.effect == self.effect && (live.price == self.price || (self.better_may_stay && better))
     }
+}
+
+/// Whether an order can only make a position smaller: a sell on spot, elsewhere what the venue lets only reduce.
+pub(crate) fn closes(market: Market, side: Side, effect: PositionEffect) -> bool {
+    if market.has_positions() { effect.reduce_only || effect.opens(side) == Some(false) } else { side == Side::Sell }
 }
 
 /// `price` moved so that it rests: a buy to a tick below the best ask, a sell to a tick above the best bid.

@@ -1,8 +1,10 @@
 //! A small model of order path and venue, for the tests of this crate.
 //!
-//! It fills what the market reaches, takes fees in base on buys, and watches that nothing is sold that is not owned.
+//! It fills what the market reaches, takes fees in base on buys, and watches that nothing is sold that is not owned. On
+//! a perpetual positions go both ways, fees are taken in quote, and orders that only reduce are cut to the position.
 
 use crate::api::{Commands, Context, Strategy};
+use crate::placer::closes;
 use domain::*;
 use messages::*;
 use rust_decimal::Decimal;
@@ -83,6 +85,47 @@ impl<S: Strategy> Venue<S> {
             sequence: 0,
             seq: 0,
             events: VecDeque::new(),
+        }
+    }
+
+    /// Started on a perpetual, without fees, with a book around `mid` cents.
+    pub(crate) fn perpetual(make: impl Fn() -> S + 'static, mid: i64) -> Self {
+        let mut venue = Self::new(make);
+        venue.instrument.market = Market::UsdtFutures;
+        venue.instrument.symbol = Symbol::from("BTCUSDT-PERP").unwrap();
+        venue.fee = Decimal::ZERO;
+        venue.start();
+        venue.market(mid);
+        venue
+    }
+
+    /// What an order of `side` could make smaller.
+    fn coverage(&self, side: Side) -> Decimal {
+        let held = if side == Side::Sell { self.position } else { -self.position };
+        held.max(Decimal::ZERO)
+    }
+
+    fn is_closing(&self, order: &Order) -> bool {
+        closes(self.instrument.market, order.side, order.effect)
+    }
+
+    /// What only reduces and rests beyond the position is cancelled by the venue, the newest first.
+    fn trim(&mut self) {
+        if !self.instrument.market.has_positions() {
+            return;
+        }
+        for side in [Side::Buy, Side::Sell] {
+            let mut room = self.coverage(side);
+            let resting: Vec<Order> =
+                self.live().filter(|order| order.side == side && self.is_closing(order)).copied().collect();
+            for order in resting {
+                let qty = self.instrument.version.qty_decimal(order.remaining());
+                if qty > room {
+                    self.change(order.id, OrderState::Cancelled);
+                } else {
+                    room -= qty;
+                }
+            }
         }
     }
 
@@ -176,7 +219,7 @@ impl<S: Strategy> Venue<S> {
         let view =
             BookView { bids: [level(mid - 1)].into_iter().collect(), asks: [level(mid + 1)].into_iter().collect() };
         self.book = Some(view.clone());
-        let reached: Vec<_> = self
+        let mut reached: Vec<_> = self
             .live()
             .filter(|order| match order.side {
                 Side::Buy => order.price.0 > mid,
@@ -184,9 +227,20 @@ impl<S: Strategy> Venue<S> {
             })
             .map(|order| order.id)
             .collect();
+        if self.instrument.market.has_positions() {
+            // The market passes the nearest price first, which decides what there is to reduce.
+            let place = |id: &ClientOrderId| {
+                let order = self.orders[id];
+                if order.side == Side::Buy { -order.price.0 } else { order.price.0 }
+            };
+            reached.sort_by_key(place);
+        }
         for id in reached {
-            let qty = self.orders.get(&id).unwrap().remaining();
-            self.fill(id, qty, Liquidity::Maker);
+            let order = *self.orders.get(&id).unwrap();
+            // The fill before may have closed the position that this one was to close.
+            if !order.state.is_terminal() {
+                self.fill(id, order.remaining(), Liquidity::Maker);
+            }
         }
         self.tell_market(MarketEventKind::Book(BookStatus::Valid(view)));
     }
@@ -230,11 +284,11 @@ impl<S: Strategy> Venue<S> {
     fn take(&mut self, intent: OrderIntent) {
         let fate = self.fates.pop_front().unwrap_or(Fate::Taken);
         self.asked.push((intent, fate));
-        if intent.side == Side::Sell {
-            let offered: i64 =
-                self.live().filter(|order| order.side == Side::Sell).map(|order| order.remaining().0).sum();
-            let sold = self.instrument.version.qty_decimal(Qty(offered + intent.qty.qty().0));
-            assert!(sold <= self.position, "{sold} would be offered, {} is owned", self.position);
+        if closes(self.instrument.market, intent.side, intent.effect) {
+            let likewise = |order: &&Order| order.side == intent.side && self.is_closing(order);
+            let offered: i64 = self.live().filter(likewise).map(|order| order.remaining().0).sum();
+            let closed = self.instrument.version.qty_decimal(Qty(offered + intent.qty.qty().0));
+            assert!(closed <= self.coverage(intent.side), "{closed} would be closed, {} is held", self.position);
         }
         assert_eq!(intent.price.version(), self.instrument.version.version);
         if fate == Fate::Refused {
@@ -330,15 +384,17 @@ impl<S: Strategy> Venue<S> {
             _ => order.price,
         };
         let base = self.instrument.version.qty_decimal(qty);
+        let futures = self.instrument.market.has_positions();
         let (asset, amount) = match order.side {
-            Side::Buy => (self.instrument.base, base * self.fee),
-            Side::Sell => (self.instrument.quote, base * self.instrument.version.price_decimal(price) * self.fee),
+            Side::Buy if !futures => (self.instrument.base, base * self.fee),
+            _ => (self.instrument.quote, base * self.instrument.version.price_decimal(price) * self.fee),
         };
         self.position += match order.side {
-            Side::Buy => base - amount,
+            Side::Buy if !futures => base - amount,
+            Side::Buy => base,
             Side::Sell => -base,
         };
-        assert!(self.position >= Decimal::ZERO, "more was sold than bought");
+        assert!(futures || self.position >= Decimal::ZERO, "more was sold than bought");
         let fill = Fill {
             trade_id: VenueTradeId::from(&self.fills.len().to_string()).unwrap(),
             order: id,
@@ -362,5 +418,6 @@ impl<S: Strategy> Venue<S> {
         } else {
             self.events.extend([filled, changed(order)]);
         }
+        self.trim();
     }
 }

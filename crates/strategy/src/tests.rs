@@ -3,6 +3,7 @@
 mod grid;
 mod host;
 mod maker;
+mod perpetual;
 mod properties;
 
 use crate::kinds::{Grid, GridLevels, GridParams, KindSetup, MakerParams, MarketMaker};
@@ -11,7 +12,13 @@ use domain::*;
 use rust_decimal::Decimal;
 use std::time::Duration;
 
-const SETUP: KindSetup = KindSetup { orders_per_second: 1_000 };
+const SETUP: KindSetup = KindSetup { orders_per_second: 1_000, market: Market::Spot, position_side: PositionSide::Net };
+
+/// A perpetual in one-way mode.
+const NEUTRAL: KindSetup = KindSetup { market: Market::UsdtFutures, ..SETUP };
+/// The sides of a perpetual in hedge mode.
+const LONG: KindSetup = KindSetup { position_side: PositionSide::Long, ..NEUTRAL };
+const SHORT: KindSetup = KindSetup { position_side: PositionSide::Short, ..NEUTRAL };
 
 fn decimal(text: &str) -> Decimal {
     text.parse().unwrap()

@@ -138,6 +138,10 @@ gauges! {
     position_base(account, instrument);
     /// Signed notional of a position at mark price
     position_notional_quote(account, instrument);
+    /// Distance of the nearest liquidation price from the mid, as a fraction of the mid
+    position_liquidation_distance_ratio(account, instrument);
+    /// Funding received on a perpetual future, in quote currency; negative: paid
+    funding_quote(account, instrument);
     /// Equity
     equity_quote(account, quote);
     /// Loss from the high-water mark, 0 to 1

@@ -259,9 +259,12 @@ function show(frame) {
     minor(column("instrument", (p) => p.instrument)),
     column("strategy", (p) => p.strategy),
     numbers("size", (p) => signed(p.quantity)),
+    minor(numbers("leverage", (p) => p.futures && p.futures.leverage !== null ? `${p.futures.leverage}\u00d7` : "\u2013")),
+    minor(numbers("liquidation", (p) => price(p.futures ? p.futures.liquidation : null))),
     minor(numbers("entry", (p) => price(p.entry))),
     minor(numbers("mark", (p) => price(p.mark))),
     numbers("unrealised", (p) => gain(p.unrealised), (p) => signLook(p.unrealised)),
+    minor(numbers("funding", (p) => gain(p.futures ? p.futures.funding : null), (p) => signLook(p.futures ? p.futures.funding : null))),
     numbers("realised", (p) => gain(p.realised), (p) => signLook(p.realised)),
   ], frame.positions, "nothing is held");
   fillTable("orders", [

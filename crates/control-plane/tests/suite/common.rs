@@ -102,6 +102,7 @@ impl Backend for Fake {
             mark: None,
             unrealised: None,
             realised: Decimal::ZERO,
+            futures: None,
         }]
     }
 

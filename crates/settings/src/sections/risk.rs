@@ -33,6 +33,10 @@ section! {
         max_feed_age: Duration = "2s", check between(Duration::from_millis(10), Duration::from_secs(60));
         /// Share of rejected orders among the last 50 beyond which the program pauses.
         max_reject_ratio: f64 = 0.2, unit "ratio 0 to 1", check between(0.01, 1.0);
+        /// Largest leverage at the venue with which perpetual futures are opened.
+        max_leverage: u32 = 3, unit "times", check between(1, 150);
+        /// Distance of a liquidation price from the mid below which nothing is added to the position.
+        min_liquidation_distance: Percent = "10%", check between(Percent::from_basis_points(0), Percent::from_basis_points(9_900));
         /// What is done about an order that would trade with one of ours.
         self_trade: SelfTrade = "reject";
         /// The kill switch.

@@ -17,10 +17,22 @@ section! {
         venue: String, check name();
         /// The instrument, one of the account's `instruments`.
         instrument: String, check not_empty();
+        /// Which position of a perpetual future it works on, on an account with `position_mode = "hedge"`; there it is required.
+        position_side: Option<PositionSide> = absent();
         /// The parameters of the kind.
         params: Raw = empty();
         /// Limits of this strategy.
         limits: StrategyLimits = empty();
+    }
+}
+
+words! {
+    /// A position of an account that holds two on one instrument.
+    pub PositionSide {
+        /// Bought first, then sold.
+        Long = "long",
+        /// Sold first, then bought back.
+        Short = "short",
     }
 }
 

@@ -32,6 +32,8 @@ section! {
         products: Vec<Product> = ["spot"], check some_of();
         /// The instruments to follow, as the venue spells them.
         instruments: Vec<String>, check some_of();
+        /// How perpetual futures are traded; without `products = ["usdt-futures"]` it has no effect.
+        futures: Futures = empty();
         /// How long an answer to a request may take.
         rest_timeout: Duration = "3s", check between(Duration::from_millis(100), Duration::from_secs(60));
         /// What is demanded of the key.
@@ -74,10 +76,45 @@ words! {
     pub Product {
         /// Spot.
         Spot = "spot",
+        /// Perpetual futures, margined and settled in USDT; their names end with `-PERP`.
+        UsdtFutures = "usdt-futures",
     }
     not yet {
-        "usdt-futures" => "is not supported yet",
         "margin" => "is not supported yet",
+    }
+}
+
+section! {
+    /// How perpetual futures of an account are traded. Leverage and margin mode are set at the venue before the first
+    /// order when they differ; the position mode is never changed.
+    pub Futures {
+        /// Times the margin; at most `risk.max_leverage`.
+        leverage: u32 = 3, unit "times", check between(1, 150);
+        /// What margin a position draws on.
+        margin_mode: MarginMode = "crossed";
+        /// How many positions the account holds on one instrument. Must be what the account has at the venue: with another mode
+        /// every order is refused.
+        position_mode: PositionMode = "one_way";
+    }
+}
+
+words! {
+    /// What margin a position draws on.
+    pub MarginMode {
+        /// All of the account's margin.
+        Crossed = "crossed",
+        /// Its own margin alone.
+        Isolated = "isolated",
+    }
+}
+
+words! {
+    /// How many positions an account holds on one instrument.
+    pub PositionMode {
+        /// One, long or short.
+        OneWay = "one_way",
+        /// A long one and a short one; each strategy names its `position_side`.
+        Hedge = "hedge",
     }
 }
 

@@ -314,6 +314,33 @@ fn features_of_later_versions_are_refused_by_name() {
 }
 
 #[test]
+fn perpetuals_need_their_product_a_leverage_within_the_limit_and_a_side_exactly_in_hedge_mode() {
+    let listed = "instruments = [\"BTCUSDT\", \"ETHUSDT\"]";
+    let futures = |products: &str, table: &str| {
+        let perpetual = VENUE.replace(listed, &format!("instruments = [\"BTCUSDT-PERP\"]\nproducts = [{products}]"));
+        format!("{perpetual}[venue.bitget-main.futures]\n{table}\n")
+    };
+    let strategy = |side: &str| STRATEGY.replace("BTCUSDT", "BTCUSDT-PERP") + side;
+    let found = |venue: &str, strategy: &str| {
+        problems(&[("venues/bitget.toml", venue), ("strategies/a.toml", strategy)], &[], &[])
+    };
+    let good = futures("\"usdt-futures\"", "leverage = 2");
+    assert_eq!(found(&good, &strategy("")), "no problem");
+    let hedged = futures("\"usdt-futures\"", "position_mode = \"hedge\"");
+    assert_eq!(found(&hedged, &strategy("position_side = \"short\"\n")), "no problem");
+    let cases = [
+        (futures("\"spot\"", "leverage = 2"), strategy(""), "\"BTCUSDT-PERP\" needs the product \"usdt-futures\""),
+        (futures("\"usdt-futures\"", "leverage = 4"), strategy(""), "is above `risk.max_leverage`, which is 3"),
+        (hedged, strategy(""), "strategy.a.position_side: is required on an account"),
+        (good, strategy("position_side = \"long\"\n"), "strategy.a.position_side: is for perpetual futures of"),
+    ];
+    for (venue, strategy, expected) in cases {
+        let told = found(&venue, &strategy);
+        assert!(told.contains(expected) && told.matches("error:").count() == 1, "{expected}\ngave\n{told}");
+    }
+}
+
+#[test]
 fn half_written_file_is_read_or_refused_with_its_name() {
     let whole = VENUE;
     for end in (0..=whole.len()).filter(|end| whole.is_char_boundary(*end)) {

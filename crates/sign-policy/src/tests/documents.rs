@@ -141,6 +141,7 @@ fn derived_policy_is_twice_the_risk_limits_around_the_price() {
         max_orders_per_second: 5,
         max_cancels_per_second: 20,
         placements_per_minute: 6,
+        futures: None,
     };
     let worthless = DeriveFacts { symbol: symbol("NOPE"), price: number("0"), ..facts };
     let fixed = DeriveFacts {

@@ -14,7 +14,7 @@ function el(tag, properties, ...children) {
     else if (name in element) element[name] = value;
     else element.setAttribute(name, value);
   }
-  for (const child of children.flat()) {
+  for (const child of children.flat(Infinity)) {
     if (child !== null && child !== undefined) element.append(child);
   }
   return element;
@@ -94,7 +94,8 @@ const views = {
       const [to_uid, to] = data.get('to').split(' ');
       return act(() => ask('POST', 'transfer', { from_uid, from, to_uid, to, coin: data.get('coin'), amount: data.get('amount') }), 'Moved.');
     };
-    const places = owners.flatMap(([uid, name]) => [[`${uid} spot`, `${name}, spot`], [`${uid} futures`, `${name}, futures`]]);
+    const at = (name) => (owners.length > 1 ? ` · ${name}` : '');
+    const places = owners.flatMap(([uid, name]) => [[`${uid} spot`, `Spot${at(name)}`], [`${uid} futures`, `Futures${at(name)}`]]);
     const to = choice('to', places);
     if (to.options.length > 1) to.selectedIndex = 1;
     const transfer = form(move,

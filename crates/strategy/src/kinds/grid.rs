@@ -5,17 +5,21 @@
 //! above the best ask waits until the market is above it again. Resting orders stay where they are while the book is
 //! invalid: they are limit orders at prices that were chosen, and nothing is placed on a book that cannot be read.
 //!
+//! On a perpetual in one-way mode the grid is neutral: below the start it buys first, above it it sells first, and each
+//! filled level gets its counter order, which the venue lets only reduce wherever the position is there for it. In hedge
+//! mode it works like on spot on its side; the short one is mirrored.
+//!
 //! A grid around the first mid writes its step into each order's reference, so that one resting order is enough to
 //! find the same levels after a restart.
 
 mod cells;
 
-use super::KindSetup;
 use super::opening::{OPENING, Opening};
+use super::{KindSetup, Stance};
 use crate::api::{Commands, Context, Strategy};
 use crate::placer::{News, Placer, Want, passive};
 use cells::{Cells, Reference};
-use domain::{Amount, OrderPrice, Price, Qty, Rounding, Side, TimeInForce};
+use domain::{Amount, OrderPrice, PositionEffect, Price, Qty, Rounding, Side, TimeInForce};
 use messages::{EventBody, MarketEvent, MarketEventKind, OrderEvent, OrderIntent, RefuseReason, Restored};
 use rust_decimal::Decimal;
 use settings::{KeyPath, Percent, Problem, Problems, check};
@@ -107,6 +111,7 @@ impl GridParams {
 #[derive(Debug)]
 pub struct Grid {
     params: GridParams,
+    setup: KindSetup,
     placer: Placer,
     opening: Opening,
     /// `None` until the levels are known.
@@ -125,6 +130,7 @@ impl Grid {
     pub fn new(params: GridParams, setup: KindSetup) -> Self {
         Self {
             params,
+            setup,
             placer: Placer::new(setup.orders_per_second),
             opening: Opening::Done,
             cells: None,
@@ -148,7 +154,8 @@ impl Grid {
         }
         let restored = self.restored.as_ref()?;
         let doubled_mid = context.book?.doubled_mid()?;
-        let mut cells = Cells::found(&self.params, &context.instrument.version, restored, doubled_mid)?;
+        let place = (context.instrument.market, self.setup.stance());
+        let mut cells = Cells::found(&self.params, &context.instrument.version, place, restored, doubled_mid)?;
         for order in &restored.orders {
             let placed = cells.placed(order, &context.instrument.version);
             let order = domain::Order { reference: placed.unwrap_or(order.reference), ..*order };
@@ -165,7 +172,7 @@ impl Grid {
             return;
         }
         if self.opening.holds(&self.placer) {
-            self.opening.pursue(context, &mut self.placer, out);
+            self.opening.pursue(context, self.setup.effect(), &mut self.placer, out);
             return;
         }
         let Some(top) = top(context) else { return };
@@ -184,35 +191,57 @@ impl Grid {
         let version = &context.instrument.version;
         let time_in_force = if self.params.post_only { TimeInForce::PostOnly } else { TimeInForce::Gtc };
         let mut wants = Vec::new();
+        let mut reducible = context.position.0;
         for (index, cell) in cells.iter() {
             let reference = |side| Reference { cell: index, side, step: cells.step() }.encode();
-            let want = |side, price, qty, better_may_stay| Want {
+            let want = |side, effect, price, qty, better_may_stay| Want {
                 reference: reference(side),
                 side,
+                effect,
                 price,
                 qty,
                 time_in_force,
                 better_may_stay,
                 top_up: true,
             };
-            let sell = version.qty_rounded(cell.held, Rounding::Down).ok();
-            let sell = sell.and_then(|held| version.order_qty(held, Rounding::Down).ok());
-            if let Some(qty) = sell {
-                let level = cell.upper;
-                let price =
-                    if self.params.post_only { passive(Side::Sell, level, bid, ask, version.tick) } else { level };
-                let resting =
-                    self.placer.resting(Side::Sell).any(|(own, price)| own == reference(Side::Sell) && price >= level);
-                // An order that rests above its level because the level would have crossed stays there.
-                wants.push(want(Side::Sell, if resting { level } else { price }, qty.qty(), true));
+            let (opens, closes) = if cell.short { (Side::Sell, Side::Buy) } else { (Side::Buy, Side::Sell) };
+            let (open_level, close_level) =
+                if cell.short { (cell.upper, cell.lower) } else { (cell.lower, cell.upper) };
+            let counter = version.qty_rounded(cell.held, Rounding::Down).ok();
+            let counter = counter.and_then(|held| version.order_qty(held, Rounding::Down).ok());
+            if let Some(qty) = counter {
+                let level = close_level;
+                let price = if self.params.post_only { passive(closes, level, bid, ask, version.tick) } else { level };
+                let beyond = |price: Price| if closes == Side::Sell { price >= level } else { price <= level };
+                let own = reference(closes);
+                let resting = self.placer.resting(closes).any(|(of, price)| of == own && beyond(price));
+                let effect = self.counter_effect(closes, version.qty_decimal(qty.qty()), &mut reducible);
+                // An order that rests beyond its level because the level would have crossed stays there.
+                wants.push(want(closes, effect, if resting { level } else { price }, qty.qty(), true));
             }
-            let buy = version.qty_rounded(cell.buy_left, Rounding::Down).ok();
-            let buy = buy.and_then(|left| version.order_qty(left, Rounding::Down).ok());
-            if let Some(qty) = buy.filter(|_| cell.lower < ask) {
-                wants.push(want(Side::Buy, cell.lower, qty.qty(), false));
+            let open = version.qty_rounded(cell.open_left, Rounding::Down).ok();
+            let open = open.and_then(|left| version.order_qty(left, Rounding::Down).ok());
+            let waits = if cell.short { open_level > bid } else { open_level < ask };
+            if let Some(qty) = open.filter(|_| waits) {
+                wants.push(want(opens, self.setup.effect(), open_level, qty.qty(), false));
             }
         }
         wants
+    }
+
+    /// A counter order of a neutral grid only reduces where the position is there for it; `reducible` is what is left.
+    fn counter_effect(&self, side: Side, qty: Decimal, reducible: &mut Decimal) -> PositionEffect {
+        let effect = self.setup.effect();
+        if self.setup.stance() != Stance::Both {
+            return effect;
+        }
+        let signed = if side == Side::Sell { qty } else { -qty };
+        let rest = reducible.saturating_sub(signed);
+        let covered = qty <= reducible.abs() && reducible.is_sign_negative() == signed.is_sign_negative();
+        if covered {
+            *reducible = rest;
+        }
+        PositionEffect { reduce_only: covered, ..effect }
     }
 
     fn filled(&mut self, reference: Option<u32>, after: Amount, context: &Context<'_>) {

@@ -1,13 +1,14 @@
 //! Market maker: one bid and one ask around mid, leaning against what it holds.
 //!
 //! Both quotes are moved by the inventory skew: with nothing held the bid stands nearer to mid and the ask farther,
-//! with the largest position the other way round. Quotes are renewed when mid has moved by more than a quarter of the
+//! with the largest position the other way round. On a perpetual in one-way mode the skew is around zero and the
+//! position goes to the limit on either side; on the short side of hedge mode everything is mirrored. Quotes are renewed when mid has moved by more than a quarter of the
 //! half-spread, or when `refresh` has passed and their price is another; a renewal is a cancel and, when that is
 //! proven, a new order. With a book that has been invalid for a second, or silent for three, it has no quotes at all:
 //! they would be the only ones that did not move.
 
-use super::KindSetup;
 use super::opening::Opening;
+use super::{KindSetup, Stance};
 use crate::api::{Commands, Context, Strategy};
 use crate::placer::{News, Placer, Want, passive};
 use domain::{Amount, InstrumentVersion, MonoNanos, Price, Qty, Rounding, Side, TimeInForce};
@@ -23,7 +24,7 @@ settings::section! {
         half_spread: Percent, check check::positive();
         /// Quantity of each quote; rounded down to the lot size.
         order_size: Decimal, unit "base currency", check check::positive();
-        /// Largest position; at it only the ask remains.
+        /// Largest position, long or short; at it only the quote that reduces remains.
         max_position: Decimal, unit "base currency", check check::positive();
         /// How far the position moves both quotes, as a share of the half-spread.
         skew: Decimal = "0.5", check check::between(Decimal::ZERO, Decimal::ONE);
@@ -99,6 +100,7 @@ struct Quoted {
 #[derive(Debug)]
 pub struct MarketMaker {
     params: MakerParams,
+    setup: KindSetup,
     placer: Placer,
     opening: Opening,
     restored: Option<Restored>,
@@ -124,6 +126,7 @@ impl MarketMaker {
     pub fn new(params: MakerParams, setup: KindSetup) -> Self {
         Self {
             params,
+            setup,
             placer: Placer::new(setup.orders_per_second),
             opening: Opening::Done,
             restored: None,
@@ -150,8 +153,16 @@ impl MarketMaker {
             (book.bids.first()?.price, book.asks.first()?.price)
         };
         let mid = version.price_decimal(Price(doubled_mid)).checked_div(Decimal::TWO)?;
-        let held = context.position.0.checked_div(self.params.max_position.0)?.clamp(Decimal::ZERO, Decimal::ONE);
-        // From +skew with nothing held to -skew with the largest position, in half-spreads.
+        let (position, most) = (context.position.0, self.params.max_position.0);
+        // What the strategy may hold: from `lowest` to `highest`; the quotes lean towards the middle of it.
+        let (lowest, highest) = match self.setup.stance() {
+            Stance::Long => (Decimal::ZERO, most),
+            Stance::Short => (-most, Decimal::ZERO),
+            Stance::Both => (-most, most),
+        };
+        let held = position.checked_sub(lowest)?.checked_div(highest.checked_sub(lowest)?)?;
+        let held = held.clamp(Decimal::ZERO, Decimal::ONE);
+        // From +skew at the lowest to -skew at the highest, in half-spreads.
         let lean = self.params.skew.checked_mul(Decimal::ONE.checked_sub(held.checked_mul(Decimal::TWO)?)?)?;
         let at = |side: Side| {
             let distance = match side {
@@ -168,6 +179,7 @@ impl MarketMaker {
             Some(Want {
                 reference,
                 side,
+                effect: self.setup.effect(),
                 price: at(side)?,
                 qty: qty?,
                 time_in_force: TimeInForce::PostOnly,
@@ -175,9 +187,9 @@ impl MarketMaker {
                 top_up: false,
             })
         };
-        let room = self.params.max_position.0.checked_sub(context.position.0)?;
-        let bid = want(BID, Side::Buy, sized(version, self.params.order_size.0.min(room)));
-        let ask = want(ASK, Side::Sell, sized(version, self.params.order_size.0.min(context.position.0)));
+        let (up, down) = (highest.checked_sub(position)?, position.checked_sub(lowest)?);
+        let bid = want(BID, Side::Buy, sized(version, self.params.order_size.0.min(up)));
+        let ask = want(ASK, Side::Sell, sized(version, self.params.order_size.0.min(down)));
         Some(Quoted { doubled_mid, at: context.now, bid, ask })
     }
 
@@ -219,7 +231,7 @@ impl MarketMaker {
             }
         }
         if self.opening.holds(&self.placer) {
-            self.opening.pursue(context, &mut self.placer, out);
+            self.opening.pursue(context, self.setup.effect(), &mut self.placer, out);
             return;
         }
         if self.blind(context) {

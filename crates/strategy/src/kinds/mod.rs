@@ -8,6 +8,7 @@ pub use grid::{Grid, GridLevels, GridParams};
 pub use maker::{MakerParams, MarketMaker};
 
 use crate::api::Strategy;
+use domain::{Amount, Market, PositionEffect, PositionSide};
 use settings::{KeyPath, Problem, Problems, SectionSchema, did_you_mean};
 
 /// What a kind is told when one of its strategies is made.
@@ -15,6 +16,50 @@ use settings::{KeyPath, Problem, Problems, SectionSchema, did_you_mean};
 pub struct KindSetup {
     /// Orders it may ask for in any second: its share of the account's limit; at least 1.
     pub orders_per_second: u32,
+    /// Where its instrument is traded.
+    pub market: Market,
+    /// The position that it works on; net but in hedge mode.
+    pub position_side: PositionSide,
+}
+
+impl KindSetup {
+    /// Which positions it may hold.
+    pub(crate) const fn stance(self) -> Stance {
+        match (self.market, self.position_side) {
+            (Market::UsdtFutures, PositionSide::Net) => Stance::Both,
+            (Market::UsdtFutures, PositionSide::Short) => Stance::Short,
+            _ => Stance::Long,
+        }
+    }
+
+    /// What an order that opens or closes a position on its side says of it.
+    pub(crate) const fn effect(self) -> PositionEffect {
+        PositionEffect { side: self.position_side, reduce_only: false }
+    }
+
+    /// Why an opening position makes no sense here; `None`: it does.
+    fn opening_problem(self, opening: Amount, place: &KeyPath) -> Option<Problem> {
+        let pointless = self.stance() == Stance::Both && opening.0 > rust_decimal::Decimal::ZERO;
+        pointless.then(|| {
+            let message = "is for spot and hedge mode: on a perpetual in one-way mode it goes long and short by itself";
+            Problem::at(&place.child("opening_position"), message, "delete it")
+        })
+    }
+
+    fn admits(self, opening: Amount, place: &KeyPath) -> Result<(), Problems> {
+        self.opening_problem(opening, place).map_or(Ok(()), |problem| Err(Problems(vec![problem])))
+    }
+}
+
+/// Which positions a strategy may hold.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Stance {
+    /// What it bought: spot, and the long side of hedge mode.
+    Long,
+    /// What it sold: the short side of hedge mode.
+    Short,
+    /// Either, around zero: a perpetual in one-way mode.
+    Both,
 }
 
 type Build = fn(KindSetup, &serde_json::Value, &KeyPath) -> Result<Box<dyn Strategy>, Problems>;
@@ -52,12 +97,20 @@ pub const fn kinds() -> &'static [Kind] {
         Kind {
             name: "grid",
             schema: <grid::GridSettings as settings::Section>::schema,
-            build: |setup, params, place| Ok(Box::new(Grid::new(GridParams::read(params, place)?, setup))),
+            build: |setup, params, place| {
+                let params = GridParams::read(params, place)?;
+                setup.admits(params.opening_position, place)?;
+                Ok(Box::new(Grid::new(params, setup)))
+            },
         },
         Kind {
             name: "market-maker",
             schema: <maker::MakerSettings as settings::Section>::schema,
-            build: |setup, params, place| Ok(Box::new(MarketMaker::new(MakerParams::read(params, place)?, setup))),
+            build: |setup, params, place| {
+                let params = MakerParams::read(params, place)?;
+                setup.admits(params.opening_position, place)?;
+                Ok(Box::new(MarketMaker::new(params, setup)))
+            },
         },
     ];
     KINDS
@@ -79,7 +132,7 @@ mod tests {
     use super::*;
     use serde_json::json;
 
-    const SETUP: KindSetup = KindSetup { orders_per_second: 5 };
+    const SETUP: KindSetup = KindSetup { orders_per_second: 5, market: Market::Spot, position_side: PositionSide::Net };
 
     #[test]
     fn a_misspelt_kind_names_the_nearest_one() {
@@ -129,5 +182,11 @@ mod tests {
             problems("market-maker", json!({"half_spread": "1%", "order_size": "1", "max_position": "1", "skew": "2"})),
             at("skew")
         );
+        let setup = KindSetup { market: Market::UsdtFutures, ..SETUP };
+        let params = json!({"step": "1%", "levels": 5, "order_size": "1", "opening_position": "1"});
+        let built = kind("grid", &place).unwrap().build(setup, &params, &place);
+        assert!(built.is_err(), "a perpetual in one-way mode needs no opening position");
+        let setup = KindSetup { position_side: PositionSide::Short, ..setup };
+        assert!(kind("grid", &place).unwrap().build(setup, &params, &place).is_ok());
     }
 }

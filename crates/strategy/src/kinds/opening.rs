@@ -1,14 +1,15 @@
-//! The opening position: bought once, at the very start, by one marketable limit order.
+//! The opening position: bought (in hedge mode on the short side: sold) once, at the very start, by one marketable
+//! limit order.
 
 use crate::api::{Commands, Context};
 use crate::placer::{News, Placer, Want};
-use domain::{Amount, Qty, Rounding, Side, TimeInForce};
+use domain::{Amount, PositionEffect, PositionSide, Qty, Rounding, Side, TimeInForce};
 use rust_decimal::Decimal;
 
 /// The reference of the opening order; no kind uses it for anything else.
 pub(super) const OPENING: u32 = u32::MAX;
 
-/// How far above the best ask the opening order may buy, as a fraction.
+/// How far above the best ask the opening order may buy (below the best bid sell), as a fraction.
 const COLLAR: Decimal = Decimal::from_parts(1, 0, 0, false, 3);
 
 /// Whether the opening position is still to be bought.
@@ -49,27 +50,33 @@ impl Opening {
     }
 
     /// Asks for its order, unless one is alive.
-    pub(super) fn pursue(self, context: &Context<'_>, placer: &mut Placer, out: &mut Commands) {
+    pub(super) fn pursue(self, context: &Context<'_>, effect: PositionEffect, placer: &mut Placer, out: &mut Commands) {
         if placer.has(OPENING) {
             return;
         }
-        if let Some(want) = self.want(context) {
+        if let Some(want) = self.want(context, effect) {
             placer.settle(context, &[want], out);
         }
     }
 
     /// The order that buys it, at the present book.
-    fn want(self, context: &Context<'_>) -> Option<Want> {
+    fn want(self, context: &Context<'_>, effect: PositionEffect) -> Option<Want> {
         let Self::Due(amount) = self else { return None };
         let version = &context.instrument.version;
-        let ask = context.book?.asks.first()?.price;
-        let limit = version.price_decimal(ask).checked_mul(Decimal::ONE.checked_add(COLLAR)?)?;
-        let price = version.price_rounded(limit, Rounding::Up).ok()?;
+        let book = context.book?;
+        let (side, best, factor, rounding) = if effect.side == PositionSide::Short {
+            (Side::Sell, book.bids.first()?.price, Decimal::ONE.checked_sub(COLLAR)?, Rounding::Down)
+        } else {
+            (Side::Buy, book.asks.first()?.price, Decimal::ONE.checked_add(COLLAR)?, Rounding::Up)
+        };
+        let limit = version.price_decimal(best).checked_mul(factor)?;
+        let price = version.price_rounded(limit, rounding).ok()?;
         let qty: Qty = version.qty_rounded(amount.0, Rounding::Down).ok()?;
         Some(Want {
             reference: OPENING,
-            side: Side::Buy,
-            price: version.order_price(price, Rounding::Up).ok()?.price(),
+            side,
+            effect,
+            price: version.order_price(price, rounding).ok()?.price(),
             qty: version.order_qty(qty, Rounding::Down).ok()?.qty(),
             time_in_force: TimeInForce::Ioc,
             better_may_stay: true,

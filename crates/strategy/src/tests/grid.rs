@@ -94,7 +94,7 @@ fn refusals_are_followed_by_growing_pauses_and_never_by_a_tight_loop() {
 
 #[test]
 fn orders_are_asked_for_no_faster_than_the_strategys_share() {
-    let mut venue = Venue::started(move || Grid::new(range(), KindSetup { orders_per_second: 2 }), 10_050);
+    let mut venue = Venue::started(move || Grid::new(range(), KindSetup { orders_per_second: 2, ..SETUP }), 10_050);
     assert_eq!(venue.asked.len(), 2);
     venue.pass(900);
     assert_eq!(venue.asked.len(), 2);

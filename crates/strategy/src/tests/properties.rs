@@ -7,7 +7,7 @@ use proptest::prelude::{Just, ProptestConfig, any, prop_assert, prop_oneof, prop
 use proptest::strategy::Strategy as Generator;
 
 #[derive(Debug, Clone)]
-enum Step {
+pub(super) enum Step {
     Market(i64),
     Fill { which: usize, share: i64 },
     Fates(Vec<Fate>),
@@ -18,7 +18,7 @@ enum Step {
     Order(bool),
 }
 
-fn any_step() -> impl Generator<Value = Step> {
+pub(super) fn any_step() -> impl Generator<Value = Step> {
     let fate = prop_oneof![Just(Fate::Taken), Just(Fate::Refused), Just(Fate::Rejected), Just(Fate::NotSent)];
     prop_oneof![
         6 => (9_000_i64..11_000).prop_map(Step::Market),
@@ -32,7 +32,7 @@ fn any_step() -> impl Generator<Value = Step> {
     ]
 }
 
-fn live<S: Strategy>(venue: &mut Venue<S>, steps: &[Step]) {
+pub(super) fn live<S: Strategy>(venue: &mut Venue<S>, steps: &[Step]) {
     for step in steps {
         match step {
             Step::Market(mid) => venue.market(*mid),
