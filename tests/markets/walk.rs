@@ -88,16 +88,13 @@ pub(crate) fn through(mode: Mode, seed: u64) {
         fault["name"] = json!(name);
         fault["where"] = json!(site);
         let begun = SystemClock.mono();
-        let (status, body) =
-            http::control(&exchange.rest, &exchange.control_token, "POST", &json!({"fault": [fault]}));
+        let (status, body) = http::control(&exchange.rest, &exchange.control_token, "POST", &json!({"fault": [fault]}));
         assert_eq!(status, 200, "{name}: {body}");
         until(&format!("{name} ({site}) to act"), || (fired(&exchange, name) > acted).then_some(()));
         let met = since(begun);
         let mut known = None;
         if !noticed.is_empty() {
-            until(&format!("{name} ({site}) to be noticed"), || {
-                (metric(&mut daemon, noticed) > before).then_some(())
-            });
+            until(&format!("{name} ({site}) to be noticed"), || (metric(&mut daemon, noticed) > before).then_some(()));
             known = Some(since(begun).saturating_sub(met));
         }
         // Whole again: nothing holds trading up, and orders are placed after that.

@@ -109,8 +109,7 @@ fn policy(at: domain::UnixNanos) -> sign_policy::PolicyDocument {
         placements_per_minute: 240,
         futures: None,
     };
-    let perpetual =
-        sign_policy::DeriveFacts { symbol: domain::Symbol::from(PERPETUAL).unwrap(), ..facts };
+    let perpetual = sign_policy::DeriveFacts { symbol: domain::Symbol::from(PERPETUAL).unwrap(), ..facts };
     sign_policy::PolicyDocument::derive(&[facts, perpetual], at)
 }
 
