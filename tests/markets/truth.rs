@@ -60,10 +60,9 @@ fn text(row: &Value, name: &str) -> String {
 }
 
 /// The rows of a page: a bare list, or one inside an object.
-fn rows(mut data: Value) -> Vec<Value> {
-    let list = ["list", "entrustedList", "fillList"].into_iter().find(|name| data.get(name).is_some());
-    let data = list.map_or_else(|| data.take(), |name| data[name].take());
-    match data {
+fn rows(data: Value) -> Vec<Value> {
+    let list = ["list", "entrustedList", "fillList"].into_iter().find_map(|name| data.get(name).cloned());
+    match list.unwrap_or(data) {
         Value::Array(rows) => rows,
         Value::Null => Vec::new(),
         other => panic!("no list: {other}"),

@@ -1,6 +1,6 @@
 //! One fault after another against a bot that trades: when it is known, when all is whole again.
 
-use super::lab::{Daemon, Exchange, until};
+use super::lab::{Exchange, until};
 use super::truth::{Books, Mode};
 use super::{home, http, options};
 use clock::SystemClock;
@@ -54,9 +54,8 @@ fn steps() -> Vec<Step> {
 }
 
 /// The sum of a metric over all its labels.
-fn metric(daemon: &mut Daemon, names: &[&str]) -> f64 {
-    let (address, token) = daemon.control();
-    let (status, page) = http::bearer(&address, &token, "/metrics");
+fn metric((address, token): &(String, String), names: &[&str]) -> f64 {
+    let (status, page) = http::bearer(address, token, "/metrics");
     assert_eq!(status, 200, "{page}");
     let of = |line: &&str| line.split(['{', ' ']).next().is_some_and(|name| names.contains(&name));
     page.lines().filter(of).filter_map(|line| line.rsplit(' ').next()?.parse::<f64>().ok()).sum()
@@ -80,10 +79,11 @@ pub(crate) fn through(mode: Mode, seed: u64) {
     let home = home(&exchange, mode);
     let mut daemon = home.run(None);
     daemon.ready();
+    let control = daemon.control();
     until("the first orders", || (Books::read(&home).placed() >= 8).then_some(()));
     let mut report = Vec::new();
     for Step { name, site, with, noticed } in steps() {
-        let (before, acted) = (metric(&mut daemon, noticed), fired(&exchange, name));
+        let (before, acted) = (metric(&control, noticed), fired(&exchange, name));
         let mut fault = with();
         fault["name"] = json!(name);
         fault["where"] = json!(site);
@@ -94,7 +94,7 @@ pub(crate) fn through(mode: Mode, seed: u64) {
         let met = since(begun);
         let mut known = None;
         if !noticed.is_empty() {
-            until(&format!("{name} ({site}) to be noticed"), || (metric(&mut daemon, noticed) > before).then_some(()));
+            until(&format!("{name} ({site}) to be noticed"), || (metric(&control, noticed) > before).then_some(()));
             known = Some(since(begun).saturating_sub(met));
         }
         // Whole again: nothing holds trading up, and orders are placed after that.
