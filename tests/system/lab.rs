@@ -109,7 +109,9 @@ fn policy(at: domain::UnixNanos) -> sign_policy::PolicyDocument {
         placements_per_minute: 240,
         futures: None,
     };
-    let perpetual = sign_policy::DeriveFacts { symbol: domain::Symbol::from(PERPETUAL).unwrap(), ..facts };
+    let futures = sign_policy::FuturesFacts { leverage: 3, margin_mode: messages::MarginMode::Crossed };
+    let symbol = domain::Symbol::from(PERPETUAL).unwrap();
+    let perpetual = sign_policy::DeriveFacts { symbol, futures: Some(futures), ..facts };
     sign_policy::PolicyDocument::derive(&[facts, perpetual], at)
 }
 

@@ -5,7 +5,7 @@ use crate::report::Trouble;
 use crate::term;
 use comfy_table::{Table, presets};
 use messages::{AccountMode, EndpointGroup};
-use venue_api::{Capabilities, Channel};
+use venue_api::Capabilities;
 
 /// Every venue kind in each of its account modes; a new venue is added here.
 fn all() -> Vec<Capabilities> {
