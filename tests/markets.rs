@@ -91,3 +91,9 @@ fn every_fault_of_a_unified_account_is_known_soon_and_healed_and_nothing_is_lost
 fn every_fault_of_a_classic_account_is_known_soon_and_healed_and_nothing_is_lost() {
     walk::through(Mode::Classic, 66);
 }
+
+#[test]
+fn a_key_that_the_exchange_freezes_loses_its_trust_and_places_nothing_more() {
+    walk::frozen(Mode::Unified, 67);
+    walk::frozen(Mode::Classic, 68);
+}

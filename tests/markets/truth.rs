@@ -175,6 +175,8 @@ pub(crate) struct Books {
     book_ages: Vec<Option<Duration>>,
     differences: Vec<(Option<ClientOrderId>, DifferenceKind)>,
     pub(crate) unknown_seen: BTreeSet<ClientOrderId>,
+    /// Intents that were refused.
+    pub(crate) refused: usize,
 }
 
 impl Books {
@@ -207,6 +209,7 @@ impl Books {
                 let order = self.orders.get_mut(&fill.order).unwrap();
                 (order.state, order.filled) = (*state, *filled);
             }
+            EventBody::Refused { .. } => self.refused += 1,
             EventBody::Difference { order, kind, .. } => self.differences.push((*order, *kind)),
             _ => {}
         }

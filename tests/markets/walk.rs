@@ -15,10 +15,12 @@ struct Step {
     with: fn() -> Value,
     /// Metrics of which one must have grown; empty: it must change nothing that anybody could see.
     noticed: &'static [&'static str],
+    /// A fault that is asked for behind it, so that it has something to meet.
+    then: Option<&'static str>,
 }
 
 const fn step(name: &'static str, site: &'static str, noticed: &'static [&'static str]) -> Step {
-    Step { name, site, with: || json!({}), noticed }
+    Step { name, site, with: || json!({}), noticed, then: None }
 }
 
 const RECONNECTS: &str = "steadfast_feed_reconnects_total";
@@ -38,7 +40,10 @@ fn steps() -> Vec<Step> {
         step("duplicate", "private", &[]),
         step("duplicate-push", "private", &[]),
         step("reorder", "public", &[]),
-        step("bad-checksum", "public", &[]),
+        // A push that is lost or late: the truth is asked for, and no older word undoes a newer one.
+        step("gap", "private", &[]),
+        step("reorder", "private", &[]),
+        step("bad-checksum", "public", &[GAPS]),
         step("garbage", "public", &[UNREADABLE, RECONNECTS, GAPS]),
         step("garbage", "private", &[UNREADABLE, RECONNECTS]),
         Step { with: || json!({"bytes": 5_000_000}), ..step("huge-frame", "public", &[RECONNECTS]) },
@@ -50,6 +55,18 @@ fn steps() -> Vec<Step> {
         step("cancel-fill-race", "rest", &[]),
         Step { with: || json!({"delay_ms": 300}), ..step("rejected-later", "rest", &[]) },
         Step { with: || json!({"duration_s": 2.0}), ..step("maintenance", "rest", &[]) },
+        Step { with: || json!({"duration_s": 20.0}), ..step("half-open", "public", &[RECONNECTS, GAPS]) },
+        Step { with: || json!({"duration_s": 20.0}), ..step("half-open", "private", &[RECONNECTS]) },
+        Step {
+            with: || json!({"delay_ms": 3_000}),
+            then: Some("drop"),
+            ..step("slow-handshake", "handshake", &[RECONNECTS])
+        },
+        Step { then: Some("drop"), ..step("handshake-403", "handshake", &[RECONNECTS]) },
+        Step { then: Some("drop"), ..step("handshake-429", "handshake", &[RECONNECTS]) },
+        Step { then: Some("drop"), ..step("handshake-5xx", "handshake", &[RECONNECTS]) },
+        Step { with: || json!({"jump_ms": 3_000}), ..step("clock-jump", "rest", &[]) },
+        Step { with: || json!({"jump_ms": -3_000}), ..step("clock-jump", "rest", &[]) },
     ]
 }
 
@@ -82,7 +99,7 @@ pub(crate) fn through(mode: Mode, seed: u64) {
     let control = daemon.control();
     until("the first orders", || (Books::read(&home).placed() >= 8).then_some(()));
     let mut report = Vec::new();
-    for Step { name, site, with, noticed } in steps() {
+    for Step { name, site, with, noticed, then } in steps() {
         let (before, acted) = (metric(&control, noticed), fired(&exchange, name));
         let mut fault = with();
         fault["name"] = json!(name);
@@ -111,4 +128,29 @@ pub(crate) fn through(mode: Mode, seed: u64) {
     let truth = mode.truth(&exchange);
     assert!(truth.resting.is_empty(), "cancelled at the end: {:?}", truth.resting);
     Books::read(&home).agree(&truth);
+}
+
+/// A key that the exchange freezes loses its trust: nothing more is placed, and what rests is known.
+pub(crate) fn frozen(mode: Mode, seed: u64) {
+    let exchange = Exchange::start(seed, &options(mode));
+    let home = home(&exchange, mode);
+    let mut daemon = home.run(None);
+    daemon.ready();
+    until("the first orders", || (Books::read(&home).placed() >= 8).then_some(()));
+    let fault = json!({"fault": [{"name": "key-frozen"}]});
+    let (status, body) = http::control(&exchange.rest, &exchange.control_token, "POST", &fault);
+    assert_eq!(status, 200, "{body}");
+    let begun = SystemClock.mono();
+    until("the key to lose its trust", || {
+        let status = daemon.api("/api/v1/status");
+        let keys = status["keys"].as_array()?.iter();
+        keys.filter_map(|key| key["status"].as_str()).any(|word| word == "Quarantined").then_some(())
+    });
+    println!("{mode:?}: a frozen key is quarantined after {} ms", since(begun));
+    let placed = Books::read(&home).placed();
+    let refused = || Books::read(&home).refused;
+    let before = refused();
+    until("strategies to ask in vain", || (refused() > before).then_some(()));
+    assert_eq!(Books::read(&home).placed(), placed, "an order was placed with a key that has no trust");
+    drop(daemon);
 }
