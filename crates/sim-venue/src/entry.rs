@@ -5,6 +5,7 @@ use crate::accounts::Taken;
 use crate::auth::permits;
 use crate::fault_desk::OrderFaults;
 use crate::limits::Caller;
+use crate::mishaps::LATE_ACK_DELAY;
 use crate::reject::Reject;
 use crate::session::error_frame;
 use crate::v2::{mix_trade, spot_trade, taken};
@@ -80,6 +81,9 @@ impl Venue {
         if faults.contains(&FaultKind::FillBeforeAck) {
             self.release(account, place);
             self.answer(session, frame);
+        } else if let Some(delay) = faults.delay(FaultKind::AckLate, LATE_ACK_DELAY) {
+            self.release(account, place);
+            self.answer_late(session, frame, delay);
         } else if lost {
             self.hub.drop_silently(session);
             self.release(account, place);

@@ -295,6 +295,11 @@ impl Hub {
         })
     }
 
+    /// Whether any connection of an account could hear what happens to it.
+    pub(crate) fn is_heard(&self, account: usize) -> bool {
+        self.sessions.values().any(|session| session.account == Some(account))
+    }
+
     /// An account's connections.
     pub(crate) fn sessions_of(&self, account: usize) -> Vec<u64> {
         let of = |session: &Session| session.account == Some(account);

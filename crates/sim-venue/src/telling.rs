@@ -24,7 +24,11 @@ impl Venue {
         }
     }
 
+    /// Tells an account of an event, once the answers before it have left; nobody's events wait for nobody.
     pub(crate) fn tell(&mut self, account: usize, event: PrivateEvent) {
+        if !self.hub.is_heard(account) {
+            return;
+        }
         let push = Push { event, ts_ms: self.now_ms() };
         let Some(owner) = self.accounts.get_mut(account) else { return };
         match owner.outgoing.push(push) {
@@ -59,6 +63,9 @@ impl Venue {
     /// Tells of an order as it stands now, and of the trade that brought it there.
     pub(crate) fn tell_order(&mut self, account: usize, id: OrderId, fill: Option<&Fill>) {
         let Some(order) = self.accounts.get(account).and_then(|owner| owner.order(id)) else { return };
+        if !self.hub.is_heard(account) {
+            return;
+        }
         let event =
             PrivateEvent::Order { order: Box::new(order.clone()), fill: fill.map(|fill| Box::new(fill.clone())) };
         self.tell(account, event);
@@ -81,6 +88,9 @@ impl Venue {
 
     /// Tells what an account has and holds on perpetuals, and all its positions.
     pub(crate) fn tell_futures(&mut self, account: usize) {
+        if !self.hub.is_heard(account) {
+            return;
+        }
         let Some(snapshot) = self.futures_account(account) else { return };
         let positions = self.positions(account);
         self.tell(account, PrivateEvent::FuturesAccount(Box::new(snapshot)));
