@@ -468,7 +468,8 @@ pub struct SimArgs {
     /// Its passphrase.
     #[arg(long, value_name = "PASSPHRASE", requires = "read_only_key")]
     pub read_only_passphrase: Option<String>,
-    /// Permissions of the key, comma-separated: read, trade, futures-read, futures-trade, margin, transfer, withdraw.
+    /// Permissions of the key, comma-separated: read and trade (spot and futures; spot-read, spot-trade,
+    /// futures-read and futures-trade for one of them), margin, transfer, withdraw, sub-accounts.
     #[arg(long, value_delimiter = ',', default_value = "read,trade")]
     pub permissions: Vec<String>,
     /// Addresses that may use it; none: any.
@@ -492,6 +493,9 @@ pub struct SimArgs {
     /// No market of its own: an empty book that clients fill.
     #[arg(long)]
     pub quiet_market: bool,
+    /// Answer any number of requests; otherwise the documented budgets hold.
+    #[arg(long)]
+    pub no_rate_limits: bool,
     /// How far the exchange's clock is ahead, such as 40s or -40s.
     #[arg(long, value_name = "TIME", allow_hyphen_values = true)]
     pub clock_offset: Option<String>,

@@ -138,6 +138,30 @@ fn recording_that_cannot_be_read_is_named_with_its_cause() {
 }
 
 #[test]
+fn a_file_of_faults_is_refused_with_every_problem_and_its_line() {
+    let home = Home::new(None);
+    home.write("faults.toml", "[[fault]]\nname = \"gap\"\n\n[[fault]]\nname = \"gep\"\nat_order = 1\n", 0o644);
+    let said = home.run(&["sim", "--listen", "127.0.0.1:0", "--faults", "faults.toml"]);
+    assert_eq!(said.code, Some(2));
+    for part in ["line 1: fault 1 (`gap`): needs one time", "line 4: fault 2 (`gep`): no such fault", "docs/sim.md"] {
+        assert!(said.err.contains(part), "{part}: {}", said.err);
+    }
+    let said = home.run(&["sim", "--listen", "127.0.0.1:0", "--faults", "nowhere.toml"]);
+    assert!(said.err.contains("nowhere.toml") && said.code.is_some_and(|code| code != 0), "{}", said.err);
+}
+
+#[test]
+fn the_exchange_names_its_page_its_control_endpoint_and_a_key_that_may_only_read() {
+    let sim =
+        Sim::start(&["--read-only-key", "bg_ro", "--read-only-secret", "s", "--read-only-passphrase", "Passw0rd2"]);
+    let text = |name: &str| sim.ready[name].as_str().unwrap_or_default().to_owned();
+    assert_eq!(text("web"), format!("{}/web/", sim.addresses.rest));
+    assert_eq!(text("control"), format!("{}/control/faults", sim.addresses.rest));
+    assert_eq!(text("control_token").len(), 64);
+    assert_eq!((&sim.ready["read_only"]["key"], &sim.ready["read_only"]["secret"]), (&"bg_ro".into(), &"s".into()));
+}
+
+#[test]
 fn demo_ends_with_one_json_object_though_its_usual_port_is_taken() {
     let home = Home::new(None);
     let _usual = TcpListener::bind("127.0.0.1:7447");

@@ -303,6 +303,8 @@ impl Addresses {
 pub(crate) struct Sim {
     _child: Reaped,
     pub(crate) addresses: Addresses,
+    /// Its first line.
+    pub(crate) ready: serde_json::Value,
 }
 
 impl Sim {
@@ -322,7 +324,7 @@ impl Sim {
         let field = |name: &str| ready.get(name).and_then(|value| value.as_str()).expect("an address").to_owned();
         let addresses =
             Addresses { rest: field("rest"), ws_public: field("ws_public"), ws_private: field("ws_private") };
-        Self { _child: Reaped(child), addresses }
+        Self { _child: Reaped(child), addresses, ready }
     }
 }
 

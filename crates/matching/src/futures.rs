@@ -293,7 +293,30 @@ impl Engine {
         Some(state)
     }
 
-    /// What the future holds of the settle coin: wallets, and what positions have gained among themselves.
+    /// The settle coin in an account's futures wallet; with shared collateral, all of it. Zero without futures.
+    #[must_use]
+    pub fn futures_wallet(&self, account: AccountId) -> Atoms {
+        let Some(futures) = self.futures(account) else { return Atoms::ZERO };
+        match (futures.collateral, self.settle) {
+            (Collateral::Shared, Some(settle)) => self.balance(account, settle).total(),
+            _ => futures.wallet,
+        }
+    }
+
+    /// Equity and maintenance margin of an account with positions; `None` where there are none.
+    pub(crate) fn solvency(&self, account: AccountId) -> Option<(Atoms, Atoms)> {
+        let futures = self.futures(account).filter(|futures| !futures.positions.is_empty())?;
+        let (mut equity, mut maintenance) = (self.futures_wallet(account).0, 0);
+        for ((instrument, _), position) in &futures.positions {
+            let (listing, terms, mark) =
+                (self.listing(*instrument)?, self.terms(*instrument)?, self.mark(*instrument)?);
+            equity += position.unrealised(listing, mark)?.0;
+            maintenance += terms.maintenance.of(position.value(listing, mark)?)?.0;
+        }
+        Some((Atoms(equity), Atoms(maintenance)))
+    }
+
+    /// What futures hold of the settle coin: wallets, and what positions have gained among themselves.
     pub(crate) fn futures_total(&self) -> i128 {
         let of =
             |futures: &Futures| futures.wallet.0 - futures.positions.values().map(Position::signed_cost).sum::<i128>();

@@ -6,6 +6,7 @@
 
 use crate::engine::Taker;
 use crate::futures::Deal;
+use crate::margin::Futures;
 use crate::perpetual::{Intent, PositionMode};
 use crate::{
     AccountId, Atoms, CancelReason, Collateral, Engine, Event, NewOrder, OrderId, OrderSize, Position, SelfTrade,
@@ -16,8 +17,8 @@ impl Engine {
     /// Whether the account's equity is at or below its maintenance margin while it has a position.
     #[must_use]
     pub fn is_due_for_liquidation(&self, account: AccountId) -> bool {
-        let at_risk = self.futures(account).is_some_and(|it| it.is_margined() && !it.positions.is_empty());
-        at_risk && self.margin(account).is_some_and(|margin| margin.equity <= margin.maintenance)
+        self.futures(account).is_some_and(Futures::is_margined)
+            && self.solvency(account).is_some_and(|(equity, maintenance)| equity <= maintenance)
     }
 
     /// Liquidates every account that is due, in the order of opening; how many there were.

@@ -139,6 +139,9 @@ impl Futures {
     /// What the orders on one perpetual hold, an arriving one among them; `None` beyond the range.
     pub(crate) fn held(&self, instrument: InstrumentId, ruler: Ruler<'_>, arriving: &Arriving) -> Option<Held> {
         let mut held = Held::default();
+        if self.orders.is_empty() && arriving.side.is_none() {
+            return Some(held);
+        }
         for side in [Side::Buy, Side::Sell] {
             let mut parts: Vec<Part> = self
                 .orders_on(instrument)

@@ -67,6 +67,14 @@ pub(crate) fn worth(venue: &Venue, account: usize) -> Decimal {
     venue.balances(account).into_iter().map(value).sum()
 }
 
+/// Fees of resting and of arriving orders on an instrument, as fractions.
+pub(crate) fn fee_rates(venue: &Venue, instrument: &Instrument) -> (String, String) {
+    match &instrument.perpetual {
+        Some(perpetual) => (perpetual.config.maker_fee.to_string(), perpetual.config.taker_fee.to_string()),
+        None => (venue.fees.maker.fraction().to_string(), venue.fees.taker.fraction().to_string()),
+    }
+}
+
 /// An amount with at most eight decimals and no zeros at its end.
 pub(crate) fn short(amount: Decimal) -> String {
     amount.round_dp(8).normalize().to_string()

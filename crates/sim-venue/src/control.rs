@@ -310,7 +310,7 @@ impl SimControl {
     }
 }
 
-fn order_truth(venue: &Venue, order: &Order) -> Option<OrderTruth> {
+pub(crate) fn order_truth(venue: &Venue, order: &Order) -> Option<OrderTruth> {
     let instrument = venue.by_id(order.instrument)?;
     let scaled = |mantissa: i64, decimals: u8| Decimal::new(mantissa, u32::from(decimals));
     Some(OrderTruth {
@@ -327,7 +327,7 @@ fn order_truth(venue: &Venue, order: &Order) -> Option<OrderTruth> {
     })
 }
 
-fn fill_truth(venue: &Venue, fill: &Fill) -> Option<FillTruth> {
+pub(crate) fn fill_truth(venue: &Venue, fill: &Fill) -> Option<FillTruth> {
     let instrument = venue.by_id(fill.instrument)?;
     Some(FillTruth {
         trade_id: fill.trade_id.to_string(),

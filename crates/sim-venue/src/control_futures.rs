@@ -1,6 +1,6 @@
 //! The futures side of the handle by which tests and the demo look behind the scenes.
 
-use crate::control::{SimControl, decimal};
+use crate::control::{FillTruth, OrderTruth, SimControl, decimal, fill_truth, order_truth};
 use crate::venue::Venue;
 use crate::{Category, SimError};
 use domain::{InstrumentId, Price, Qty, Scaled, Side, Symbol, TimeInForce};
@@ -97,6 +97,28 @@ impl SimControl {
             available: decimal(it.margin.available()),
         };
         snapshot.map(truth).unwrap_or_default()
+    }
+
+    /// Every order on perpetuals of an account that the venue remembers, oldest first.
+    #[must_use]
+    pub fn futures_orders(&self, account: usize) -> Vec<OrderTruth> {
+        let venue = self.venue();
+        let store = venue.accounts.get(account).map(|account| &account.futures.store);
+        let orders = store.into_iter().flat_map(|store| store.newest_first());
+        let mut orders: Vec<OrderTruth> = orders.filter_map(|order| order_truth(&venue, order)).collect();
+        orders.reverse();
+        orders
+    }
+
+    /// Every remembered fill on perpetuals of an account, oldest first.
+    #[must_use]
+    pub fn futures_fills(&self, account: usize) -> Vec<FillTruth> {
+        let venue = self.venue();
+        let store = venue.accounts.get(account).map(|account| &account.futures.store);
+        let fills = store.into_iter().flat_map(|store| store.fills());
+        let mut fills: Vec<FillTruth> = fills.filter_map(|fill| fill_truth(&venue, fill)).collect();
+        fills.reverse();
+        fills
     }
 
     /// The mark price of a perpetual.

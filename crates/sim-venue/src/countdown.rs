@@ -22,7 +22,8 @@ impl Venue {
                 continue;
             }
             owner.cancel_at = None;
-            let cancelled = cancel_all_spot(self, account, None).len();
+            let spot = cancel_all_spot(self, account, None).len();
+            let cancelled = spot + self.cancel_futures(account, None).len();
             tracing::info!(account, cancelled, "the dead-man switch fired");
         }
     }

@@ -5,9 +5,10 @@ use crate::accounts::Taken;
 use crate::auth::permits;
 use crate::fault_desk::OrderFaults;
 use crate::limits::Caller;
+use crate::mishaps::LATE_ACK_DELAY;
 use crate::reject::Reject;
 use crate::session::error_frame;
-use crate::v2::{spot_trade, taken};
+use crate::v2::{mix_trade, spot_trade, taken};
 use crate::v3::trade as unified;
 use crate::venue::Venue;
 use crate::{Category, Permission};
@@ -80,6 +81,9 @@ impl Venue {
         if faults.contains(&FaultKind::FillBeforeAck) {
             self.release(account, place);
             self.answer(session, frame);
+        } else if let Some(delay) = faults.delay(FaultKind::AckLate, LATE_ACK_DELAY) {
+            self.release(account, place);
+            self.answer_late(session, frame, delay);
         } else if lost {
             self.hub.drop_silently(session);
             self.release(account, place);
@@ -210,7 +214,10 @@ impl Venue {
         match (category, verb) {
             (Category::Spot, Verb::Place) => spot_trade::place(self, account, body),
             (Category::Spot, _) => spot_trade::cancel(self, account, body).map(|order| (order, OrderFaults::default())),
-            (Category::UsdtFutures, _) => Err(Reject::invalid("instType")),
+            (Category::UsdtFutures, Verb::Place) => mix_trade::place(self, account, body),
+            (Category::UsdtFutures, _) => {
+                mix_trade::cancel(self, account, body).map(|order| (order, OrderFaults::default()))
+            }
         }
     }
 }

@@ -5,10 +5,11 @@ use crate::hub::Topic;
 use crate::intervals::INTERVALS;
 use crate::prints::{Candle, Print};
 use crate::quotes::CandleTexts;
+use crate::v2::mix_market;
 use crate::venue::{Instrument, Venue};
 use domain::InstrumentId;
 use matching::Listing;
-use serde_json::json;
+use serde_json::{Value, json};
 
 /// Trades in the first push of a trade channel.
 const FIRST_TRADES: usize = 100;
@@ -123,6 +124,9 @@ impl Venue {
 
     /// The ticker as its channel of v2 shows it.
     fn ticker_push(&self, instrument: &Instrument) -> String {
+        if let Some(perpetual) = &instrument.perpetual {
+            return mix_market::ticker_push(self, instrument, perpetual).to_string();
+        }
         let it = self.figures(instrument);
         json!({
             "instId": instrument.config.symbol, "lastPr": it.last, "open24h": it.open, "high24h": it.high,
@@ -136,13 +140,23 @@ impl Venue {
     /// The ticker as its channel of v3 shows it.
     fn unified_ticker_push(&self, instrument: &Instrument) -> String {
         let it = self.figures(instrument);
-        json!({
+        let mut ticker = json!({
             "symbol": instrument.config.symbol, "lastPrice": it.last, "openPrice24h": it.open,
             "highPrice24h": it.high, "lowPrice24h": it.low, "ask1Price": it.ask, "ask1Size": it.ask_size,
             "bid1Price": it.bid, "bid1Size": it.bid_size, "price24hPcnt": it.change, "volume24h": it.base,
             "turnover24h": it.quote,
-        })
-        .to_string()
+        });
+        if let (Some(members), Some(perpetual)) = (ticker.as_object_mut(), &instrument.perpetual) {
+            let more = [
+                ("markPrice", perpetual.mark.to_string()),
+                ("indexPrice", perpetual.index.to_string()),
+                ("fundingRate", perpetual.rate.to_string()),
+                ("nextFundingTime", perpetual.next_funding_ms.to_string()),
+                ("openInterest", self.open_interest(instrument.id).to_string()),
+            ];
+            members.extend(more.map(|(name, value)| (name.to_owned(), Value::String(value))));
+        }
+        ticker.to_string()
     }
 }
 

@@ -295,9 +295,8 @@ impl Venue {
         let at_ms = self.now_ms();
         self.last_bill += 1;
         let id = self.last_bill;
-        let margin = self.accounts.get(account).and_then(|owner| self.engine.margin(owner.engine));
-        let balance = Atoms(margin.map(|margin| margin.wallet.0).unwrap_or_default() - later.0);
         if let Some(owner) = self.accounts.get_mut(account) {
+            let balance = Atoms(self.engine.futures_wallet(owner.engine).0 - later.0);
             owner.futures.add_bill(Bill { id, at_ms, instrument, kind, amount, fee, balance });
         }
         id

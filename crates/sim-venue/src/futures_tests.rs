@@ -11,6 +11,7 @@ use domain::{Asset, InstrumentId, Price, Qty, Side, TimeInForce};
 use matching::{Atoms, Event, Intent, OrderId, OrderSize, PositionMode, PositionSide, SelfTrade};
 use proptest::prelude::*;
 use rust_decimal::Decimal;
+use std::net::{IpAddr, Ipv4Addr};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -67,6 +68,11 @@ fn trade(venue: &mut Venue, side: Side, price: i64, qty: i64, intent: Intent) ->
 
 /// What an account is told while `act` runs.
 fn told(venue: &mut Venue, account: usize, act: impl FnOnce(&mut Venue)) -> Vec<PrivateEvent> {
+    if !venue.hub.is_heard(account) {
+        let (queue, _) = tokio::sync::mpsc::channel(1);
+        let session = venue.hub.open(queue, None, IpAddr::V4(Ipv4Addr::LOCALHOST), false);
+        venue.hub.get_mut(session).unwrap().account = Some(account);
+    }
     let place = venue.hold(account).unwrap();
     act(venue);
     let released = venue.accounts[account].outgoing.release(place);

@@ -129,6 +129,11 @@ pub(crate) fn frame(action: &str, arg: &str, data: &str, ts_ms: u64) -> String {
     format!("{{\"action\":\"{action}\",\"arg\":{arg},\"data\":[{data}],\"ts\":{ts_ms}}}")
 }
 
+/// A push frame whose data is one object.
+pub(crate) fn object_frame(action: &str, arg: &str, data: &str, ts_ms: u64) -> String {
+    format!("{{\"action\":\"{action}\",\"arg\":{arg},\"data\":{data},\"ts\":{ts_ms}}}")
+}
+
 impl Hub {
     pub(crate) fn with_faults(faults: Faults) -> Self {
         Self { faults, ..Self::default() }
@@ -288,6 +293,11 @@ impl Hub {
             let private = session.topics.iter().filter(|(topic, _)| topic.is_private());
             private.map(|(topic, arg)| (*id, *topic, arg.as_str()))
         })
+    }
+
+    /// Whether any connection of an account could hear what happens to it.
+    pub(crate) fn is_heard(&self, account: usize) -> bool {
+        self.sessions.values().any(|session| session.account == Some(account))
     }
 
     /// An account's connections.

@@ -48,6 +48,7 @@ mod limits;
 mod load_tests;
 mod members;
 mod mishaps;
+mod mixdesk;
 mod opening;
 mod orders;
 mod outgoing;

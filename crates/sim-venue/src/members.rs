@@ -152,6 +152,13 @@ impl Members {
         Ok(session)
     }
 
+    /// Takes a link that was used out of its letter.
+    fn close_link(&mut self, member: usize, token: &str) {
+        for mail in self.mail.iter_mut().filter(|mail| mail.member == member) {
+            mail.link = mail.link.take().filter(|link| !link.ends_with(token));
+        }
+    }
+
     fn write(&mut self, member: usize, subject: String, text: String, link: Option<String>, at_ms: u64) {
         if self.mail.len() >= MAIL_MAX {
             self.mail.pop_front();
@@ -246,6 +253,7 @@ impl Venue {
         let gone = "this link was used before, is too old or belongs to another member";
         let found = self.members.pending.iter().position(fits).ok_or_else(|| Reject::new("40017", gone))?;
         let draft = self.members.pending.remove(found).draft;
+        self.members.close_link(member, token);
         let material = self.make_key(&draft)?;
         let text = format!("The API key {} (\"{}\") is active.", material.key, draft.note);
         self.members.write(member, "Your API key is active".into(), text, None, now_ms);
@@ -290,6 +298,7 @@ mod tests {
         let (material, _) = venue.confirm_key(0, &sent).unwrap();
         assert_eq!(venue.keys_of(account).count(), 1);
         assert!(venue.confirm_key(0, &sent).is_err(), "a second time");
+        assert!(venue.members.mail_of(0).all(|mail| mail.link.is_none()), "a link that was used is gone");
         let letters: Vec<String> = venue.members.mail_of(0).map(|mail| mail.text.clone()).collect();
         assert!(letters.iter().all(|text| !text.contains(&material.secret) && !text.contains("Passw0rd1")));
         venue.ask_for_key(0, draft(account), "http://127.0.0.1:1").unwrap();

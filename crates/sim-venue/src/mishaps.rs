@@ -18,6 +18,12 @@ const CLOSED_CODE: &str = "40200";
 /// How long an order lives that is rejected later, unless told otherwise.
 const REJECTED_AFTER: Duration = Duration::from_millis(300);
 
+/// How late an answer is unless told otherwise.
+pub(crate) const LATE_ACK_DELAY: Duration = Duration::from_secs(3);
+
+/// Of what waits for its end or its time: states, orders, answers; more are not begun.
+const WAITING_MAX: usize = 1_000;
+
 /// Something that ends by itself, and how it was before.
 #[derive(Debug)]
 struct Lasting {
@@ -42,11 +48,20 @@ struct Doomed {
     events: Vec<Event>,
 }
 
+/// An answer over a stream that comes late.
+#[derive(Debug)]
+struct Late {
+    due: Duration,
+    session: u64,
+    text: String,
+}
+
 /// What is going on at the venue because of faults.
 #[derive(Debug, Default)]
 pub(crate) struct Mishaps {
     lasting: Vec<Lasting>,
     doomed: Vec<Doomed>,
+    late: Vec<Late>,
     /// The code that everybody is answered while the venue is closed.
     closed: Option<String>,
 }
@@ -105,12 +120,30 @@ impl Venue {
         for Doomed { events, .. } in due {
             self.digest(&events);
         }
+        let (due, late) = std::mem::take(&mut self.mishaps.late).into_iter().partition(|it: &Late| it.due <= elapsed);
+        self.mishaps.late = late;
+        for Late { session, text, .. } in due {
+            self.hub.send(session, Out::Text(text));
+        }
+    }
+
+    /// Answers a stream later than the request deserves.
+    pub(crate) fn answer_late(&mut self, session: u64, text: String, delay: Duration) {
+        if self.mishaps.late.len() >= WAITING_MAX {
+            return self.hub.send(session, Out::Text(text));
+        }
+        let due = self.elapsed().saturating_add(delay);
+        self.mishaps.late.push(Late { due, session, text });
     }
 
     /// Acts on what is due and waits for nothing.
     pub(crate) fn run_faults(&mut self) {
         self.hub.run_socket_faults();
         for fault in self.hub.faults.take_at_once(|_| true) {
+            if fault.duration.is_some() && self.mishaps.lasting.len() >= WAITING_MAX {
+                tracing::warn!(fault = fault.kind.name(), "too many faults last already; this one is not begun");
+                continue;
+            }
             let before = match fault.kind {
                 FaultKind::Maintenance => Some(self.close_down(&fault)),
                 FaultKind::RightsChanged => self.change_rights(&fault),
@@ -210,7 +243,7 @@ impl Venue {
     pub(crate) fn reject_later(&mut self, account: usize, id: OrderId, after: Duration) -> bool {
         let Some(owner) = self.accounts.get(account) else { return false };
         let (engine_id, Some(order)) = (owner.engine, owner.order(id)) else { return false };
-        if order.status != OrderStatus::Live {
+        if order.status != OrderStatus::Live || self.mishaps.doomed.len() >= WAITING_MAX {
             return false;
         }
         let reason = match order.force {

@@ -5,6 +5,7 @@ use crate::auth::Request;
 use crate::call::{Access, Answer, Call, Route, parameters};
 use crate::hub::Socket;
 use crate::limits::Caller;
+use crate::mishaps::LATE_ACK_DELAY;
 use crate::outgoing::Place;
 use crate::reject::{Reject, UNAVAILABLE, success};
 use crate::routes;
@@ -23,9 +24,6 @@ use std::time::Duration;
 
 /// Extra time before the answer when its fill is to be seen first.
 const FILL_FIRST_DELAY: Duration = Duration::from_millis(100);
-
-/// How late an answer is unless told otherwise.
-const LATE_ACK_DELAY: Duration = Duration::from_secs(3);
 
 /// Extra time before pushes when the answer is lost or worthless.
 const LOST_FIRST_DELAY: Duration = Duration::from_millis(100);

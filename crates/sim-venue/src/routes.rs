@@ -24,7 +24,7 @@ pub(crate) const UNIFIED_READ: Access = private(true, &[Permission::Read, Permis
 pub(crate) const UNIFIED_TRADE: Access = private(true, &[Permission::Trade, Permission::FuturesTrade]);
 
 /// All tables; a path stands in one of them once for each method.
-const TABLES: [&[Route]; 3] = [v2::ROUTES, v3::ROUTES, users::ROUTES];
+const TABLES: [&[Route]; 4] = [v2::ROUTES, v2::MIX_ROUTES, v3::ROUTES, users::ROUTES];
 
 /// The route of a method and path.
 pub(crate) fn find(method: &str, path: &str) -> Option<&'static Route> {

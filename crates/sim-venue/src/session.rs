@@ -247,16 +247,7 @@ impl Venue {
 
     /// What a channel sends at once; what tells of orders and fills begins with the next event.
     fn first_data(&self, topic: Topic, account: Option<usize>) -> Option<String> {
-        match topic {
-            Topic::Balances(wanted) => {
-                let account = account?;
-                let coins =
-                    self.balances(account).into_keys().filter(|coin| wanted.is_none_or(|wanted| wanted == *coin));
-                let items: Vec<String> = coins.filter_map(|coin| self.balance_item(account, coin)).collect();
-                Some(items.join(","))
-            }
-            _ => self.market_data(topic),
-        }
+        if topic.is_private() { self.private_data(account?, topic) } else { self.market_data(topic) }
     }
 }
 

@@ -10,6 +10,8 @@ const HUGE_BYTES: usize = 20 * 1_024 * 1_024;
 /// Frames that a message is split into, and the pause between them, unless told otherwise.
 const SPLIT_PARTS: usize = 3;
 const SPLIT_PAUSE: Duration = Duration::from_millis(20);
+/// Publications that may wait to be overtaken, and stalls that may wait for their end.
+const WAITING_MAX: usize = 1_000;
 /// How long a frame waits for the one that is to overtake it, unless told otherwise.
 const REORDER_WAIT: Duration = Duration::from_secs(1);
 
@@ -91,6 +93,7 @@ impl Hub {
         let overtaken = overtakes.map(|position| self.held.remove(position));
         if overtaken.is_none()
             && follows
+            && self.held.len() < WAITING_MAX
             && let Some(fault) = self.faults.take(FaultKind::Reorder, site)
         {
             let until = self.faults.elapsed().saturating_add(fault.parameters.delay.unwrap_or(REORDER_WAIT));
@@ -133,7 +136,7 @@ impl Hub {
                 FaultKind::Drop => self.cut_side(public),
                 FaultKind::Stall => {
                     self.stall_side(public);
-                    if let Some(duration) = fault.duration {
+                    if let Some(duration) = fault.duration.filter(|_| self.stalls_until.len() < WAITING_MAX) {
                         self.stalls_until.push((self.faults.elapsed().saturating_add(duration), public));
                     }
                 }

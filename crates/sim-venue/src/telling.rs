@@ -1,7 +1,7 @@
 //! Telling accounts what happened to them: in order, and never before the answer that it belongs to.
 
 use crate::FaultSite;
-use crate::hub::frame;
+use crate::hub::{Topic, frame, object_frame};
 use crate::orders::Fill;
 use crate::outgoing::{Place, PrivateEvent, Push};
 use crate::tamper::Publication;
@@ -24,7 +24,11 @@ impl Venue {
         }
     }
 
+    /// Tells an account of an event, once the answers before it have left; nobody's events wait for nobody.
     pub(crate) fn tell(&mut self, account: usize, event: PrivateEvent) {
+        if !self.hub.is_heard(account) {
+            return;
+        }
         let push = Push { event, ts_ms: self.now_ms() };
         let Some(owner) = self.accounts.get_mut(account) else { return };
         match owner.outgoing.push(push) {
@@ -45,7 +49,12 @@ impl Venue {
         let mut frames = Vec::new();
         for (session, topic, arg) in self.hub.private_topics(account) {
             if let Some(data) = self.shown(account, &push.event, topic, push.ts_ms) {
-                frames.push((session, frame("snapshot", arg, &data, push.ts_ms)));
+                // One channel has an object where all others have a list.
+                let text = match topic {
+                    Topic::UnifiedFastFills => object_frame("snapshot", arg, &data, push.ts_ms),
+                    _ => frame("snapshot", arg, &data, push.ts_ms),
+                };
+                frames.push((session, text));
             }
         }
         self.hub.emit(Publication { site: FaultSite::Private, topic: None, book_update: false, frames });
@@ -54,6 +63,9 @@ impl Venue {
     /// Tells of an order as it stands now, and of the trade that brought it there.
     pub(crate) fn tell_order(&mut self, account: usize, id: OrderId, fill: Option<&Fill>) {
         let Some(order) = self.accounts.get(account).and_then(|owner| owner.order(id)) else { return };
+        if !self.hub.is_heard(account) {
+            return;
+        }
         let event =
             PrivateEvent::Order { order: Box::new(order.clone()), fill: fill.map(|fill| Box::new(fill.clone())) };
         self.tell(account, event);
@@ -76,6 +88,9 @@ impl Venue {
 
     /// Tells what an account has and holds on perpetuals, and all its positions.
     pub(crate) fn tell_futures(&mut self, account: usize) {
+        if !self.hub.is_heard(account) {
+            return;
+        }
         let Some(snapshot) = self.futures_account(account) else { return };
         let positions = self.positions(account);
         self.tell(account, PrivateEvent::FuturesAccount(Box::new(snapshot)));

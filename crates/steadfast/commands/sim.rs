@@ -66,12 +66,7 @@ fn config(args: &SimArgs) -> Result<SimConfig, Trouble> {
         key: args.key.clone(),
         secret: args.secret.clone(),
         passphrase: args.passphrase.clone(),
-        permissions: args
-            .permissions
-            .iter()
-            .map(|word| word.parse())
-            .collect::<Result<_, SimError>>()
-            .map_err(|error| usage(&error))?,
+        permissions: permissions(&args.permissions)?,
         ips: args.ips.clone(),
         environment: args.environment.parse().map_err(|error: SimError| usage(&error))?,
         account: args.account.parse().map_err(|error: SimError| usage(&error))?,
@@ -90,6 +85,7 @@ fn config(args: &SimArgs) -> Result<SimConfig, Trouble> {
         let permissions = vec![Permission::Read, Permission::FuturesRead];
         config.extra_keys.push(KeyConfig { material, permissions, ips, environment, account: 0 });
     }
+    config.rate_limits.enforced = !args.no_rate_limits;
     if !args.balances.is_empty() {
         config.balances = args.balances.iter().map(|text| balance(text)).collect::<Result<_, _>>()?;
     }
@@ -105,6 +101,23 @@ fn config(args: &SimArgs) -> Result<SimConfig, Trouble> {
         }
     };
     Ok(config)
+}
+
+/// What the words of `--permissions` allow; `read` and `trade` are of spot and of futures.
+fn permissions(words: &[String]) -> Result<Vec<Permission>, Trouble> {
+    let mut all = Vec::new();
+    for word in words {
+        match word.as_str() {
+            "read" => all.extend([Permission::Read, Permission::FuturesRead]),
+            "trade" => all.extend([Permission::Trade, Permission::FuturesTrade]),
+            "spot-read" => all.push(Permission::Read),
+            "spot-trade" => all.push(Permission::Trade),
+            other => {
+                all.push(other.parse().map_err(|error: SimError| Trouble::new(Exit::Usage, error.to_string()))?);
+            }
+        }
+    }
+    Ok(all)
 }
 
 /// The key that may only read, if one is wanted.

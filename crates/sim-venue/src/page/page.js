@@ -135,7 +135,7 @@ const views = {
       field('Addresses that may use it', el('textarea', { name: 'ips', rows: 2, value: '127.0.0.1' }), 'up to 30; empty: any address'),
       el('div', { class: 'row' }, field('Account', choice('uid', owners)),
         field('Ends after days', el('input', { name: 'days', inputMode: 'decimal', pattern: '[0-9]+([.][0-9]+)?' }), 'empty: never')),
-      el('label', { class: 'secret' }, el('input', { type: 'checkbox', name: 'demo' }), el('span', {}, 'demo key (requests carry paptrading: 1)')),
+      el('label', { class: 'tick' }, el('input', { type: 'checkbox', name: 'demo' }), el('span', {}, 'demo key (requests carry paptrading: 1)')),
       submit('Create')), el('p', { class: 'quiet' }, `At most ${keys_max} keys for each account.`));
     return [list, create];
   },
@@ -220,9 +220,10 @@ async function confirmed(token) {
     const shown = section('Your new API key', secretLine('API key', key.key), secretLine('Secret', key.secret),
       el('h3', {}, 'Passphrase'), el('p', {}, 'the one you chose'),
       el('h3', {}, 'Next'), el('p', {}, 'Give the three of them to your bot; it asks for them one after the other:'), el('p', {}, el('code', {}, 'steadfast keys add bitget-main --venue bitget')),
-      button('I have stored the secret', () => draw(), 'first'));
+      button('I have stored the secret', () => { say(''); return draw(); }, 'first'));
     shown.className = 'wide';
     view.replaceChildren(shown);
+    mark('keys');
     await count();
   } catch (error) {
     say(error.message, true);
@@ -236,6 +237,13 @@ async function count() {
   document.getElementById('letters').textContent = waiting > 0 ? String(waiting) : '';
 }
 
+/** Shows in the navigation where we are. */
+function mark(name) {
+  for (const link of document.querySelectorAll('nav a')) {
+    if (link.hash === `#${name}`) link.setAttribute('aria-current', 'page'); else link.removeAttribute('aria-current');
+  }
+}
+
 let drawing = 0;
 
 async function draw() {
@@ -244,9 +252,7 @@ async function draw() {
   document.getElementById('nav').hidden = me === null;
   document.getElementById('sign-out').hidden = me === null;
   document.getElementById('who').textContent = me === null ? '' : `${me.email} · UID ${me.uid}`;
-  for (const link of document.querySelectorAll('nav a')) {
-    if (link.hash === `#${name}`) link.setAttribute('aria-current', 'page'); else link.removeAttribute('aria-current');
-  }
+  mark(name);
   try {
     if (me !== null) me = await ask('GET', 'me');
     const parts = await views[name]();

@@ -1,6 +1,6 @@
 //! v2 answers about the account: the key, the spot wallet, its bills and fees.
 
-use crate::accounts::{account, addresses, filter, short, worth};
+use crate::accounts::{account, addresses, fee_rates, filter, short, worth};
 use crate::call::{Answer, Call};
 use crate::reject::Reject;
 use crate::venue::Venue;
@@ -42,19 +42,29 @@ pub(crate) fn assets(venue: &mut Venue, call: &Call) -> Result<Answer, Reject> {
 pub(crate) fn all_balances(venue: &mut Venue, call: &Call) -> Result<Answer, Reject> {
     account(venue, call)?;
     let item = |kind: &str, amount: String| json!({"accountType": kind, "usdtBalance": amount});
-    let mut items = vec![item("spot", short(worth(venue, call.account)))];
-    items.extend(["futures", "funding", "earn", "bots", "margin"].map(|kind| item(kind, "0".into())));
+    let futures = venue.futures_account(call.account).and_then(|it| it.margin.equity.to_decimal()).unwrap_or_default();
+    let mut items = vec![item("spot", short(worth(venue, call.account))), item("futures", short(futures))];
+    items.extend(["funding", "earn", "bots", "margin"].map(|kind| item(kind, "0".into())));
     Ok(Value::Array(items).into())
 }
 
 pub(crate) fn trade_rate(venue: &mut Venue, call: &Call) -> Result<Answer, Reject> {
-    venue.asked(Category::Spot, call)?;
-    let (maker, taker) = (venue.fees.maker.fraction().to_string(), venue.fees.taker.fraction().to_string());
+    let category = match call.given("businessType").map(str::to_ascii_lowercase).as_deref() {
+        None | Some("spot" | "margin") => Category::Spot,
+        Some("mix" | "contract") => Category::UsdtFutures,
+        Some(_) => return Err(Reject::invalid("businessType")),
+    };
+    let (maker, taker) = fee_rates(venue, venue.asked(category, call)?);
     Ok(json!({"makerFeeRate": maker, "takerFeeRate": taker}).into())
 }
 
 /// What each fill took from and gave to the wallet, newest first.
 pub(crate) fn bills(venue: &mut Venue, call: &Call) -> Result<Answer, Reject> {
+    Ok(Value::Array(bill_items(venue, call)?).into())
+}
+
+/// The items of `bills`.
+pub(crate) fn bill_items(venue: &Venue, call: &Call) -> Result<Vec<Value>, Reject> {
     let owner = account(venue, call)?;
     let group = call.given("groupType").map(str::to_ascii_lowercase);
     let business = call.given("businessType").map(str::to_ascii_lowercase);
@@ -87,12 +97,12 @@ pub(crate) fn bills(venue: &mut Venue, call: &Call) -> Result<Answer, Reject> {
                 && business.as_deref().is_none_or(|wanted| wanted == kind)
             {
                 items.push(json!({
-                    "billId": item.id.to_string(), "coin": asset, "groupType": "transaction", "businessType": kind,
+                    "billId": item.id.to_string(), "coin": asset, "symbol": instrument.config.symbol, "groupType": "transaction", "businessType": kind,
                     "size": change.to_string(), "balance": balance.to_string(), "fees": fee.negated().to_string(),
                     "cTime": fill.at_ms.to_string(),
                 }));
             }
         }
     }
-    Ok(Value::Array(items).into())
+    Ok(items)
 }

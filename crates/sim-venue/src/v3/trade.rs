@@ -4,11 +4,15 @@ use crate::Category;
 use crate::accounts::{Item, Taken, account, cancel_all_spot, cancel_spot, filter, order_of, place_spot};
 use crate::call::{Answer, Call};
 use crate::fault_desk::OrderFaults;
+use crate::mixdesk::{Hedging, cancel_futures, place_futures, with_client_oids};
 use crate::orders::{Fill, Order};
 use crate::reject::Reject;
-use crate::ticket::{V3, client_oid, text};
+use crate::ticket::{V3, client_oid, enumeration, text};
+use crate::v2::mix_shapes::side_words;
+use crate::v2::mix_trade::again;
 use crate::v3::shapes;
 use crate::venue::{Account, Venue};
+use matching::PositionSide;
 use serde_json::{Value, json};
 
 pub(crate) use crate::v3::codes::unified as code;
@@ -42,7 +46,28 @@ pub(crate) fn place(
 ) -> Result<(Taken, OrderFaults), Reject> {
     match category {
         Category::Spot => place_spot(venue, account, body, None, V3),
-        Category::UsdtFutures => Err(Reject::invalid("category")),
+        Category::UsdtFutures => place_futures(venue, account, body, V3, Hedging::PosSide),
+    }
+}
+
+/// The order that a body names by either id, wherever it is; the category told wins.
+fn find(
+    owner: &Account,
+    category: Option<Category>,
+    by: impl Fn(&str) -> Option<String>,
+) -> Result<(&Order, Category), Reject> {
+    let spot = || order_of(&owner.store, &by).map(|order| (order, Category::Spot));
+    let futures = || order_of(&owner.futures.store, &by).map(|order| (order, Category::UsdtFutures));
+    match category {
+        Some(Category::Spot) => spot(),
+        Some(Category::UsdtFutures) => futures(),
+        None => {
+            let open = |found: &(&Order, Category)| found.0.status.is_open();
+            match (spot(), futures()) {
+                (Ok(one), Ok(two)) => Ok(if open(&two) && !open(&one) { two } else { one }),
+                (one, two) => one.or(two),
+            }
+        }
     }
 }
 
@@ -53,8 +78,11 @@ pub(crate) fn cancel(
     category: Option<Category>,
     body: &Value,
 ) -> Result<Taken, Reject> {
-    let _ = category;
-    cancel_spot(venue, account, body, None)
+    let owner = venue.accounts.get(account).ok_or_else(Reject::no_such_order)?;
+    match find(owner, category, |name| text(body, name))?.1 {
+        Category::Spot => cancel_spot(venue, account, body, None),
+        Category::UsdtFutures => cancel_futures(venue, account, body, None),
+    }
 }
 
 /// Changes price and quantity of an open limit order: it is cancelled and placed anew.
@@ -65,23 +93,29 @@ pub(crate) fn modify(
     body: &Value,
 ) -> Result<(Taken, OrderFaults), Reject> {
     let owner = venue.accounts.get(account).ok_or_else(Reject::no_such_order)?;
-    let order = order_of(&owner.store, |name| text(body, name))?;
+    let (order, category) = find(owner, category, |name| text(body, name))?;
     if !order.status.is_open() {
         return Err(Reject::no_such_order());
     }
     let instrument = venue.by_id(order.instrument).ok_or_else(Reject::no_such_order)?;
-    let (price, qty) = (order.price_words(&instrument.listing), order.size_text(&instrument.listing));
-    let mut anew = json!({
-        "symbol": instrument.config.symbol, "side": order.side.as_str(), "orderType": "limit",
-        "timeInForce": crate::orders::force_words(order.force),
-        "price": text(body, "price").unwrap_or(price), "qty": text(body, "qty").unwrap_or(qty),
-        "stpMode": crate::orders::self_trade_words(order.self_trade),
-    });
-    let category = category.unwrap_or(instrument.category);
+    let price = text(body, "price").unwrap_or_else(|| order.price_words(&instrument.listing));
+    let qty = text(body, "qty").unwrap_or_else(|| order.size_text(&instrument.listing));
+    let anew = match category {
+        Category::Spot => Some(json!({
+            "symbol": instrument.config.symbol, "side": order.side.as_str(), "orderType": "limit",
+            "timeInForce": crate::orders::force_words(order.force), "price": price, "qty": qty,
+            "stpMode": crate::orders::self_trade_words(order.self_trade),
+        })),
+        Category::UsdtFutures => again(order, venue, &price, ("qty", &qty), "timeInForce"),
+    };
+    let mut anew = anew.ok_or_else(Reject::no_such_order)?;
     let old_oid = order.client_oid.clone();
     let oid = client_oid(body, "newClientOid", V3)?.unwrap_or(old_oid);
-    // Both are refused before the old order goes, except for what the new one costs.
-    venue.ticket(account, &anew, None, V3)?;
+    // What is wrong with the new numbers is told before the old order goes.
+    match category {
+        Category::Spot => venue.ticket(account, &anew, None, V3)?,
+        Category::UsdtFutures => venue.futures_ticket(account, &anew, V3, Hedging::PosSide)?,
+    };
     cancel(venue, account, Some(category), body)?;
     if let Some(members) = anew.as_object_mut() {
         members.insert("clientOid".into(), json!(oid));
@@ -171,10 +205,79 @@ pub(crate) fn cancel_symbol(venue: &mut Venue, call: &Call) -> Result<Answer, Re
     };
     let orders = match category {
         Category::Spot => cancel_all_spot(venue, call.account, instrument),
-        Category::UsdtFutures => Vec::new(),
+        Category::UsdtFutures => {
+            let orders = venue.cancel_futures(call.account, instrument);
+            with_client_oids(venue, call.account, orders)
+        }
     };
     let items: Vec<Value> = orders.iter().map(taken).collect();
     Ok(json!({"list": items}).into())
+}
+
+/// Closes positions at once: all of them, those of a perpetual, those of one side.
+pub(crate) fn close_positions(venue: &mut Venue, call: &Call) -> Result<Answer, Reject> {
+    let category = needed_category(&call.body).map_err(code)?;
+    if category != Category::UsdtFutures {
+        return Err(code(Reject::invalid("category")));
+    }
+    call.may_trade(venue, category)?;
+    let instrument = match text(&call.body, "symbol") {
+        Some(symbol) => Some(venue.find(category, &symbol).ok_or_else(|| code(Reject::unknown_symbol(&symbol)))?.id),
+        None => None,
+    };
+    let sides = [("long", Some(PositionSide::Long)), ("short", Some(PositionSide::Short))];
+    let side = enumeration(&call.body, "posSide", Some(None), &sides).map_err(code)?;
+    let closings = venue.close_positions(call.account, instrument, side);
+    if closings.is_empty() {
+        return Err(code(Reject::new("22002", "No position to close")));
+    }
+    let items = closings.into_iter().map(|closing| match closing.outcome {
+        Ok(order) => taken(&order),
+        Err(refusal) => failed(&Value::Null, &code(refusal.into())),
+    });
+    let items: Vec<Value> = items.collect();
+    Ok(json!({"list": items}).into())
+}
+
+/// Open positions, in a list.
+pub(crate) fn current_position(venue: &mut Venue, call: &Call) -> Result<Answer, Reject> {
+    account(venue, call)?;
+    let category = category_word(call.needed("category").map_err(code)?);
+    let mut positions = venue.positions(call.account);
+    match (category, call.given("symbol")) {
+        (Ok(Category::UsdtFutures), None) => {}
+        (Ok(Category::UsdtFutures), Some(_)) => {
+            let id = venue.asked(Category::UsdtFutures, call).map_err(code)?.id;
+            positions.retain(|position| position.instrument == id);
+        }
+        _ => positions.clear(),
+    }
+    let side = call.given("posSide").map(str::to_ascii_lowercase);
+    let wanted = positions.iter().filter(|it| side.as_deref().is_none_or(|side| side == side_words(it.side)));
+    let items = wanted.filter_map(|it| Some(shapes::position(it, venue.by_id(it.instrument)?)));
+    let items: Vec<Value> = items.collect();
+    Ok(json!({"list": items}).into())
+}
+
+/// Ended positions, newest first.
+pub(crate) fn position_history(venue: &mut Venue, call: &Call) -> Result<Answer, Reject> {
+    let id = match call.given("symbol") {
+        Some(_) => Some(venue.asked(Category::UsdtFutures, call).map_err(code)?.id),
+        None => None,
+    };
+    let (since, until) = call.span_ms().map_err(code)?;
+    let below = call.whole("cursor").map_err(code)?.unwrap_or(u64::MAX);
+    let count = call.limit(20, 100).map_err(code)?;
+    let closed = account(venue, call)?.futures.closed().filter(|it| {
+        id.is_none_or(|wanted| wanted == it.instrument)
+            && (since..=until).contains(&it.closed_ms)
+            && it.position.opened_by.0 < below
+    });
+    let wanted: Vec<_> = closed.take(count).collect();
+    let cursor = wanted.last().map(|it| it.position.opened_by.0.to_string());
+    let items = wanted.into_iter().filter_map(|it| Some(shapes::closed_position(it, venue.by_id(it.instrument)?)));
+    let items: Vec<Value> = items.collect();
+    Ok(json!({"list": items, "cursor": cursor}).into())
 }
 
 /// The switch that cancels everything when it is not turned again in time.
@@ -190,7 +293,8 @@ pub(crate) fn countdown(venue: &mut Venue, call: &Call) -> Result<Answer, Reject
 
 pub(crate) fn order_info(venue: &mut Venue, call: &Call) -> Result<Answer, Reject> {
     let owner = account(venue, call)?;
-    let order = order_of(&owner.store, |name| call.given(name).map(str::to_owned)).map_err(code)?;
+    let category = call.given("category").map(category_word).transpose().map_err(code)?;
+    let (order, _) = find(owner, category, |name| call.given(name).map(str::to_owned)).map_err(code)?;
     let instrument = venue.by_id(order.instrument).ok_or_else(|| code(Reject::no_such_order()))?;
     Ok(shapes::order(order, instrument).into())
 }
@@ -208,6 +312,9 @@ fn orders_of(owner: &Account, category: Option<Category>) -> Vec<&Order> {
     if category != Some(Category::UsdtFutures) {
         orders.extend(owner.store.newest_first());
     }
+    if category != Some(Category::Spot) {
+        orders.extend(owner.futures.store.newest_first());
+    }
     orders.sort_unstable_by_key(|order| std::cmp::Reverse(order.id));
     orders
 }
@@ -216,6 +323,9 @@ fn fills_of(owner: &Account, category: Option<Category>) -> Vec<&Fill> {
     let mut fills: Vec<&Fill> = Vec::new();
     if category != Some(Category::UsdtFutures) {
         fills.extend(owner.store.fills());
+    }
+    if category != Some(Category::Spot) {
+        fills.extend(owner.futures.store.fills());
     }
     fills.sort_unstable_by_key(|fill| std::cmp::Reverse(fill.trade_id));
     fills

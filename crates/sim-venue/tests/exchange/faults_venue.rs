@@ -34,6 +34,21 @@ async fn a_late_answer_comes_long_after_the_push_and_names_the_same_order() {
 }
 
 #[tokio::test]
+async fn an_answer_over_a_stream_can_be_late_as_well() {
+    let sim = start(quiet());
+    let mut stream = Stream::private(&sim).await;
+    plan(&sim, &json!({"name": "ack-late", "delay_ms": 500}));
+    let params = json!({"side": "buy", "orderType": "limit", "force": "gtc", "price": "50000", "size": "0.001", "clientOid": "late"});
+    let arg = json!({"id": "c-1", "instType": "SPOT", "instId": "BTCUSDT", "channel": "place-order", "params": params});
+    let began = now_ms();
+    stream.send(json!({"op": "trade", "args": [arg]}).to_string()).await;
+    assert_eq!(stream.push("orders").await["data"][0]["clientOid"], "late", "the push comes first");
+    let answer = stream.find(|frame| frame["event"] == "trade").await;
+    assert_eq!(answer["code"], 0);
+    assert!(now_ms() - began >= 500);
+}
+
+#[tokio::test]
 async fn a_cancellation_that_loses_the_race_is_confirmed_and_the_order_is_filled() {
     let sim = start(quiet());
     let (rest, mut stream) = (Rest::new(&sim), Stream::private(&sim).await);
