@@ -66,6 +66,8 @@ enum Stage {
     Positions,
     Bills,
     Balances,
+    /// The wallet of futures, where it is one of its own.
+    FuturesBalances,
 }
 
 /// One comparison of a venue's books with ours.
@@ -387,7 +389,7 @@ impl Core {
             let question = match stage {
                 Stage::OpenOrders(nth) => at(nth).map(|i| SignIntent::OpenOrders { symbol: i.symbol, older_than }),
                 Stage::Fills(nth) => at(nth).map(|i| SignIntent::Fills { symbol: i.symbol, since, older_than }),
-                Stage::Settings(_) | Stage::Positions | Stage::Bills => {
+                Stage::Settings(_) | Stage::Positions | Stage::Bills | Stage::FuturesBalances => {
                     self.futures_question(venue, stage, older_than, now)
                 }
                 Stage::Balances => Some(SignIntent::Balances),
@@ -429,7 +431,7 @@ impl Core {
             }
             Stage::Positions => Some(Stage::Bills),
             Stage::Bills => Some(Stage::Balances),
-            Stage::Balances => {
+            Stage::Balances | Stage::FuturesBalances => {
                 self.finish(venue, now, out);
                 None
             }
@@ -659,12 +661,13 @@ impl Core {
                     };
                     self.publish(body, now, out);
                 }
-                self.finish(venue, now, out);
+                self.balances_told(venue, now, out);
             }
             QueryAnswer::FuturesSettings(settings) => self.settings_answer(venue, *settings, now, out),
             QueryAnswer::Positions(list) => self.positions_answer(venue, list, now, out),
             QueryAnswer::Bills { page, next } => {
                 self.bills_page(venue, page, now, out);
+                self.bills_cut(venue, next.is_some(), now, out);
                 self.turn_page(venue, *next, now);
             }
             QueryAnswer::Order(_) | QueryAnswer::KeyInfo(_) | QueryAnswer::CouldNotAsk(_) => {}
@@ -685,7 +688,8 @@ impl Core {
         let Some(run) = self.asking.runs.iter_mut().find(|run| run.venue == venue) else { return };
         run.waiting = false;
         run.due = now.mono;
-        if next.is_some() && run.pages < PAGES_MAX {
+        let pages_max = if run.stage == Stage::Bills { futures::BILL_PAGES_MAX } else { PAGES_MAX };
+        if next.is_some() && run.pages < pages_max {
             run.older_than = next;
             run.pages = run.pages.saturating_add(1);
             return;

@@ -1,6 +1,6 @@
 //! Perpetual futures between order path and venue: leverage before the first order, positions compared, funding once.
 
-#![expect(clippy::expect_used, clippy::unwrap_used, reason = "a failed assumption fails the test")]
+#![expect(clippy::expect_used, clippy::panic, clippy::unwrap_used, reason = "a failed assumption fails the test")]
 
 use domain::{
     Amount, ClientOrderId, Epoch, Fee, InstanceTag, Instrument, InstrumentId, InstrumentStatus, InstrumentVersion,
@@ -78,6 +78,8 @@ struct Venue {
     position: i64,
     liquidation: Option<Amount>,
     bills: Vec<BillReport>,
+    /// Rows of a page of bills.
+    page: usize,
     fills: Vec<FillReport>,
     orders: Vec<OrderUpdate>,
 }
@@ -141,6 +143,7 @@ impl World {
             position: 0,
             liquidation: None,
             bills: Vec::new(),
+            page: 2,
             fills: Vec::new(),
             orders: Vec::new(),
         };
@@ -256,11 +259,18 @@ impl World {
             }
             SignIntent::FuturesSettings { .. } => QueryAnswer::FuturesSettings(self.venue.settings),
             SignIntent::Positions => QueryAnswer::Positions(self.listed()),
-            SignIntent::Bills { since, .. } => {
-                let page = self.venue.bills.iter().rev().filter(|bill| bill.venue_time >= *since).copied().collect();
-                QueryAnswer::Bills { page, next: None }
+            SignIntent::Bills { since, older_than } => {
+                let older = |bill: &&BillReport| {
+                    let number = |id: &VenueOrderId| id.parse::<u64>().unwrap();
+                    older_than.is_none_or(|than| number(&bill.id) < number(&than))
+                };
+                let mut due = self.venue.bills.iter().rev().filter(|bill| bill.venue_time >= *since).filter(older);
+                let page: Vec<BillReport> = due.by_ref().take(self.venue.page).copied().collect();
+                let next = due.next().and(page.last()).map(|bill| bill.id);
+                QueryAnswer::Bills { page, next }
             }
-            SignIntent::Balances => QueryAnswer::Balances(vec![balance(Market::Spot), balance(Market::UsdtFutures)]),
+            SignIntent::Balances => QueryAnswer::Balances(vec![balance(Market::Spot)]),
+            SignIntent::FuturesBalances => QueryAnswer::Balances(vec![balance(Market::UsdtFutures)]),
             other => panic!("{other:?}"),
         }
     }
@@ -386,6 +396,23 @@ fn a_venue_without_perpetuals_is_asked_nothing_about_them() {
 }
 
 #[test]
+fn a_unified_account_has_one_wallet_which_is_asked_once_and_margins_futures() {
+    let mut world = World::new();
+    assert!(world.asked.contains(&Verb::FuturesBalances));
+    world.core.control(Control::AccountMode(VENUE, AccountMode::Unified), world.now, &mut world.out);
+    assert!(!world.core.reconciled(VENUE), "the books of the other mode are compared first");
+    world.asked.clear();
+    world.pass(20_000);
+    assert!(world.core.reconciled(VENUE));
+    assert!(world.asked.contains(&Verb::Balances) && !world.asked.contains(&Verb::FuturesBalances));
+    assert_eq!(world.core.exposure().free_margin(PERP), amount("10000"));
+    world.bill(BillKind::Transfer, "5");
+    world.pass(90_000);
+    assert_eq!(world.count(|body| matches!(body, EventBody::Transfer { wallet: Market::Spot, .. })), 1);
+    assert!(world.place(Side::Sell, 100, NET).is_some());
+}
+
+#[test]
 fn a_leverage_that_the_venue_does_not_change_is_tried_twice_and_then_nothing_is_opened() {
     let mut world = World::with(both(), |venue| venue.stubborn = true);
     let tried = [Verb::SetMarginMode, Verb::SetMarginMode, Verb::SetLeverage, Verb::SetLeverage];
@@ -467,6 +494,18 @@ fn funding_is_counted_once_over_overlaps_pages_and_a_restart() {
     world.pass(90_000);
     assert_eq!(world.count(funding), 2);
     assert_eq!(world.core.exposure().total_pnl().0, amount("-0.20").0);
+}
+
+#[test]
+fn bills_beyond_what_is_read_are_a_difference_and_all_pages_before_are_counted() {
+    let mut world = World::new();
+    world.venue.page = 1;
+    (0..300).for_each(|_| world.bill(BillKind::Funding, "-0.01"));
+    world.pass(200_000);
+    let read = world.count(|body| matches!(body, EventBody::Funding { .. }));
+    assert_eq!(read, 251);
+    let kind = DifferenceKind::Balance;
+    assert!(world.count(|body| matches!(body, EventBody::Difference { kind: of, .. } if *of == kind)) >= 1);
 }
 
 #[test]

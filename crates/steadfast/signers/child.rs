@@ -44,10 +44,7 @@ fn run() -> ExitCode {
         return complain(&error.to_string());
     }
     // A panic says where, never what: its words could hold what it stumbled over.
-    std::panic::set_hook(Box::new(|info| {
-        let place = info.location().map_or_else(|| "an unknown place".to_owned(), ToString::to_string);
-        eprintln!("steadfast: the signer process panicked at {place}");
-    }));
+    panic_place::say_places_only("steadfast: the signer process");
     let Ok(inherited) = std::io::stdin().as_fd().try_clone_to_owned() else {
         return complain("there is no descriptor 0");
     };
@@ -109,6 +106,9 @@ fn serve(boot: Boot, ends: Ends<'_>, tell: &dyn Fn(&Greeting) -> serde_json::Res
     let _ = (clock.mono(), clock.unix());
     let failed = unlock::failures(&boot.custody);
     let mut custody = open(&boot)?;
+    // From here on it ends with the daemon and by nothing else: Ctrl-C in a terminal and a service manager tell both at
+    // once, and the daemon still has orders to cancel.
+    deaf().map_err(|error| cannot(&error))?;
     custody.settle_policies(clock.unix()).map_err(|error| commands::keys::custody_trouble(&error))?;
     let trail = Trail::open(&mut custody, &boot.custody, Arc::clone(&clock))?;
     trail.unlocked(failed)?;
@@ -156,6 +156,12 @@ fn serve(boot: Boot, ends: Ends<'_>, tell: &dyn Fn(&Greeting) -> serde_json::Res
     let _ = records.close();
     trail.seal();
     Ok(())
+}
+
+/// Lets signals that ask to end wait for ever, here and in every thread to come.
+fn deaf() -> nix::Result<()> {
+    use nix::sys::signal::{SigSet, Signal};
+    [Signal::SIGINT, Signal::SIGTERM, Signal::SIGHUP, Signal::SIGQUIT].into_iter().collect::<SigSet>().thread_block()
 }
 
 /// Starts a thread and waits until it runs: what the system does to begin one is not allowed behind the walls.

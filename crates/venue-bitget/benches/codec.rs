@@ -6,7 +6,7 @@ use messages::{PlaceOrder, SignIntent};
 use std::hint::black_box;
 use std::time::Instant;
 use venue_api::{Draft, FeedFrame};
-use venue_bitget::{AccountMode, Environment, codecs_of};
+use venue_bitget::{AccountMode, Environment, codecs_of, with_unified_public};
 
 const BATCHES: usize = 200;
 const ROUNDS: u32 = 2_000;
@@ -40,15 +40,24 @@ fn main() {
         time_in_force: TimeInForce::PostOnly,
         effect: domain::PositionEffect::default(),
     });
+    let unified =
+        with_unified_public(Environment::Production, codecs_of(Environment::Production, AccountMode::Unified));
     let mut draft = Draft::default();
-    measure("draft of a placed order", || {
-        let _ = black_box(codecs.signing.draft(black_box(&order), UnixNanos(1_700_000_000_123_000_000), &mut draft));
-    });
+    for (name, codecs) in [("draft of a placed order", &codecs), ("draft of a placed order, v3", &unified)] {
+        measure(name, || {
+            let at = UnixNanos(1_700_000_000_123_000_000);
+            let _ = black_box(codecs.signing.draft(black_box(&order), at, &mut draft));
+        });
+    }
     let mut frame = FeedFrame::default();
     for (name, text) in [
         ("books5, 5 levels a side", include_str!("../fixtures/feed_books5.json")),
         ("books update, 1 level a side", include_str!("../fixtures/feed_books_update.json")),
         ("two trades", include_str!("../fixtures/feed_trade.json")),
+        ("books1 of v3, data first", include_str!("../fixtures/v3_feed_books1.json")),
+        ("books update of v3", include_str!("../fixtures/v3_feed_books_update.json")),
+        ("ticker of v3", include_str!("../fixtures/v3_feed_ticker.json")),
+        ("candle", include_str!("../fixtures/feed_candle.json")),
     ] {
         measure(name, || {
             let _ = black_box(codecs.feed.decode(black_box(text.trim_end().as_bytes()), &mut frame));

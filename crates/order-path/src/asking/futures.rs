@@ -19,6 +19,8 @@ use std::collections::VecDeque;
 const BILLS_OVERLAP_NS: i64 = 600_000_000_000;
 /// Bills remembered so that each is counted once: those of the overlap, with room.
 const BILLS_MAX: usize = 2_048;
+/// Pages of bills read in one comparison: each fill may be one, so there are more of them than of other lists.
+pub(super) const BILL_PAGES_MAX: u8 = 250;
 /// Attempts at one setting in one comparison.
 const SETTING_ATTEMPTS: u8 = 2;
 /// Looks at positions in one comparison before a difference that changes is left to the next.
@@ -120,7 +122,22 @@ impl Core {
                 let since = self.asking.futures.bills_since(venue, now.unix);
                 SignIntent::Bills { since, older_than }
             }),
+            Stage::FuturesBalances => (any && self.has_futures_wallet(venue)).then_some(SignIntent::FuturesBalances),
             _ => None,
+        }
+    }
+
+    fn has_futures_wallet(&self, venue: VenueId) -> bool {
+        self.venues.get(venue.index()).is_some_and(|state| state.setup.account == AccountMode::Classic)
+    }
+
+    /// A wallet's balances have come: the next wallet, or the end.
+    pub(super) fn balances_told(&mut self, venue: VenueId, now: Now, out: &mut dyn Effects) {
+        let first = self.run_mut(venue).is_some_and(|run| run.stage == Stage::Balances);
+        if first && self.perpetual(venue, 0).is_some() && self.has_futures_wallet(venue) {
+            self.go_to(venue, Stage::FuturesBalances, now);
+        } else {
+            self.finish(venue, now, out);
         }
     }
 
@@ -379,6 +396,14 @@ impl Core {
         }
     }
 
+    /// More bills than are read leave a balance that does not add up, which is told.
+    pub(super) fn bills_cut(&mut self, venue: VenueId, more: bool, now: Now, out: &mut dyn Effects) {
+        let last = self.run_mut(venue).is_some_and(|run| run.stage == Stage::Bills && run.pages >= BILL_PAGES_MAX);
+        if more && last {
+            self.difference(venue, None, DifferenceKind::Balance, now, out);
+        }
+    }
+
     /// Counts a page of bills, each once: funding and transfers.
     pub(super) fn bills_page(&mut self, venue: VenueId, page: &[BillReport], now: Now, out: &mut dyn Effects) {
         let first = self.asking.futures.first_start.unwrap_or(now.unix);
@@ -390,9 +415,7 @@ impl Core {
             }
             let (asset, amount, venue_time) = (bill.asset, bill.amount, bill.venue_time);
             if bill.kind == BillKind::Transfer {
-                let unified =
-                    self.venues.get(venue.index()).is_some_and(|state| state.setup.account == AccountMode::Unified);
-                let wallet = if unified { Market::Spot } else { Market::UsdtFutures };
+                let wallet = if self.has_futures_wallet(venue) { Market::UsdtFutures } else { Market::Spot };
                 self.publish(EventBody::Transfer { venue, wallet, bill: bill.id, asset, amount, venue_time }, now, out);
                 continue;
             }
