@@ -9,7 +9,7 @@ use crossbeam_channel::{Receiver, TryRecvError};
 use domain::{ClientOrderId, InstrumentId, MonoNanos, OrderState, StrategyTag, UnixNanos, VenueId};
 use keeper::Outlet;
 use key_manager::KeyMessage;
-use messages::{EventBody, HaltReason, OrderEvent, RefuseReason, TradingState};
+use messages::{DifferenceKind, EventBody, HaltReason, OrderEvent, RefuseReason, TradingState};
 use order_path::{EventRing, Urgent};
 use portfolio::PortfolioMetrics;
 use rust_decimal::prelude::ToPrimitive as _;
@@ -138,6 +138,7 @@ impl Observer {
 impl Running {
     fn run(mut self, stop: &AtomicBool) {
         loop {
+            fail_point::step("observer");
             match self.parts.events.try_recv() {
                 Ok(event) => self.take(&event),
                 Err(TryRecvError::Disconnected) => return,
@@ -339,6 +340,16 @@ impl Running {
                 Event::OrderUnknown,
                 format!("the outcome of order {} is unknown; the exchange is being asked", order.id),
                 "nothing now; if it stays unknown, compare with the exchange's order page",
+            ),
+            EventBody::Difference { kind: DifferenceKind::Position, .. } => Alert::new(
+                Event::ReconciliationDifference,
+                "a futures position at the exchange is not the sum of this program's fills; it may only be reduced",
+                "compare `steadfast status` with the exchange; it goes on by itself once both agree",
+            ),
+            EventBody::Difference { kind: DifferenceKind::PositionMode, .. } => Alert::new(
+                Event::ReconciliationDifference,
+                "the account's position mode is not the configured one; orders on its perpetuals are refused",
+                "set `position_mode` in config/venues/ to the account's, or change it at the exchange while it holds nothing",
             ),
             EventBody::Difference { kind, .. } => Alert::new(
                 Event::ReconciliationDifference,

@@ -66,6 +66,8 @@ enum Stage {
     Positions,
     Bills,
     Balances,
+    /// The wallet of futures, where it is one of its own.
+    FuturesBalances,
 }
 
 /// One comparison of a venue's books with ours.
@@ -387,7 +389,7 @@ impl Core {
             let question = match stage {
                 Stage::OpenOrders(nth) => at(nth).map(|i| SignIntent::OpenOrders { symbol: i.symbol, older_than }),
                 Stage::Fills(nth) => at(nth).map(|i| SignIntent::Fills { symbol: i.symbol, since, older_than }),
-                Stage::Settings(_) | Stage::Positions | Stage::Bills => {
+                Stage::Settings(_) | Stage::Positions | Stage::Bills | Stage::FuturesBalances => {
                     self.futures_question(venue, stage, older_than, now)
                 }
                 Stage::Balances => Some(SignIntent::Balances),
@@ -429,7 +431,7 @@ impl Core {
             }
             Stage::Positions => Some(Stage::Bills),
             Stage::Bills => Some(Stage::Balances),
-            Stage::Balances => {
+            Stage::Balances | Stage::FuturesBalances => {
                 self.finish(venue, now, out);
                 None
             }
@@ -659,7 +661,7 @@ impl Core {
                     };
                     self.publish(body, now, out);
                 }
-                self.finish(venue, now, out);
+                self.balances_told(venue, now, out);
             }
             QueryAnswer::FuturesSettings(settings) => self.settings_answer(venue, *settings, now, out),
             QueryAnswer::Positions(list) => self.positions_answer(venue, list, now, out),

@@ -680,7 +680,8 @@ impl Core {
                 }
                 self.maybe_reconcile(venue, now);
             }
-            Control::AccountMode(_, mode) => {
+            Control::AccountMode(venue, mode) => {
+                self.account_mode(venue, mode, now);
                 let who = ArrayString::from("key-manager").unwrap_or_default();
                 let what = note(&format!("account mode {}", mode.as_str()));
                 self.publish(EventBody::Act { who, what }, now, out);
@@ -696,6 +697,19 @@ impl Core {
                 }
             }
         }
+    }
+
+    /// Another account mode: the venue's books are others, and so is the wallet that margins futures.
+    fn account_mode(&mut self, venue: VenueId, mode: AccountMode, now: Now) {
+        let Some(state) = self.venues.get_mut(venue.index()) else { return };
+        if state.setup.account == mode {
+            return;
+        }
+        state.setup.account = mode;
+        state.reconciled = false;
+        self.exposure.set_unified(venue, mode == AccountMode::Unified);
+        self.asking.abandon_run(venue);
+        self.maybe_reconcile(venue, now);
     }
 
     fn private_stream(&mut self, venue: VenueId, live: bool, now: Now) {

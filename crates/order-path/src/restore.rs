@@ -23,10 +23,10 @@ impl Core {
                 self.asking.fills_are_known(*venue, event.at);
                 self.asking.futures.bills_are_known(*venue, event.at);
             }
-            EventBody::Funding { venue, instrument, bill, amount, venue_time, .. } => {
-                if self.asking.futures.count_bill(*venue, *bill) {
-                    self.exposure.on_funding(*instrument, *amount, *venue_time);
-                }
+            EventBody::Funding { venue, instrument, bill, amount, venue_time, .. }
+                if self.asking.futures.count_bill(*venue, *bill) =>
+            {
+                self.exposure.on_funding(*instrument, *amount, *venue_time);
             }
             EventBody::Transfer { venue, bill, .. } => {
                 self.asking.futures.count_bill(*venue, *bill);

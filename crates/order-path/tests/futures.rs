@@ -1,6 +1,6 @@
 //! Perpetual futures between order path and venue: leverage before the first order, positions compared, funding once.
 
-#![expect(clippy::expect_used, clippy::unwrap_used, reason = "a failed assumption fails the test")]
+#![expect(clippy::expect_used, clippy::panic, clippy::unwrap_used, reason = "a failed assumption fails the test")]
 
 use domain::{
     Amount, ClientOrderId, Epoch, Fee, InstanceTag, Instrument, InstrumentId, InstrumentStatus, InstrumentVersion,
@@ -260,7 +260,8 @@ impl World {
                 let page = self.venue.bills.iter().rev().filter(|bill| bill.venue_time >= *since).copied().collect();
                 QueryAnswer::Bills { page, next: None }
             }
-            SignIntent::Balances => QueryAnswer::Balances(vec![balance(Market::Spot), balance(Market::UsdtFutures)]),
+            SignIntent::Balances => QueryAnswer::Balances(vec![balance(Market::Spot)]),
+            SignIntent::FuturesBalances => QueryAnswer::Balances(vec![balance(Market::UsdtFutures)]),
             other => panic!("{other:?}"),
         }
     }
@@ -383,6 +384,23 @@ fn a_venue_without_perpetuals_is_asked_nothing_about_them() {
     assert!(world.core.reconciled(VENUE));
     let futures = [Verb::Positions, Verb::FuturesSettings, Verb::Bills, Verb::SetLeverage, Verb::SetMarginMode];
     assert!(world.asked.iter().all(|verb| !futures.contains(verb)), "{:?}", world.asked);
+}
+
+#[test]
+fn a_unified_account_has_one_wallet_which_is_asked_once_and_margins_futures() {
+    let mut world = World::new();
+    assert!(world.asked.contains(&Verb::FuturesBalances));
+    world.core.control(Control::AccountMode(VENUE, AccountMode::Unified), world.now, &mut world.out);
+    assert!(!world.core.reconciled(VENUE), "the books of the other mode are compared first");
+    world.asked.clear();
+    world.pass(20_000);
+    assert!(world.core.reconciled(VENUE));
+    assert!(world.asked.contains(&Verb::Balances) && !world.asked.contains(&Verb::FuturesBalances));
+    assert_eq!(world.core.exposure().free_margin(PERP), amount("10000"));
+    world.bill(BillKind::Transfer, "5");
+    world.pass(90_000);
+    assert_eq!(world.count(|body| matches!(body, EventBody::Transfer { wallet: Market::Spot, .. })), 1);
+    assert!(world.place(Side::Sell, 100, NET).is_some());
 }
 
 #[test]

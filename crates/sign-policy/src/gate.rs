@@ -353,10 +353,8 @@ impl PolicyGate {
             Err(_) if order.effect.reduce_only && limits.reduces => Some(reserve_of(&order.symbol)),
             Err(rule) => return Err(rule),
         };
-        if !again {
-            if !book.has_room(limits.open_orders, now_mono) {
-                return Err(PolicyRefusal::OpenOrders);
-            }
+        if !again && !book.has_room(limits.open_orders, now_mono) {
+            return Err(PolicyRefusal::OpenOrders);
         }
         let (at, limits) = match reserve {
             None => (at, limits),

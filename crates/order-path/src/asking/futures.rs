@@ -120,7 +120,22 @@ impl Core {
                 let since = self.asking.futures.bills_since(venue, now.unix);
                 SignIntent::Bills { since, older_than }
             }),
+            Stage::FuturesBalances => (any && self.has_futures_wallet(venue)).then_some(SignIntent::FuturesBalances),
             _ => None,
+        }
+    }
+
+    fn has_futures_wallet(&self, venue: VenueId) -> bool {
+        self.venues.get(venue.index()).is_some_and(|state| state.setup.account == AccountMode::Classic)
+    }
+
+    /// A wallet's balances have come: the next wallet, or the end.
+    pub(super) fn balances_told(&mut self, venue: VenueId, now: Now, out: &mut dyn Effects) {
+        let first = self.run_mut(venue).is_some_and(|run| run.stage == Stage::Balances);
+        if first && self.perpetual(venue, 0).is_some() && self.has_futures_wallet(venue) {
+            self.go_to(venue, Stage::FuturesBalances, now);
+        } else {
+            self.finish(venue, now, out);
         }
     }
 
@@ -390,9 +405,7 @@ impl Core {
             }
             let (asset, amount, venue_time) = (bill.asset, bill.amount, bill.venue_time);
             if bill.kind == BillKind::Transfer {
-                let unified =
-                    self.venues.get(venue.index()).is_some_and(|state| state.setup.account == AccountMode::Unified);
-                let wallet = if unified { Market::Spot } else { Market::UsdtFutures };
+                let wallet = if self.has_futures_wallet(venue) { Market::UsdtFutures } else { Market::Spot };
                 self.publish(EventBody::Transfer { venue, wallet, bill: bill.id, asset, amount, venue_time }, now, out);
                 continue;
             }

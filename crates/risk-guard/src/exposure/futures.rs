@@ -3,9 +3,9 @@
 //! Invariants: the worst case covers every order in which fills may come; no fill of a counted order makes it larger;
 //! an order that the venue lets only reduce never counts beyond the position that is there.
 
-use super::{Exposure, Position, from_atto};
+use super::{Balance, Exposure, Position, from_atto};
 use crate::fixed::{Atto, atto};
-use domain::{Amount, InstrumentId, PositionEffect, PositionSide, Side, UnixNanos};
+use domain::{Amount, InstrumentId, Market, PositionEffect, PositionSide, Side, UnixNanos, VenueId};
 use messages::{FuturesSettings, PositionMode, RefuseReason};
 use rust_decimal::Decimal;
 
@@ -194,6 +194,40 @@ impl Exposure {
         self.note(done);
     }
 
+    /// From now on futures of a venue are margined by its only wallet (`unified`), or by a wallet of their own.
+    pub fn set_unified(&mut self, venue: VenueId, unified: bool) {
+        let wallet = if unified { Market::Spot } else { Market::UsdtFutures };
+        for slot in 0..self.slots.len() {
+            let done = self.move_to_wallet(slot, venue, wallet);
+            self.note(done);
+        }
+        if unified {
+            let own = |balance: &&mut Balance| balance.venue == venue && balance.wallet == Market::UsdtFutures;
+            self.balances.iter_mut().filter(own).for_each(|balance| balance.known = false);
+        }
+        let done = self.refresh();
+        self.note(done);
+    }
+
+    fn move_to_wallet(&mut self, slot: usize, venue: VenueId, wallet: Market) -> Option<()> {
+        let Some(known) = self.slots.get(slot)?.as_ref() else { return Some(()) };
+        let Some(futures) = &known.futures else { return Some(()) };
+        let (from, asset, margin, unrealised) = (known.quote, known.quote_asset, futures.margin, futures.unrealised);
+        if self.balances.get(from)?.venue != venue {
+            return Some(());
+        }
+        let to = self.balance_index(venue, wallet, asset, None);
+        for (index, sign) in [(from, -1_i128), (to, 1)] {
+            let balance = self.balances.get_mut(index)?;
+            balance.margin = balance.margin.checked_add(margin.checked_mul(sign)?)?;
+            let moved = if sign < 0 { -unrealised } else { unrealised };
+            balance.unrealised = balance.unrealised.checked_add(moved)?;
+        }
+        let known = self.slots.get_mut(slot)?.as_mut()?;
+        (known.quote, known.base) = (to, to);
+        Some(())
+    }
+
     /// Leverage and modes as last told.
     #[must_use]
     pub fn futures_settings(&self, instrument: InstrumentId) -> Option<FuturesSettings> {
@@ -286,7 +320,7 @@ impl Exposure {
     /// Free margin in the wallet that margins an instrument, as an order would find it.
     #[must_use]
     pub fn free_margin(&self, instrument: InstrumentId) -> Amount {
-        let free = self.slot(instrument).and_then(|slot| self.balances.get(slot.quote)).and_then(super::Balance::free);
+        let free = self.slot(instrument).and_then(|slot| self.balances.get(slot.quote)).and_then(Balance::free);
         Amount(from_atto(free.unwrap_or(0)))
     }
 }

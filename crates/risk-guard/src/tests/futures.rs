@@ -195,6 +195,25 @@ fn on_a_unified_account_spot_and_futures_draw_on_one_wallet() {
 }
 
 #[test]
+fn an_account_that_becomes_unified_or_classic_takes_its_positions_to_the_other_wallet() {
+    let mut desk = desk();
+    fund(&mut desk, Market::UsdtFutures, "100", "0");
+    fund(&mut desk, Market::Spot, "400", "0");
+    trade(&mut desk, Side::Sell, 10_000, 1_000, NET); // binds 50
+    desk.exposure.set_unified(VenueId(0), true);
+    assert_eq!(desk.exposure.free_margin(PERP).0, Decimal::from(350));
+    desk.exposure.set_unified(VenueId(0), true);
+    assert_eq!(desk.exposure.free_margin(PERP).0, Decimal::from(350), "once is enough");
+    desk.exposure.set_unified(VenueId(0), false);
+    assert_eq!(desk.exposure.free_margin(PERP).0, Decimal::ZERO, "until its wallet is told again");
+    fund(&mut desk, Market::UsdtFutures, "100", "0");
+    assert_eq!(desk.exposure.free_margin(PERP).0, Decimal::from(50));
+    let spot = InstrumentVersion { id: InstrumentId(0), ..version() };
+    desk.version = spot;
+    desk.accepts(&buy(10_000, 4_000));
+}
+
+#[test]
 fn a_loss_on_paper_binds_margin_and_a_profit_frees_none() {
     let mut desk = desk();
     desk.limits.max_drawdown = Decimal::ONE;
