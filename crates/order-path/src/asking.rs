@@ -667,6 +667,7 @@ impl Core {
             QueryAnswer::Positions(list) => self.positions_answer(venue, list, now, out),
             QueryAnswer::Bills { page, next } => {
                 self.bills_page(venue, page, now, out);
+                self.bills_cut(venue, next.is_some(), now, out);
                 self.turn_page(venue, *next, now);
             }
             QueryAnswer::Order(_) | QueryAnswer::KeyInfo(_) | QueryAnswer::CouldNotAsk(_) => {}
@@ -687,7 +688,8 @@ impl Core {
         let Some(run) = self.asking.runs.iter_mut().find(|run| run.venue == venue) else { return };
         run.waiting = false;
         run.due = now.mono;
-        if next.is_some() && run.pages < PAGES_MAX {
+        let pages_max = if run.stage == Stage::Bills { futures::BILL_PAGES_MAX } else { PAGES_MAX };
+        if next.is_some() && run.pages < pages_max {
             run.older_than = next;
             run.pages = run.pages.saturating_add(1);
             return;

@@ -78,6 +78,8 @@ struct Venue {
     position: i64,
     liquidation: Option<Amount>,
     bills: Vec<BillReport>,
+    /// Rows of a page of bills.
+    page: usize,
     fills: Vec<FillReport>,
     orders: Vec<OrderUpdate>,
 }
@@ -141,6 +143,7 @@ impl World {
             position: 0,
             liquidation: None,
             bills: Vec::new(),
+            page: 2,
             fills: Vec::new(),
             orders: Vec::new(),
         };
@@ -256,9 +259,15 @@ impl World {
             }
             SignIntent::FuturesSettings { .. } => QueryAnswer::FuturesSettings(self.venue.settings),
             SignIntent::Positions => QueryAnswer::Positions(self.listed()),
-            SignIntent::Bills { since, .. } => {
-                let page = self.venue.bills.iter().rev().filter(|bill| bill.venue_time >= *since).copied().collect();
-                QueryAnswer::Bills { page, next: None }
+            SignIntent::Bills { since, older_than } => {
+                let older = |bill: &&BillReport| {
+                    let number = |id: &VenueOrderId| id.parse::<u64>().unwrap();
+                    older_than.is_none_or(|than| number(&bill.id) < number(&than))
+                };
+                let mut due = self.venue.bills.iter().rev().filter(|bill| bill.venue_time >= *since).filter(older);
+                let page: Vec<BillReport> = due.by_ref().take(self.venue.page).copied().collect();
+                let next = due.next().and(page.last()).map(|bill| bill.id);
+                QueryAnswer::Bills { page, next }
             }
             SignIntent::Balances => QueryAnswer::Balances(vec![balance(Market::Spot)]),
             SignIntent::FuturesBalances => QueryAnswer::Balances(vec![balance(Market::UsdtFutures)]),
@@ -485,6 +494,18 @@ fn funding_is_counted_once_over_overlaps_pages_and_a_restart() {
     world.pass(90_000);
     assert_eq!(world.count(funding), 2);
     assert_eq!(world.core.exposure().total_pnl().0, amount("-0.20").0);
+}
+
+#[test]
+fn bills_beyond_what_is_read_are_a_difference_and_all_pages_before_are_counted() {
+    let mut world = World::new();
+    world.venue.page = 1;
+    (0..300).for_each(|_| world.bill(BillKind::Funding, "-0.01"));
+    world.pass(200_000);
+    let read = world.count(|body| matches!(body, EventBody::Funding { .. }));
+    assert_eq!(read, 251);
+    let kind = DifferenceKind::Balance;
+    assert!(world.count(|body| matches!(body, EventBody::Difference { kind: of, .. } if *of == kind)) >= 1);
 }
 
 #[test]

@@ -291,7 +291,8 @@ impl RiskGuard {
     }
 
     /// What would be at stake on a perpetual future if this and every open order filled, in whatever order; gives the
-    /// initial margin that it binds in addition.
+    /// initial margin that it binds in addition. Kept out of the way of spot.
+    #[inline(never)]
     fn futures_allow(
         &self,
         intent: &OrderIntent,
@@ -449,6 +450,7 @@ fn balance_allows(side: Side, qty: Atto, notional: Atto, view: &View<'_>) -> Res
 }
 
 /// The free margin covers what the order binds in addition.
+#[inline(never)]
 fn margin_allows(margin: Atto, view: &View<'_>) -> Result<(), RefuseReason> {
     let free = view.quote.and_then(Balance::free).ok_or(RefuseReason::Arithmetic)?;
     if margin > 0 && margin > free { Err(RefuseReason::Margin) } else { Ok(()) }

@@ -128,9 +128,12 @@ impl Balance {
         }
         let free = self.available.checked_add(self.credited)?;
         let left = free.checked_add(self.held)?.checked_sub(self.debited)?.checked_sub(self.committed)?;
-        if self.margin == 0 && self.unrealised.is_zero() {
-            return Some(free.min(left));
-        }
+        if self.margin == 0 { Some(free.min(left)) } else { self.free_beside_futures(free, left) }
+    }
+
+    /// What positions leave; kept out of the way of spot.
+    #[inline(never)]
+    fn free_beside_futures(&self, free: Atto, left: Atto) -> Option<Atto> {
         // A profit on paper is no money of ours yet; a loss already binds.
         let loss = atto(self.unrealised)?.min(0);
         Some(free.min(left.checked_sub(self.margin)?.checked_add(loss)?))
@@ -393,6 +396,7 @@ impl Exposure {
     /// # Errors
     /// [`RefuseReason::NothingToReduce`] when it is to reduce only and there is not so much left;
     /// [`RefuseReason::PositionMode`] when it names a position where the instrument has none.
+    #[inline]
     pub(crate) fn raises(&self, intent: &OrderIntent) -> Result<bool, RefuseReason> {
         let Some(slot) = self.slot(intent.instrument) else { return Ok(intent.side == Side::Buy) };
         let Some(futures) = &slot.futures else {
@@ -402,8 +406,7 @@ impl Exposure {
                 Err(RefuseReason::PositionMode)
             };
         };
-        let qty = slot.scale(intent.qty.version()).and_then(|scale| scale.qty(intent.qty.qty()));
-        futures.raises(intent.side, intent.effect, qty.ok_or(RefuseReason::Arithmetic)?)
+        slot.futures_raise(futures, intent)
     }
 
     /// What the strategy may still sell: its position cut to the lot, minus its own open sells.
@@ -579,6 +582,12 @@ impl Slot {
             *self.scales.first_mut()? = Some(scale);
         }
         Some(())
+    }
+
+    #[inline(never)]
+    fn futures_raise(&self, futures: &Futures, intent: &OrderIntent) -> Result<bool, RefuseReason> {
+        let qty = self.scale(intent.qty.version()).and_then(|scale| scale.qty(intent.qty.qty()));
+        futures.raises(intent.side, intent.effect, qty.ok_or(RefuseReason::Arithmetic)?)
     }
 
     /// Position at the latest mark plus all open buys; on futures the worse of both sides, at the mark.

@@ -307,7 +307,7 @@ function show(frame) {
   ], status.clocks, "no clock measured");
   fillTable("balances", [
     column("account", (b) => b.venue),
-    column("asset", (b) => b.asset),
+    column("asset", (b) => (b.wallet === "usdt-futures" ? b.asset + " (futures)" : b.asset)),
     numbers("available", (b) => price(b.available)),
     numbers("held", (b) => price(b.held)),
   ], frame.balances, "no balance known");

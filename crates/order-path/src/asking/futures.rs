@@ -19,6 +19,8 @@ use std::collections::VecDeque;
 const BILLS_OVERLAP_NS: i64 = 600_000_000_000;
 /// Bills remembered so that each is counted once: those of the overlap, with room.
 const BILLS_MAX: usize = 2_048;
+/// Pages of bills read in one comparison: each fill may be one, so there are more of them than of other lists.
+pub(super) const BILL_PAGES_MAX: u8 = 250;
 /// Attempts at one setting in one comparison.
 const SETTING_ATTEMPTS: u8 = 2;
 /// Looks at positions in one comparison before a difference that changes is left to the next.
@@ -391,6 +393,14 @@ impl Core {
             if differs || settled {
                 self.exposure.set_mismatch(instrument, differs);
             }
+        }
+    }
+
+    /// More bills than are read leave a balance that does not add up, which is told.
+    pub(super) fn bills_cut(&mut self, venue: VenueId, more: bool, now: Now, out: &mut dyn Effects) {
+        let last = self.run_mut(venue).is_some_and(|run| run.stage == Stage::Bills && run.pages >= BILL_PAGES_MAX);
+        if more && last {
+            self.difference(venue, None, DifferenceKind::Balance, now, out);
         }
     }
 
