@@ -85,6 +85,7 @@ impl Writer {
     fn write(mut self, words: &Receiver<Word>, clock: &dyn Clock) {
         let mut due = clock.mono().after(TICK_EVERY);
         loop {
+            fail_point::step("audit");
             let patience = Duration::from_nanos(due.0.saturating_sub(clock.mono().0));
             match words.recv_timeout(patience) {
                 Ok(Word::Entry(entry)) => {

@@ -105,6 +105,7 @@ impl Drop for Emergency {
 
 fn wait(mut venues: Vec<EmergencyVenue>, clock: &Arc<dyn Clock>, calls: &Receiver<Call>) {
     while let Ok(call) = calls.recv() {
+        fail_point::step("emergency");
         match call {
             Call::Offset(id, offset_ns) => {
                 for venue in venues.iter_mut().filter(|venue| venue.id == id) {

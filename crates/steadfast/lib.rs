@@ -21,6 +21,7 @@ pub mod metrics_page;
 pub mod observer;
 pub mod plan;
 pub mod recorder;
+pub mod refusals;
 pub mod registry;
 pub mod report;
 pub mod restore;

@@ -10,6 +10,8 @@ fn main() -> ExitCode {
     if let Some(code) = steadfast::signers::child::dispatch() {
         return code;
     }
+    // Panics say where, never what: their words could hold what they stumbled over.
+    panic_place::say_places_only("steadfast");
     // Everything this program writes is for its owner alone.
     rustix::process::umask(rustix::fs::Mode::from_raw_mode(0o077));
     match commands::dispatch(&Cli::parse()) {

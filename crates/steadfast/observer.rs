@@ -138,6 +138,7 @@ impl Observer {
 impl Running {
     fn run(mut self, stop: &AtomicBool) {
         loop {
+            fail_point::step("observer");
             match self.parts.events.try_recv() {
                 Ok(event) => self.take(&event),
                 Err(TryRecvError::Disconnected) => return,

@@ -13,6 +13,7 @@ use crate::key_desk::Settled;
 use crate::key_watch::KeyWatch;
 use crate::observer::{Observer, ObserverHandle};
 use crate::plan::{Plan, StrategyPlan, VenuePlan};
+use crate::refusals::RefusalWatch;
 use crate::registry::{KnownInstrument, Registry};
 use crate::report::{Exit, Trouble, causes};
 use crate::shared::{Names, OrderList, Shared};
@@ -106,6 +107,7 @@ pub struct Running {
     plan: Plan,
     /// Waits to be told that every venue has been asked about the last run.
     untold: Option<Box<dyn KeyStore + Send>>,
+    _refusals: RefusalWatch,
     _signer_keeper: Option<SignerKeeper>,
     _dir: DataDir,
 }
@@ -280,6 +282,8 @@ pub async fn start(start: Start) -> Result<Running, Trouble> {
     let api_keys =
         ApiKeys::open(&start.dir.root().join(ApiKeys::FILE)).map_err(|error| commands::access::file_trouble(&error))?;
     let untold = store.boxed();
+    let accounts = seats.iter().map(|(id, venue)| (*id, venue.account.clone())).collect();
+    let refusals = RefusalWatch::start(store.boxed(), accounts)?;
     let settled = Arc::new(Settled::default());
     let key_desk = keys::key_desk(&store, &keys, &settled, &seats, &shared)?;
     let told = keys::KeysTold { alerts: start.alerts.clone(), show: start.show_probes, settled };
@@ -327,6 +331,7 @@ pub async fn start(start: Start) -> Result<Running, Trouble> {
         keeper,
         plan,
         untold: Some(untold),
+        _refusals: refusals,
         _signer_keeper: signer_keeper,
         _dir: start.dir,
     })

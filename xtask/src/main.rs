@@ -7,6 +7,7 @@ mod bans;
 mod ci;
 mod demo;
 mod deny;
+mod fuzz;
 mod long;
 mod reference;
 mod run;
@@ -20,6 +21,7 @@ const USAGE: &str = "\
 cargo xtask ci [--skip-tests] [--only STEP]... [--skip STEP]...   every check a change must pass
 cargo xtask ci --list                                              the steps, one a line
 cargo xtask long NAME [--seed N] [-- ARGUMENT...]                  one long suite; its record goes to target/long/NAME.json
+cargo xtask long fuzz [--seconds N] [--seed N] [--target NAME]...  every decoder under libFuzzer; record: target/long/fuzz.json
 cargo xtask reference [--check]                                    the pages made from declarations
 ";
 
@@ -38,7 +40,10 @@ fn dispatch(arguments: &[String]) -> Result<()> {
     let Some((command, rest)) = arguments.split_first() else { bail!("no command\n{USAGE}") };
     match command.as_str() {
         "ci" => ci::main(rest),
-        "long" => long::main(rest),
+        "long" => match rest.split_first() {
+            Some((name, rest)) if name == "fuzz" => fuzz::main(rest),
+            _ => long::main(rest),
+        },
         "reference" => reference::main(rest),
         "help" | "--help" | "-h" => {
             print!("{USAGE}");

@@ -173,6 +173,7 @@ struct Post {
 impl Post {
     async fn live(mut self, mut jobs: Receiver<Job>) {
         while let Some(job) = jobs.recv().await {
+            fail_point::step("alerts");
             match job {
                 Job::Tell(alert, at) => self.tell(&alert, at).await,
                 // Nobody waits any more if this fails.

@@ -4,7 +4,6 @@ use crate::actor::{HotActor, HotConfig, WaitPolicy};
 use crate::lane::{Lane, PostError};
 use crossbeam_channel::{Receiver, RecvTimeoutError, Select, Sender, TryRecvError, bounded};
 use domain::{Clock, MonoNanos};
-use std::any::Any;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::thread::JoinHandle;
@@ -44,7 +43,7 @@ impl<A: HotActor> Lanes<A> {
 pub struct Death {
     /// [`HotActor::NAME`].
     pub actor: &'static str,
-    /// Text of the panic.
+    /// Where it panicked; never what the panic said.
     pub cause: String,
 }
 
@@ -205,6 +204,7 @@ fn live<A: HotActor>(
     clock: &dyn Clock,
     on_death: impl FnOnce(Death),
 ) -> HotExit {
+    panic_place::note();
     let mut keep = Keep::new(actor, config, clock);
     let run = catch_unwind(AssertUnwindSafe(|| keep.run(&inbox)));
     let left_behind = inbox.messages.len() + inbox.queries.len();
@@ -212,8 +212,8 @@ fn live<A: HotActor>(
     drop(inbox);
     let exit = match run {
         Ok(()) => HotExit::Stopped { left_behind },
-        Err(payload) => {
-            let death = Death { actor: A::NAME, cause: panic_text(payload.as_ref()) };
+        Err(_) => {
+            let death = Death { actor: A::NAME, cause: panic_place::told() };
             on_death(death.clone());
             HotExit::Died(death)
         }
@@ -221,14 +221,6 @@ fn live<A: HotActor>(
     // A dead actor's state may be broken: what its own drop does must not hide the exit.
     let _ = catch_unwind(AssertUnwindSafe(|| drop(keep)));
     exit
-}
-
-fn panic_text(payload: &(dyn Any + Send)) -> String {
-    payload
-        .downcast_ref::<&'static str>()
-        .map(|text| (*text).to_owned())
-        .or_else(|| payload.downcast_ref::<String>().cloned())
-        .unwrap_or_else(|| "panic without text".to_owned())
 }
 
 /// The actor with what its loop remembers.
@@ -280,6 +272,7 @@ impl<'clock, A: HotActor> Keep<'clock, A> {
         } else {
             return false;
         }
+        fail_point::step(A::NAME);
         self.restless = true;
         self.unpublished += 1;
         if self.unpublished >= IDLE_EVERY {

@@ -5,6 +5,7 @@ use crate::record::Encoder;
 use crate::{JournalError, JournalReader, VERSION};
 use crossbeam_channel::{Receiver, Sender, TryRecvError, bounded};
 use domain::Clock;
+use fail_point::{FailPoint, pass};
 use messages::OrderEvent;
 use rusqlite::{Connection, params};
 use std::path::{Path, PathBuf};
@@ -212,6 +213,7 @@ impl Writer {
 
     fn run(mut self, stopped: &Receiver<()>, waiting: &AtomicUsize) -> Stored {
         loop {
+            fail_point::step("journal");
             let open = self.gather();
             if !self.group.is_empty() {
                 waiting.store(self.events.len().saturating_add(self.group.len()), Ordering::Relaxed);
@@ -270,7 +272,7 @@ impl Writer {
         if self.group.is_empty() {
             return;
         }
-        fail_point();
+        pass(FailPoint::BeforeJournalCommit);
         let begun = self.clock.mono();
         match self.commit() {
             Ok(stored) => {
@@ -326,22 +328,6 @@ impl Writer {
         Ok(stored)
     }
 }
-
-/// The crash suites kill the process here, before a commit.
-#[cfg(feature = "fail-points")]
-fn fail_point() {
-    use std::sync::atomic::{AtomicU64, Ordering};
-    static PASSES: AtomicU64 = AtomicU64::new(0);
-    let wanted = std::env::var("STEADFAST_FAIL_POINT").unwrap_or_default();
-    if let Some(nth) = wanted.strip_prefix("before-commit@").and_then(|nth| nth.parse::<u64>().ok())
-        && PASSES.fetch_add(1, Ordering::SeqCst) + 1 == nth
-    {
-        std::process::abort();
-    }
-}
-
-#[cfg(not(feature = "fail-points"))]
-const fn fail_point() {}
 
 #[cfg(test)]
 mod tests {

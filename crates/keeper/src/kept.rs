@@ -69,15 +69,12 @@ impl<A> Kept<A> {
         }
     }
 
-    /// Runs `step`; a panic goes on after its text was noted for the keeper.
+    /// Runs `step`; a panic goes on after its place was noted for the keeper.
     fn noting_panics(&mut self, step: impl FnOnce(&mut A)) {
+        panic_place::note();
         if let Err(payload) = catch_unwind(AssertUnwindSafe(|| step(&mut self.actor))) {
-            let text = payload
-                .downcast_ref::<&'static str>()
-                .map(|text| (*text).to_owned())
-                .or_else(|| payload.downcast_ref::<String>().cloned());
             self.panicked = true;
-            self.end.end = End::Died(text.unwrap_or_else(|| "panic without text".to_owned()));
+            self.end.end = End::Died(panic_place::told());
             resume_unwind(payload);
         }
     }
@@ -88,7 +85,7 @@ impl<A> Kept<A> {
 pub(crate) enum End {
     /// It was asked to stop.
     Stopped,
-    /// It panicked, with this text.
+    /// It panicked: where, never what it said.
     Died(String),
 }
 
@@ -177,7 +174,10 @@ impl<A: Handle<T>, T: 'static> actix::Handler<Mail<T>> for Kept<A> {
     fn handle(&mut self, mut mail: Mail<T>, ctx: &mut Self::Context) {
         // Mail that is not opened counts as lost.
         if let Some(message) = if self.panicked { None } else { mail.open() } {
-            self.noting_panics(|actor| actor.handle(message, ctx));
+            self.noting_panics(|actor| {
+                fail_point::step(std::any::type_name::<A>());
+                actor.handle(message, ctx);
+            });
         }
     }
 }

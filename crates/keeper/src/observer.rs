@@ -5,7 +5,7 @@
 pub trait KeeperObserver: Send + Sync + 'static {
     /// The actor takes messages (`true`) or has ended (`false`).
     fn actor_up(&self, actor: &'static str, up: bool);
-    /// The actor ended by a panic; `cause` is the panic's text.
+    /// The actor ended by a panic; `cause` says where, never what it said.
     fn actor_died(&self, actor: &'static str, cause: &str);
     /// The actor was made anew by its factory, for the `times`-th time in the window of its limit.
     fn actor_rebuilt(&self, actor: &'static str, times: u32);

@@ -16,7 +16,7 @@ use tokio::sync::oneshot;
 pub struct Escalation {
     /// Name of the actor.
     pub actor: &'static str,
-    /// Text of the last panic.
+    /// Where it panicked last; never what the panic said.
     pub cause: String,
     /// New lives it had within the window of its limit.
     pub rebuilt: u32,

@@ -109,22 +109,22 @@ fn live<J, W: WorkerJob<J>>(
     on_escalate: impl FnOnce(Escalation),
     counters: &Counters,
 ) {
+    panic_place::note();
     let mut window = RestartWindow::new(rebuild);
     loop {
         keeper.observer().actor_up(name, true);
         let life = catch_unwind(AssertUnwindSafe(|| {
             let mut worker = factory();
             while let Ok((job, _receipt)) = inbox.recv() {
+                fail_point::step(name);
                 worker.work(job);
             }
         }));
         keeper.observer().actor_up(name, false);
-        let Err(payload) = life else { return };
-        let cause = payload
-            .downcast_ref::<&'static str>()
-            .map(|text| (*text).to_owned())
-            .or_else(|| payload.downcast_ref::<String>().cloned())
-            .unwrap_or_else(|| "panic without text".to_owned());
+        if life.is_ok() {
+            return;
+        }
+        let cause = panic_place::told();
         keeper.observer().actor_died(name, &cause);
         let Some(wait) = window.died(keeper.clock().mono()) else {
             counters.close();

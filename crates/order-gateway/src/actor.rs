@@ -3,12 +3,12 @@
 use crate::answers::{Ticket, Told, Waits, answered, failed, not_sent};
 use crate::core::{Dispatch, Limits};
 use crate::departure::Departure;
-use crate::fail_point::{FailPoint, pass};
 use crate::stream::{PrivateStream, StreamParts};
 use crate::venue_time::{TimeSource, keep_venue_time};
 use crate::wire_file::Recorder;
 use crate::wire_log::{WireLogError, WireRecord};
 use domain::{Clock, MonoNanos, Symbol, VenueId};
+use fail_point::{FailPoint, pass};
 use futures_util::StreamExt;
 use futures_util::future::LocalBoxFuture;
 use futures_util::stream::FuturesUnordered;
@@ -342,6 +342,7 @@ impl<D: Departure> Engine<D> {
         }
         let mut stopping = false;
         loop {
+            fail_point::step("order-gateway");
             self.refuse_late();
             self.take_in();
             self.send_out();

@@ -17,7 +17,6 @@ mod actor;
 mod answers;
 mod core;
 mod departure;
-mod fail_point;
 mod stream;
 mod stream_core;
 mod venue_time;

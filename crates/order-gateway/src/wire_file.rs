@@ -290,6 +290,7 @@ impl Drop for Syncer {
 
 fn live(shared: &Shared, rung: &Receiver<()>) {
     loop {
+        fail_point::step("wire-log-sync");
         shared.asleep.store(true, Ordering::SeqCst);
         let woken = shared.dirty.load(Ordering::SeqCst) || rung.recv().is_ok();
         shared.asleep.store(false, Ordering::SeqCst);

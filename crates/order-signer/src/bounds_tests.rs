@@ -1,7 +1,7 @@
 //! What a key under its policy signs, refuses and records.
 
 use crate::record::tests::secrets;
-use crate::{BoundKey, Bounds, Identity, InlineSigner, LoadedKey, SignatureRecords};
+use crate::{BoundKey, Bounds, Identity, InlineSigner, LoadedKey, Refusals, SignatureRecords};
 use clock::ManualClock;
 use domain::{
     ClientOrderId, Clock, Epoch, InstanceTag, MonoNanos, Scaled, Sequence, Side, Symbol, TimeInForce, UnixNanos,
@@ -105,6 +105,26 @@ fn orders_within_the_policy_are_signed_and_recorded_before_they_leave() {
     let read: Vec<_> = GuardReader::open(dir.path()).unwrap().map(Result::unwrap).collect();
     let digests: Vec<_> = read.iter().map(|record| (record.kid, record.digest, record.again)).collect();
     assert_eq!(digests, [(KID, economic_digest(&order), false), (KID, economic_digest(&order), true)]);
+}
+
+#[test]
+fn refusals_are_told_by_the_rule_that_was_broken() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut rig = Rig::new(dir.path(), 1, codec());
+    for _ in 0..2 {
+        assert!(rig.place(Side::Sell, 29_000, 10).is_err());
+    }
+    assert!(rig.place(Side::Buy, 60_000, 34).is_err());
+    rig.sequence = 0;
+    rig.place(Side::Buy, 60_000, 10).unwrap();
+    rig.sequence = 0;
+    assert!(rig.place(Side::Buy, 60_001, 10).is_err(), "one id for two contents");
+    rig.signer.set_clock_offset(60_000_000_000).unwrap_err();
+    assert!(rig.signer.sign(&SignIntent::Balances).is_err());
+    let told = Refusals::of(domain::VenueId(3), &mut rig.signer);
+    assert_eq!(told.counts.len(), Refusals::rules().count());
+    let counted: Vec<_> = Refusals::rules().zip(told.counts).filter(|(_, count)| *count > 0).collect();
+    assert_eq!(counted, [("venue_time", 1), ("client_id", 1), ("order_notional", 1), ("sell_below_band", 2)]);
 }
 
 /// The machine's file system, of which syncing can be made to fail, and what was done with its open files.

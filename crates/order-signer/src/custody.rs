@@ -5,12 +5,12 @@
 //! are gone from the vault and its kept generations before the revocation is confirmed.
 
 use crate::bounds::{BoundKey, Bounds, SignatureRecords};
-use crate::fail_point::{FailPoint, pass};
 use crate::guard::Identity;
 use crate::inline::{CancelOnlySigner, InlineSigner, LoadedKey};
 use crate::record::{KeyRecord, KeySecrets, KeyStep, RecordError, is_step_up, read_info, read_secrets, write_record};
 use crate::sealing::SealError;
 use domain::{Clock, UnixNanos};
+use fail_point::{FailPoint, pass};
 use messages::{KeyAlias, KeyDuty, KeyInfo, KeyRole, KeyState, SignRefusal};
 use secrets::SecretBytes;
 use sign_policy::{PolicyDocument, PolicyError};

@@ -5,16 +5,17 @@
 
 use crate::bounds::{SignatureRecords, enforce_saved};
 use crate::custody::{Custody, CustodyError};
-use crate::fail_point::{FailPoint, pass};
 use crate::guard::Identity;
 use crate::inline::{CancelOnlySigner, InlineSigner};
 use crate::key_store::link_sealed;
 use crate::policy::{PolicyMove, PolicySet};
 use crate::record::KeyRecord;
+use crate::refusals::Refusals;
 use crate::sealing::{Origin, SealedKey, SealingKey};
 use crate::seats::Seats;
 use audit::AuditSink;
 use domain::{Clock, VenueId};
+use fail_point::{FailPoint, pass};
 use messages::{KeyAlias, KeyDuty, KeyState, SignRefusal};
 use std::sync::Arc;
 use venue_api::SigningCodec;
@@ -205,6 +206,14 @@ impl CustodyDesk {
     pub fn reconciled(&self) -> Result<(), CustodyError> {
         let done = self.records.as_ref().map_or(Ok(()), SignatureRecords::reconciled);
         done.map_err(|error| CustodyError::Refused { why: error.to_string() })
+    }
+
+    /// How often the signers at work have refused, by rule.
+    #[must_use]
+    pub fn refusals(&self) -> Vec<Refusals> {
+        let of =
+            |seat: VenueId| self.seats.with(seat, |signer| signer.as_mut().map(|signer| Refusals::of(seat, signer)));
+        self.places.iter().filter_map(|(seat, _)| of(*seat).flatten()).collect()
     }
 
     fn load_bounded(&self, seat: VenueId, alias: &str) -> Result<InlineSigner, CustodyError> {

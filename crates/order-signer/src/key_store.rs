@@ -5,6 +5,7 @@ use crate::custody::{Custody, CustodyError};
 use crate::desk::CustodyDesk;
 use crate::policy::{PolicyMove, PolicySet};
 use crate::record::KeyRecord;
+use crate::refusals::Refusals;
 use crate::rotation::CutOver;
 use crate::sealing::{Origin, SealedKey, SealingKey, SealingPublic};
 use access::StepUpRefusal;
@@ -73,6 +74,12 @@ pub trait KeyStore {
     /// # Errors
     /// [`CustodyError`]: after a machine that went down, orders stay refused.
     fn reconciled(&mut self) -> Result<(), CustodyError>;
+
+    /// How often the signers at work have refused, by rule.
+    ///
+    /// # Errors
+    /// [`CustodyError::Away`].
+    fn refusals(&self) -> Result<Vec<Refusals>, CustodyError>;
 
     /// Whether one-time codes are set up.
     ///
@@ -218,6 +225,10 @@ impl KeyStore for LocalStore {
 
     fn reconciled(&mut self) -> Result<(), CustodyError> {
         self.desk().reconciled()
+    }
+
+    fn refusals(&self) -> Result<Vec<Refusals>, CustodyError> {
+        Ok(self.desk().refusals())
     }
 
     fn sealing_key(&self) -> Result<SealingPublic, CustodyError> {

@@ -7,10 +7,10 @@
 use crate::bounds::BoundKey;
 use crate::custody::{Custody, CustodyError, kid_bytes, no_such};
 use crate::desk::CustodyDesk;
-use crate::fail_point::{FailPoint, pass};
 use crate::inline::InlineSigner;
 use crate::record::KeyRecord;
 use domain::{UnixNanos, VenueId};
+use fail_point::{FailPoint, pass};
 use messages::{KeyAlias, KeyDuty, KeyState, SignRefusal};
 use serde::{Deserialize, Serialize};
 use sign_policy::PolicyDocument;

@@ -259,6 +259,7 @@ mod records {
         let entry = AuditEntry::by_system(AuditVerb::Unhalt, Decision::Allowed).because("it is safe again");
         let seq = store.append(entry).unwrap();
         assert_eq!(store.tick().unwrap(), seq);
+        assert_eq!(order_signer::KeyStore::refusals(&store).unwrap(), [], "no signer, no refusals");
         assert!(store.seal().unwrap() > seq, "the seal is a record of its own");
         let report = audit::verify(&log_dir, seed.anchor(), Some(&seed), Some(seq)).unwrap();
         assert_eq!(report.first_bad, None);

@@ -76,6 +76,8 @@ mod venue;
 mod wallets;
 mod web;
 mod web_api;
+#[doc(hidden)]
+pub mod workbench;
 
 pub use auth::KeyState;
 pub use config::{

@@ -3,7 +3,7 @@
 use crate::{RateLimits, StreamLimits};
 use domain::{Clock, MonoNanos};
 use governor::clock::{Clock as GovernorClock, Reference};
-use governor::middleware::NoOpMiddleware;
+use governor::middleware::StateInformationMiddleware;
 use governor::nanos::Nanos;
 use governor::state::{InMemoryState, NotKeyed};
 use governor::{Quota, RateLimiter};
@@ -49,7 +49,7 @@ impl GovernorClock for Timebase {
 }
 
 /// One budget.
-pub(crate) struct Budget(RateLimiter<NotKeyed, InMemoryState, Timebase, NoOpMiddleware<Moment>>);
+pub(crate) struct Budget(RateLimiter<NotKeyed, InMemoryState, Timebase, StateInformationMiddleware>);
 
 impl Budget {
     /// `count` in `period`, all of which may come at once; a count of zero is one.
@@ -57,12 +57,18 @@ impl Budget {
         let count = NonZeroU32::new(count).unwrap_or(NonZeroU32::MIN);
         let each = (period / count.get()).max(Duration::from_nanos(1));
         let quota = Quota::with_period(each).unwrap_or_else(|| Quota::per_second(count)).allow_burst(count);
-        Self(RateLimiter::direct_with_clock(quota, Timebase(Arc::clone(clock))))
+        let limiter = RateLimiter::direct_with_clock(quota, Timebase(Arc::clone(clock)));
+        Self(limiter.with_middleware())
     }
 
     /// Takes one; false when there is none.
     pub(crate) fn take(&self) -> bool {
-        self.0.check().is_ok()
+        self.spend().is_some()
+    }
+
+    /// Takes one; how many are left behind it, `None` when there was none.
+    fn spend(&self) -> Option<u32> {
+        self.0.check().ok().map(|state| state.remaining_burst_capacity())
     }
 }
 
@@ -73,6 +79,17 @@ pub(crate) enum Caller {
     Account(usize),
     /// An address.
     Address(IpAddr),
+}
+
+/// What became of a budget.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Spent {
+    /// Nothing is counted.
+    Unlimited,
+    /// This much is left.
+    Left(u32),
+    /// There was nothing left.
+    TooMuch,
 }
 
 /// All budgets in use.
@@ -125,12 +142,19 @@ impl Limits {
 
     /// Counts a request to an endpoint; false when the caller's second is used up.
     pub(crate) fn endpoint(&mut self, path: &'static str, per_second: u32, caller: Caller) -> bool {
+        self.spend(path, per_second, caller) != Spent::TooMuch
+    }
+
+    /// Counts a request to an endpoint, and tells what the caller has left of its second.
+    pub(crate) fn spend(&mut self, path: &'static str, per_second: u32, caller: Caller) -> Spent {
         if !self.config.enforced {
-            return true;
+            return Spent::Unlimited;
         }
         forget_when_full(&mut self.endpoints, Self::CALLERS_MAX);
         let (clock, count) = (&self.clock, per_second.saturating_mul(self.config.endpoint_factor));
-        self.endpoints.entry((path, caller)).or_insert_with(|| Budget::new(clock, count, Duration::from_secs(1))).take()
+        let budget =
+            self.endpoints.entry((path, caller)).or_insert_with(|| Budget::new(clock, count, Duration::from_secs(1)));
+        budget.spend().map_or(Spent::TooMuch, Spent::Left)
     }
 
     /// Counts a new connection of an address.
@@ -164,8 +188,9 @@ mod tests {
     fn an_endpoint_refuses_beyond_its_second_and_recovers() {
         let (clock, mut limits) = limits(RateLimits::default());
         let caller = Caller::Account(0);
-        assert!((0..10).all(|_| limits.endpoint("/place", 10, caller)));
-        assert!(!limits.endpoint("/place", 10, caller));
+        assert_eq!(limits.spend("/place", 10, caller), Spent::Left(9));
+        assert!((0..9).all(|_| limits.endpoint("/place", 10, caller)));
+        assert_eq!(limits.spend("/place", 10, caller), Spent::TooMuch);
         assert!(limits.endpoint("/place", 10, Caller::Account(1)), "accounts do not share");
         assert!(limits.endpoint("/cancel", 10, caller), "endpoints do not share");
         clock.advance(Duration::from_secs(1));

@@ -4,7 +4,7 @@ use crate::FaultKind;
 use crate::auth::Request;
 use crate::call::{Access, Answer, Call, Route, parameters};
 use crate::hub::Socket;
-use crate::limits::Caller;
+use crate::limits::{Caller, Spent};
 use crate::mishaps::LATE_ACK_DELAY;
 use crate::outgoing::Place;
 use crate::reject::{Reject, UNAVAILABLE, success};
@@ -48,25 +48,25 @@ pub(crate) async fn serve(request: HttpRequest, body: web::Bytes, shared: web::D
         tokio::time::sleep(delay).await;
     }
     let is_json = header("Content-Type").is_some_and(|kind| kind.starts_with("application/json"));
-    let (outcome, held, now_ms) = {
+    let (outcome, held, left, now_ms) = {
         let mut venue = shared.venue();
-        let (outcome, held) = judge(&mut venue, &signed, is_json);
-        (outcome, held, venue.now_ms())
+        let Judged { outcome, held, left } = judge(&mut venue, &signed, is_json);
+        (outcome, held, left, venue.now_ms())
     };
     let release = held.map(|held| Release { held, shared: shared.clone().into_inner() });
     let answer = match outcome {
         Ok(answer) => answer,
-        Err(reject) => return respond(reject.status, reject.body(now_ms), release),
+        Err(reject) => return respond(reject.status, reject.body(now_ms), release, left),
     };
     if answer.faults.contains(&FaultKind::FillBeforeAck) {
         drop(release);
         tokio::time::sleep(FILL_FIRST_DELAY).await;
-        return respond(200, success(&answer.data, now_ms), None);
+        return respond(200, success(&answer.data, now_ms), None, left);
     }
     if let Some(delay) = answer.faults.delay(FaultKind::AckLate, LATE_ACK_DELAY) {
         drop(release);
         tokio::time::sleep(delay).await;
-        return respond(200, success(&answer.data, now_ms), None);
+        return respond(200, success(&answer.data, now_ms), None, left);
     }
     let lost = [FaultKind::AckLost, FaultKind::ServerErrorAfterAccept];
     let release = if lost.iter().any(|fault| answer.faults.contains(fault)) {
@@ -85,15 +85,22 @@ pub(crate) async fn serve(request: HttpRequest, body: web::Bytes, shared: web::D
         socket.cut();
     }
     if answer.faults.contains(&FaultKind::ServerErrorAfterAccept) {
-        return respond(503, UNAVAILABLE.to_owned(), release);
+        return respond(503, UNAVAILABLE.to_owned(), release, None);
     }
-    respond(200, success(&answer.data, now_ms), release)
+    respond(200, success(&answer.data, now_ms), release, left)
 }
 
-fn respond(status: u16, text: String, release: Option<Release>) -> HttpResponse<AckBody> {
+/// The header that says how many requests are left of the caller's second (the venue's FAQ names it).
+const LEFT_HEADER: &str = "x-mbx-used-remain-limit";
+
+fn respond(status: u16, text: String, release: Option<Release>, left: Option<u32>) -> HttpResponse<AckBody> {
     let json = text.starts_with('{');
     let status = StatusCode::from_u16(status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
-    HttpResponse::build(status)
+    let mut response = HttpResponse::build(status);
+    if let Some(left) = left {
+        response.insert_header((LEFT_HEADER, left.to_string()));
+    }
+    response
         .content_type(if json { "application/json;charset=UTF-8" } else { "text/html" })
         .message_body(AckBody { text: Some(web::Bytes::from(text)), _release: release })
         .unwrap_or_else(|_| {
@@ -101,22 +108,39 @@ fn respond(status: u16, text: String, release: Option<Release>) -> HttpResponse<
         })
 }
 
-/// Judges a request in the venue's order; also the account whose pushes wait for the answer.
-fn judge(venue: &mut Venue, request: &Request<'_>, is_json: bool) -> (Result<Answer, Reject>, Option<Held>) {
-    match admit(venue, request, is_json) {
-        Err(reject) => (Err(reject), None),
+/// What came of a request.
+struct Judged {
+    outcome: Result<Answer, Reject>,
+    /// The answer's place, where pushes wait for it.
+    held: Option<Held>,
+    /// What the caller has left of its second, where it is counted.
+    left: Option<u32>,
+}
+
+/// Judges a request in the venue's order.
+fn judge(venue: &mut Venue, request: &Request<'_>, is_json: bool) -> Judged {
+    let mut left = None;
+    match admit(venue, request, is_json, &mut left) {
+        Err(reject) => Judged { outcome: Err(reject), held: None, left },
         Ok((route, call)) => {
             // Reading pushes nothing, so nothing has to wait for it.
             let waits = matches!(route.access, Access::Private(_)) && route.method == "POST";
             let account = call.account;
             let place = if waits { venue.hold(account) } else { None };
-            ((route.handler)(venue, &call), place.map(|place| Held { account, place }))
+            let outcome = (route.handler)(venue, &call);
+            Judged { outcome, held: place.map(|place| Held { account, place }), left }
         }
     }
 }
 
-fn admit(venue: &mut Venue, request: &Request<'_>, is_json: bool) -> Result<(&'static Route, Call), Reject> {
+fn admit(
+    venue: &mut Venue,
+    request: &Request<'_>,
+    is_json: bool,
+    left: &mut Option<u32>,
+) -> Result<(&'static Route, Call), Reject> {
     if !venue.limits.address(request.address) {
+        *left = Some(0);
         return Err(Reject::too_many());
     }
     if let Some(reject) = venue.closed() {
@@ -136,8 +160,13 @@ fn admit(venue: &mut Venue, request: &Request<'_>, is_json: bool) -> Result<(&'s
             (account, key.config.material.key.clone(), Caller::Account(account))
         }
     };
-    if !venue.limits.endpoint(route.path, route.per_second, caller) {
-        return Err(Reject::too_many());
+    match venue.limits.spend(route.path, route.per_second, caller) {
+        Spent::Unlimited => {}
+        Spent::Left(more) => *left = Some(more),
+        Spent::TooMuch => {
+            *left = Some(0);
+            return Err(Reject::too_many());
+        }
     }
     let body = match request.body {
         [] => Value::Null,

@@ -45,5 +45,7 @@ pub(crate) const ROUTES: &[Route] = &[
     get("/api/v3/trade/order-info", 20, UNIFIED_READ, trade::order_info),
     get("/api/v3/trade/unfilled-orders", 20, UNIFIED_READ, trade::unfilled_orders),
     get("/api/v3/trade/history-orders", 20, UNIFIED_READ, trade::history_orders),
+    get("/api/v3/trade/unfilled-strategy-orders", 20, UNIFIED_READ, account::funding_assets),
+    get("/api/v3/trade/history-strategy-orders", 20, UNIFIED_READ, trade::no_strategies),
     get("/api/v3/trade/fills", 20, UNIFIED_READ, trade::fills),
 ];

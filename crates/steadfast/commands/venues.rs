@@ -5,7 +5,7 @@ use crate::report::Trouble;
 use crate::term;
 use comfy_table::{Table, presets};
 use messages::{AccountMode, EndpointGroup};
-use venue_api::{Capabilities, Channel};
+use venue_api::Capabilities;
 
 /// Every venue kind in each of its account modes; a new venue is added here.
 fn all() -> Vec<Capabilities> {
@@ -111,7 +111,7 @@ const fn client_id(venue: &Capabilities) -> &'static str {
 mod tests {
     use super::*;
     use domain::Symbol;
-    use venue_api::Subscription;
+    use venue_api::{Channel, Subscription};
 
     #[test]
     fn every_account_mode_of_every_venue_has_its_row_and_states_what_it_must() {

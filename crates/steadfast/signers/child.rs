@@ -44,10 +44,7 @@ fn run() -> ExitCode {
         return complain(&error.to_string());
     }
     // A panic says where, never what: its words could hold what it stumbled over.
-    std::panic::set_hook(Box::new(|info| {
-        let place = info.location().map_or_else(|| "an unknown place".to_owned(), ToString::to_string);
-        eprintln!("steadfast: the signer process panicked at {place}");
-    }));
+    panic_place::say_places_only("steadfast: the signer process");
     let Ok(inherited) = std::io::stdin().as_fd().try_clone_to_owned() else {
         return complain("there is no descriptor 0");
     };

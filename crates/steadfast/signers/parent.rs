@@ -207,6 +207,7 @@ impl SignerProcess {
     /// Waits until the process is lost; `None`: nobody uses it any more.
     fn next_loss(&mut self, hears: &Receiver<&'static str>) -> Option<&'static str> {
         loop {
+            fail_point::step("signer-keeper");
             match hears.recv_timeout(Duration::from_millis(200)) {
                 Ok(how) => return Some(how),
                 Err(RecvTimeoutError::Disconnected) => return None,

@@ -395,6 +395,17 @@ pub(crate) fn parse(file: &[u8]) -> Result<Parsed<'_>, VaultError> {
     Ok(Parsed { header, covered, header_bytes, mac, records })
 }
 
+/// Takes a file apart and puts its header together again: the header's bytes, and the same written anew. For programs
+/// that throw bytes at it; nothing is authenticated and no secret is near.
+///
+/// # Errors
+/// As opening such a file.
+#[doc(hidden)]
+pub fn header_again(file: &[u8]) -> Result<(Vec<u8>, Vec<u8>), VaultError> {
+    let parsed = parse(file)?;
+    Ok((parsed.header_bytes.to_vec(), parsed.header.encode()?))
+}
+
 /// Reads from the front of a byte string; what is missing is an error, never a panic.
 struct Reader<'a> {
     rest: &'a [u8],

@@ -6,6 +6,7 @@ use crate::custody::{CustodyError, no_such};
 use crate::key_store::KeyStore;
 use crate::policy::{PolicyMove, PolicySet};
 use crate::record::KeyRecord;
+use crate::refusals::Refusals;
 use crate::rotation::CutOver;
 use crate::sealing::{Origin, SealedKey, SealingPublic};
 use access::StepUpRefusal;
@@ -126,6 +127,13 @@ impl AuditSink for RemoteStore {
 impl KeyStore for RemoteStore {
     fn list(&self) -> Result<Vec<KeyRecord>, CustodyError> {
         self.ask("", &CustodyAsk::List)
+    }
+
+    fn refusals(&self) -> Result<Vec<Refusals>, CustodyError> {
+        match self.ask_anything(&CustodyAsk::Refusals)? {
+            CustodyTold::Refusals(refusals) => Ok(refusals),
+            _ => Err(CustodyError::Away { why: "its answer cannot be read".to_owned() }),
+        }
     }
 
     fn show(&self, alias: &str) -> Result<KeyRecord, CustodyError> {

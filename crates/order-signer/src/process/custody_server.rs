@@ -9,6 +9,7 @@ use crate::custody::CustodyError;
 use crate::desk::CustodyDesk;
 use crate::policy::{PolicyMove, PolicySet};
 use crate::record::KeyRecord;
+use crate::refusals::Refusals;
 use crate::rotation::CutOver;
 use crate::sealing::{Origin, SealedKey, SealingPublic};
 use access::StepUpRefusal;
@@ -31,6 +32,7 @@ pub(super) enum CustodyAsk {
     Learn { alias: String, info: KeyInfo, verified: bool },
     Duty { seat: VenueId, duty: KeyDuty },
     Reconciled,
+    Refusals,
     HasCodes,
     CheckCode { code: Zeroizing<String> },
     SealingKey,
@@ -51,6 +53,7 @@ pub(super) enum CustodyTold {
     Records(Vec<KeyRecord>),
     Done,
     NoSuchKey,
+    Refusals(Vec<Refusals>),
     Codes(bool),
     Code(Result<(), StepUpRefusal>),
     CodeNeeded,
@@ -75,6 +78,7 @@ impl CustodyDesk {
                 self.custody.learn(&alias, &info, verified, self.clock.unix())
             }
             CustodyAsk::Reconciled => self.reconciled(),
+            CustodyAsk::Refusals => return CustodyTold::Refusals(self.refusals()),
             CustodyAsk::HasCodes => return CustodyTold::Codes(self.custody.step_up().is_some()),
             CustodyAsk::CheckCode { code } => {
                 return CustodyTold::Code(check_code(&mut self.custody, &code, self.clock.unix()));

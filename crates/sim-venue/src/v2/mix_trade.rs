@@ -233,3 +233,9 @@ pub(crate) fn fills(venue: &mut Venue, call: &Call) -> Result<Answer, Reject> {
         wanted.into_iter().filter_map(|fill| Some(mix_shapes::fill(fill, look(venue.by_id(fill.instrument)?, owner))));
     Ok(json!({"fillList": items.collect::<Vec<Value>>(), "endId": end}).into())
 }
+
+/// Orders that wait for a trigger are not offered: there are none.
+pub(crate) fn no_plans(_: &mut Venue, call: &Call) -> Result<Answer, Reject> {
+    product_of_query(call)?;
+    Ok(json!({"entrustedList": null, "endId": null}).into())
+}

@@ -170,3 +170,8 @@ pub(crate) fn fills(venue: &mut Venue, call: &Call) -> Result<Answer, Reject> {
     let items = wanted.filter_map(|fill| Some(fill.listed(look(venue.by_id(fill.instrument)?, owner))));
     Ok(Value::Array(items.collect()).into())
 }
+
+/// Orders that wait for a trigger are not offered: there are none.
+pub(crate) fn no_plans(_: &mut Venue, _: &Call) -> Result<Answer, Reject> {
+    Ok(json!({"nextFlag": false, "idLessThan": null, "orderList": []}).into())
+}

@@ -367,3 +367,8 @@ pub(crate) fn fills(venue: &mut Venue, call: &Call) -> Result<Answer, Reject> {
     let fills = fills_of(account(venue, call)?, category);
     page(venue, call, fills.into_iter(), Fill::item, |fill| Some(shapes::fill(fill, venue.by_id(fill.instrument)?)))
 }
+
+/// Orders that wait for a trigger are not offered: there are none.
+pub(crate) fn no_strategies(_: &mut Venue, _: &Call) -> Result<Answer, Reject> {
+    Ok(json!({"list": [], "cursor": null}).into())
+}

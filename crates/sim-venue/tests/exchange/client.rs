@@ -51,6 +51,8 @@ pub(crate) struct Answer {
     pub(crate) status: u16,
     pub(crate) text: String,
     pub(crate) body: Value,
+    /// What the answer says is left of the caller's second.
+    pub(crate) left: Option<String>,
 }
 
 impl Answer {
@@ -115,9 +117,11 @@ impl Rest {
         }
         let answer = request.send().await?;
         let status = answer.status().as_u16();
+        let left = answer.headers().get("x-mbx-used-remain-limit").and_then(|left| left.to_str().ok());
+        let left = left.map(str::to_owned);
         let text = answer.text().await?;
         let body = serde_json::from_str(&text).unwrap_or_default();
-        Ok(Answer { status, text, body })
+        Ok(Answer { status, text, body, left })
     }
 
     pub(crate) async fn get(&self, target: &str) -> Answer {

@@ -73,10 +73,13 @@ async fn fill_before_ack_pushes_the_fill_while_the_request_still_waits() {
 
 #[tokio::test]
 async fn drop_cuts_the_public_streams_and_leaves_the_private_ones() {
-    let sim = faulty(seeded(), "drop@1s");
+    let sim = start(seeded());
     let mut private = Stream::private(&sim).await;
     let mut public = Stream::connect(&sim.ws_public).await;
     public.subscribe(&books()).await;
+    sim.control()
+        .add_faults(FaultPlan::from_json(r#"{"fault": [{"name": "drop", "after_s": 0.5}]}"#).unwrap())
+        .unwrap();
     while public.text().await.is_some() {}
     private.send("ping").await;
     assert_eq!(private.text().await.as_deref(), Some("pong"));

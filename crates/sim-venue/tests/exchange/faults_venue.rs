@@ -101,6 +101,44 @@ async fn a_rejection_meant_for_an_order_that_trades_at_once_waits_for_one_that_r
 }
 
 #[tokio::test]
+async fn orders_on_perpetuals_meet_the_same_faults() {
+    let permissions = vec![sim_venue::Permission::Trade, sim_venue::Permission::FuturesTrade];
+    let sim = start(sim_venue::SimConfig { permissions, ..crate::client::seeded() });
+    let rest = Rest::new(&sim);
+    let order = |id: &str| {
+        json!({"symbol": "BTCUSDT", "productType": "USDT-FUTURES", "marginMode": "crossed", "marginCoin": "USDT",
+               "size": "0.01", "price": "59000", "side": "buy", "orderType": "limit", "force": "gtc", "clientOid": id})
+    };
+    let place = |id: &str| {
+        let (rest, order) = (rest.clone(), order(id));
+        async move { rest.post("/api/v2/mix/order/place-order", &order).await }
+    };
+    let named = |id: &str| json!({"symbol": "BTCUSDT", "productType": "USDT-FUTURES", "clientOid": id});
+    let state = |id: &str| {
+        let target = format!("/api/v2/mix/order/detail?symbol=BTCUSDT&productType=USDT-FUTURES&clientOid={id}");
+        let rest = rest.clone();
+        async move { rest.get(&target).await.data()["state"].clone() }
+    };
+    place("raced").await.data();
+    sim.control().inject(FaultKind::CancelFillRace);
+    rest.post("/api/v2/mix/order/cancel-order", &named("raced")).await.data();
+    assert_eq!(state("raced").await, "filled");
+    plan(&sim, &json!({"name": "rejected-later", "delay_ms": 100}));
+    place("doomed").await.data();
+    assert_eq!(state("doomed").await, "live");
+    for _ in 0..200 {
+        if state("doomed").await != "live" {
+            break;
+        }
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+    assert_eq!(state("doomed").await, "canceled");
+    plan(&sim, &json!({"name": "5xx-after-accept"}));
+    assert_eq!(place("hidden").await.status, 503);
+    assert_eq!(state("hidden").await, "live");
+}
+
+#[tokio::test]
 async fn maintenance_tells_streams_and_closes_them_refuses_everything_and_ends() {
     let sim = start(quiet());
     let (rest, mut stream) = (Rest::new(&sim), Stream::private(&sim).await);

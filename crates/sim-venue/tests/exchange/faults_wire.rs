@@ -188,9 +188,9 @@ async fn a_huge_frame_has_the_size_asked_for_and_the_stream_goes_on_behind_it() 
     }
     assert_eq!(sizes.iter().filter(|size| **size == 20 * 1_024 * 1_024).count(), 1, "{sizes:?}");
     // A client with a bound refuses the frame and so loses the connection, as it should.
-    plan(&sim, &json!({"name": "huge-frame", "bytes": 20 * 1_024 * 1_024}));
     let mut careful = Stream::connect(&sim.ws_public).await;
     careful.subscribe(&books()).await;
+    plan(&sim, &json!({"name": "huge-frame", "bytes": 20 * 1_024 * 1_024}));
     while careful.text().await.is_some() {}
 }
 

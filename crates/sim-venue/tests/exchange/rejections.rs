@@ -154,6 +154,8 @@ async fn documented_budgets_are_enforced_with_http_429() {
     rest.get(INFO).await.data();
     let second = rest.get(INFO).await;
     assert_eq!((second.status, second.code(), second.body["msg"].as_str()), (429, "429", Some("Too Many Requests")));
+    assert_eq!(second.left.as_deref(), Some("0"));
+    assert_eq!(rest.get("/api/v2/spot/account/assets?coin=USDT").await.left.as_deref(), Some("9"));
     rest.get("/api/v2/spot/account/assets").await.data();
 }
 
