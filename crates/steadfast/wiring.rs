@@ -470,14 +470,15 @@ fn setup(
             entry.1 = strategy.limits;
         }
     }
+    let of = |index: usize| venues.iter().find(|(id, _)| id.index() == index).map(|(_, venue)| venue);
     Setup {
         venues: (0..registry.venues().len())
             .map(|index| VenueSetup {
                 tag: identity.tag,
                 epoch: identity.epoch,
                 rates: rates(index),
-                account: messages::AccountMode::Classic,
-                futures: venues.iter().find(|(id, _)| id.index() == index).and_then(|(_, venue)| venue.futures),
+                account: of(index).map_or(AccountMode::Classic, |venue| venue.codecs.mode.get()),
+                futures: of(index).and_then(|venue| venue.futures),
             })
             .collect(),
         instruments: listed.instruments.clone(),

@@ -99,3 +99,25 @@ pub(crate) fn all_pages(rest: &str, account: &Account, path: &str, id: &str) -> 
         }
     }
 }
+
+/// One request to the exchange's control endpoint for faults; status and body.
+pub(crate) fn control(rest: &str, token: &str, method: &str, body: &Value) -> (u16, String) {
+    let address = rest.strip_prefix("http://").unwrap();
+    let body = if body.is_null() { String::new() } else { body.to_string() };
+    let mut socket = TcpStream::connect(address).unwrap();
+    socket.set_read_timeout(Some(Duration::from_secs(10))).unwrap();
+    let head = format!(
+        "{method} /control/faults HTTP/1.1\r\nhost: {address}\r\nconnection: close\r\nauthorization: Bearer {token}\r\n\
+         content-type: application/json\r\ncontent-length: {}\r\n\r\n",
+        body.len()
+    );
+    socket.write_all(head.as_bytes()).unwrap();
+    socket.write_all(body.as_bytes()).unwrap();
+    let mut answer = Vec::new();
+    socket.read_to_end(&mut answer).unwrap();
+    let answer = String::from_utf8(answer).unwrap();
+    let (head, body) = answer.split_once("\r\n\r\n").unwrap();
+    let status = head.split(' ').nth(1).and_then(|word| word.parse().ok()).unwrap();
+    let chunked = head.to_ascii_lowercase().contains("transfer-encoding: chunked");
+    (status, if chunked { unchunked(body) } else { body.to_owned() })
+}

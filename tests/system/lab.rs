@@ -18,8 +18,12 @@ use super::http::{self, Account};
 
 /// The account's name in the settings, and its key's.
 const ACCOUNT: &str = "lab";
+/// The alias of the key that only reads.
+const READER: &str = "lab-stream";
 /// What is traded.
 pub(crate) const SYMBOL: &str = "BTCUSDT";
+/// The perpetual future beside it.
+pub(crate) const PERPETUAL: &str = "BTCUSDT-PERP";
 /// What the account owns before the first order.
 pub(crate) const OPENING: [(&str, i64); 2] = [("BTC", 2), ("USDT", 100_000)];
 /// Longest wait for anything that is said to happen soon.
@@ -53,7 +57,16 @@ pub(crate) fn account() -> Account {
     }
 }
 
-/// A vault that holds the exchange's key, made once for the whole test program: its key derivation takes seconds.
+/// The exchange's second key: it reads, and logs in to the private stream of a unified account.
+pub(crate) fn reader() -> Account {
+    Account {
+        key: "bg_9f27d3b18c6e4a50b7d1e8f3a2c40596".to_owned(),
+        secret: "b8e04d7f1a6c29350e9b4f83d7a61c52f0e8d3b6a94c7125e8f0b3d6a1c94e72".to_owned(),
+        passphrase: "readingonly".to_owned(),
+    }
+}
+
+/// A vault that holds the exchange's keys, made once for the whole test program: its key derivation takes seconds.
 fn vault() -> &'static Path {
     static VAULT: OnceLock<PathBuf> = OnceLock::new();
     VAULT.get_or_init(|| {
@@ -63,18 +76,20 @@ fn vault() -> &'static Path {
         let now = SystemClock.unix();
         let mut custody = Custody::create(&dir, &passphrase, vault::KdfParams::FLOOR, now).unwrap();
         let locked = |text: &str| SecretBytes::from_slice(text.as_bytes()).unwrap();
-        let Account { key, secret, passphrase } = account();
-        let secrets = KeySecrets { key: locked(&key), secret: locked(&secret), passphrase: locked(&passphrase) };
-        let new = NewKey {
-            alias: messages::KeyAlias::from(ACCOUNT).unwrap(),
-            venue: "bitget".to_owned(),
-            environment: "sim".to_owned(),
-            account: ACCOUNT.to_owned(),
-            role: messages::KeyRole::Trade,
-            wallets: vec!["spot".to_owned()],
-            stream_login_confirmed: true,
-        };
-        custody.add(new, &secrets, now).unwrap();
+        let keys = [(ACCOUNT, account(), messages::KeyRole::Trade), (READER, reader(), messages::KeyRole::Stream)];
+        for (alias, Account { key, secret, passphrase }, role) in keys {
+            let secrets = KeySecrets { key: locked(&key), secret: locked(&secret), passphrase: locked(&passphrase) };
+            let new = NewKey {
+                alias: messages::KeyAlias::from(alias).unwrap(),
+                venue: "bitget".to_owned(),
+                environment: "sim".to_owned(),
+                account: ACCOUNT.to_owned(),
+                role,
+                wallets: vec!["spot".to_owned()],
+                stream_login_confirmed: true,
+            };
+            custody.add(new, &secrets, now).unwrap();
+        }
         custody.set_policy(ACCOUNT, &policy(now)).unwrap();
         dir
     })
@@ -94,7 +109,10 @@ fn policy(at: domain::UnixNanos) -> sign_policy::PolicyDocument {
         placements_per_minute: 240,
         futures: None,
     };
-    sign_policy::PolicyDocument::derive(&[facts], at)
+    let futures = sign_policy::FuturesFacts { leverage: 3, margin_mode: messages::MarginMode::Crossed };
+    let symbol = domain::Symbol::from(PERPETUAL).unwrap();
+    let perpetual = sign_policy::DeriveFacts { symbol, futures: Some(futures), ..facts };
+    sign_policy::PolicyDocument::derive(&[facts, perpetual], at)
 }
 
 /// About where the exchange's market begins.
@@ -137,6 +155,8 @@ pub(crate) struct Exchange {
     pub(crate) rest: String,
     ws_public: String,
     ws_private: String,
+    /// Token of the control endpoint, where the exchange has said one.
+    pub(crate) control_token: String,
     /// The exchange as its account holder sees it.
     pub(crate) account: Account,
 }
@@ -149,6 +169,9 @@ impl Exchange {
         let mut command = steadfast();
         command.args(["sim", "--quiet", "--listen", "127.0.0.1:0", "--seed", &seed.to_string()]);
         command.args(["--key", &account.key, "--secret", &account.secret, "--passphrase", &account.passphrase]);
+        let reader = reader();
+        command.args(["--read-only-key", &reader.key, "--read-only-secret", &reader.secret]);
+        command.args(["--read-only-passphrase", &reader.passphrase]);
         for (asset, amount) in OPENING {
             command.args(["--balance", &format!("{asset}={amount}")]);
         }
@@ -163,6 +186,7 @@ impl Exchange {
             rest: text("rest"),
             ws_public: text("ws_public"),
             ws_private: text("ws_private"),
+            control_token: ready["control_token"].as_str().unwrap_or_default().to_owned(),
             account,
         }
     }
@@ -244,6 +268,18 @@ pub(crate) struct Home {
 impl Home {
     /// Settings for `exchange`: a grid and a market maker that trade often.
     pub(crate) fn new(exchange: &Exchange) -> Self {
+        Self::with(exchange, &["spot"], &[SYMBOL], &[("grid", SYMBOL), ("maker", SYMBOL)], false)
+    }
+
+    /// Settings with these products, instruments and strategies (by kind and instrument); `streams`: the private
+    /// stream is logged in to by the key that only reads.
+    pub(crate) fn with(
+        exchange: &Exchange,
+        products: &[&str],
+        instruments: &[&str],
+        strategies: &[(&str, &str)],
+        streams: bool,
+    ) -> Self {
         let dir = tempfile::tempdir().unwrap();
         let write = |path: &str, text: &str| {
             let path = dir.path().join("config").join(path);
@@ -269,32 +305,34 @@ impl Home {
              max_orders_per_second = 8\nmax_daily_loss = \"500\"\n",
         );
         let Exchange { rest, ws_public, ws_private, .. } = exchange;
+        let stream = if streams { format!("stream_key = \"{READER}\"\n") } else { String::new() };
         write(
             "venues/lab.toml",
             &format!(
                 "[venue.{ACCOUNT}]\nkind = \"bitget\"\nenvironment = \"sim\"\nrest = \"{rest}\"\n\
                  ws_public = \"{ws_public}\"\nws_private = \"{ws_private}\"\nkey = \"{ACCOUNT}\"\n\
-                 instruments = [\"{SYMBOL}\"]\n"
+                 products = {products:?}\ninstruments = {instruments:?}\n{stream}"
             ),
         );
-        let strategy = |kind: &str, params: &str| {
-            format!("kind = \"{kind}\"\nvenue = \"{ACCOUNT}\"\ninstrument = \"{SYMBOL}\"\n[params]\n{params}")
-        };
-        write(
-            "strategies/grid.toml",
-            &strategy(
-                "grid",
-                "step = \"0.005%\"\nlevels = 5\norder_size = \"0.001\"\nopening_position = \"0.005\"\npost_only = true\n",
-            ),
-        );
-        write(
-            "strategies/maker.toml",
-            &strategy(
-                "market-maker",
-                "half_spread = \"0.005%\"\norder_size = \"0.001\"\nmax_position = \"0.01\"\nskew = \"0.5\"\n\
-                 opening_position = \"0.005\"\nrefresh = \"1s\"\n",
-            ),
-        );
+        for (kind, instrument) in strategies {
+            let perpetual = instrument.ends_with("-PERP");
+            let opening = if perpetual { "" } else { "opening_position = \"0.005\"\n" };
+            let (full, params) = match *kind {
+                "grid" => ("grid", "step = \"0.005%\"\nlevels = 5\norder_size = \"0.001\"\npost_only = true\n"),
+                _ => (
+                    "market-maker",
+                    "half_spread = \"0.005%\"\norder_size = \"0.001\"\nmax_position = \"0.01\"\nskew = \"0.5\"\n\
+                     refresh = \"1s\"\n",
+                ),
+            };
+            let name = if perpetual { format!("{kind}-perp") } else { (*kind).to_owned() };
+            write(
+                &format!("strategies/{name}.toml"),
+                &format!(
+                    "kind = \"{full}\"\nvenue = \"{ACCOUNT}\"\ninstrument = \"{instrument}\"\n[params]\n{params}{opening}"
+                ),
+            );
+        }
         let home = Self { dir };
         copy_private(vault(), &home.data().join("custody"));
         home

@@ -2,6 +2,7 @@
 
 use super::books::Books;
 use super::lab::{Daemon, Exchange, Home, until};
+use super::{orders, stop_and_agree};
 use messages::HaltReason;
 use rustix::process::{Pid, Signal, kill_process};
 use std::fs;
@@ -24,6 +25,21 @@ fn is_there(process: u32) -> bool {
     // A process that has ended and that nobody has asked about is a zombie.
     fs::read_to_string(format!("/proc/{process}/stat"))
         .is_ok_and(|stat| !stat.rsplit(')').next().unwrap_or("").trim_start().starts_with('Z'))
+}
+
+#[test]
+fn what_stops_the_daemon_does_not_stop_its_signer_before_the_last_cancel() {
+    let exchange = Exchange::start(36, &[]);
+    let home = Home::new(&exchange);
+    let mut daemon = home.run(None);
+    daemon.ready();
+    orders(&exchange, 8);
+    let signer = pid(signer_of(&daemon).unwrap());
+    // As Ctrl-C in a terminal and a service manager do: everybody is told at once.
+    for signal in [Signal::INT, Signal::TERM, Signal::HUP] {
+        kill_process(signer, signal).unwrap();
+    }
+    stop_and_agree(daemon, &exchange, &home);
 }
 
 #[test]

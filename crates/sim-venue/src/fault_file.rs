@@ -335,6 +335,21 @@ mod tests {
     }
 
     #[test]
+    fn the_example_of_the_document_is_read_and_every_fault_is_described_with_its_places_and_parameters() {
+        let document = include_str!("../../../docs/sim.md");
+        let example = document.split("```toml\n").nth(1).and_then(|rest| rest.split("```").next()).unwrap();
+        assert_eq!(FaultPlan::from_toml(example).unwrap().faults.len(), 4);
+        for kind in FaultKind::ALL {
+            let row =
+                document.lines().find(|line| line.starts_with("| `") && line.contains(&format!("`{kind}`"))).unwrap();
+            let places = row.split('|').nth(2).unwrap();
+            let sites: Vec<&str> = kind.sites().iter().map(|site| site.name()).collect();
+            assert_eq!(places.trim(), sites.join(", "), "{kind}");
+            assert!(kind.parameters().iter().all(|name| row.contains(&format!("`{name}`"))), "{kind}: {row}");
+        }
+    }
+
+    #[test]
     fn a_request_may_leave_the_time_out_and_a_file_may_not() {
         let plan = FaultPlan::from_json(r#"{"fault": [{"name": "drop"}]}"#).unwrap();
         assert_eq!(plan.faults[0].at, FaultTime::Now);

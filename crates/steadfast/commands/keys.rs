@@ -636,7 +636,8 @@ async fn verify_on(
         });
     }
     // Only a key that is new gets a policy; who tests one does not look at it.
-    let policy = match dir == place.settings.vault_dir() {
+    let trades = record.as_ref().is_some_and(|record| record.role == KeyRole::Trade);
+    let policy = match dir == place.settings.vault_dir() || !trades {
         true => None,
         false => keys_policy::proposed(&plan::limits(&place.settings), &venue, &place.clock).await,
     };
@@ -653,6 +654,8 @@ fn station(
 ) -> Result<Station, Trouble> {
     let clock = Arc::clone(&place.clock);
     let identity = epoch(dir)?;
+    let record = custody.show(&alias).map_err(|error| custody_trouble(&error))?;
+    venue.codecs.mode.set(record.account_mode());
     let signer = custody
         .load_signer(&alias, Arc::clone(&venue.codecs.signing), Arc::clone(&clock), identity)
         .map_err(|error| custody_trouble(&error))?;

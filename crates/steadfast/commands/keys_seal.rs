@@ -46,7 +46,10 @@ pub(crate) fn add(global: &Global, args: &KeysAddArgs, client: &Client) -> Resul
     let sealed = seal(&SealingPublic { key, boot }, described, &secrets).map_err(|error| unsealed(&error))?;
     drop(secrets);
     let clock: Arc<dyn Clock> = Arc::new(SystemClock);
-    let policy = keys_policy::proposed_now(&plan::limits(&settings), &venue, &clock);
+    let policy = match role {
+        KeyRole::Trade => keys_policy::proposed_now(&plan::limits(&settings), &venue, &clock),
+        KeyRole::Stream => None,
+    };
     if let Some(policy) = &policy {
         keys_policy::confirmed(global, &alias, args.yes, policy)?;
     }

@@ -106,6 +106,9 @@ fn serve(boot: Boot, ends: Ends<'_>, tell: &dyn Fn(&Greeting) -> serde_json::Res
     let _ = (clock.mono(), clock.unix());
     let failed = unlock::failures(&boot.custody);
     let mut custody = open(&boot)?;
+    // From here on it ends with the daemon and by nothing else: Ctrl-C in a terminal and a service manager tell both at
+    // once, and the daemon still has orders to cancel.
+    deaf().map_err(|error| cannot(&error))?;
     custody.settle_policies(clock.unix()).map_err(|error| commands::keys::custody_trouble(&error))?;
     let trail = Trail::open(&mut custody, &boot.custody, Arc::clone(&clock))?;
     trail.unlocked(failed)?;
@@ -153,6 +156,12 @@ fn serve(boot: Boot, ends: Ends<'_>, tell: &dyn Fn(&Greeting) -> serde_json::Res
     let _ = records.close();
     trail.seal();
     Ok(())
+}
+
+/// Lets signals that ask to end wait for ever, here and in every thread to come.
+fn deaf() -> nix::Result<()> {
+    use nix::sys::signal::{SigSet, Signal};
+    [Signal::SIGINT, Signal::SIGTERM, Signal::SIGHUP, Signal::SIGQUIT].into_iter().collect::<SigSet>().thread_block()
 }
 
 /// Starts a thread and waits until it runs: what the system does to begin one is not allowed behind the walls.
