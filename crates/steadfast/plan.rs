@@ -290,8 +290,7 @@ mod tests {
             "strategies/short.toml",
             "kind = \"grid\"\nvenue = \"a\"\ninstrument = \"BTCUSDT-PERP\"\nposition_side = \"short\"\n",
         );
-        let request =
-            settings::LoadRequest { config_dir: dir.path().to_owned(), env: Vec::new(), set: Vec::new() };
+        let request = settings::LoadRequest { config_dir: dir.path().to_owned(), env: Vec::new(), set: Vec::new() };
         let plan = from_settings(&settings::load(&request).unwrap().settings);
         assert_eq!((plan.limits.max_leverage, plan.limits.min_liquidation_distance), (5, Decimal::new(15, 2)));
         let wish = plan.venues[0].futures.unwrap();
