@@ -484,6 +484,15 @@ pub struct SimArgs {
     /// Opening balances, such as USDT=100000.
     #[arg(long = "balance", value_name = "ASSET=AMOUNT")]
     pub balances: Vec<String>,
+    /// What is listed, comma-separated: spot, usdt-futures.
+    #[arg(long, value_delimiter = ',', default_value = "spot,usdt-futures", value_name = "CATEGORY")]
+    pub categories: Vec<String>,
+    /// USDT in the futures wallet of a classic account; as much as on spot when absent.
+    #[arg(long, value_name = "AMOUNT")]
+    pub futures_balance: Option<rust_decimal::Decimal>,
+    /// Time between two settlements of funding, such as 8h or 1m.
+    #[arg(long, value_name = "TIME", default_value = "8h", value_parser = duration)]
+    pub funding_interval: std::time::Duration,
     /// Seed of the market.
     #[arg(long, default_value_t = 7)]
     pub seed: u64,

@@ -3,16 +3,57 @@
 use crate::registry::KnownInstrument;
 use crate::report::{Exit, Trouble, causes};
 use domain::{
-    Amount, Asset, CancelState, Instrument, InstrumentId, InstrumentStatus, InstrumentVersion, Notional, Order,
-    OrderState, Qty, Symbol, UnixNanos, VenueId,
+    Amount, Asset, CancelState, ClientOrderId, InstanceTag, Instrument, InstrumentId, InstrumentStatus,
+    InstrumentVersion, Notional, Order, OrderState, Qty, Symbol, UnixNanos, VenueId,
 };
 use journal::JournalReader;
-use messages::EventBody;
+use messages::{EventBody, OrderEvent};
 use order_gateway::wire_log;
 use order_path::Core;
+use order_signer::{EpochStore, Identity};
 use std::collections::BTreeMap;
 use std::path::Path;
 use venue_api::ListedInstrument;
+
+/// The newest epoch of our own client order ids that the disk knows of.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct NewestEpoch(Option<Identity>);
+
+impl NewestEpoch {
+    /// Looks at one client order id; ids of another instance say nothing.
+    pub fn see(&mut self, id: ClientOrderId, own: InstanceTag) {
+        let (tag, (epoch, _)) = (id.tag(), id.number());
+        if tag == own && self.0.is_none_or(|newest| newest.epoch < epoch) {
+            self.0 = Some(Identity { tag, epoch });
+        }
+    }
+
+    /// Looks at an event of the journal.
+    pub fn look(&mut self, event: &OrderEvent, own: InstanceTag) {
+        if let EventBody::Order { order, .. } = &event.body {
+            self.see(order.id, own);
+        }
+    }
+
+    /// Refuses a run whose ids were given before: the custody directory is an older copy than the journal. The copy is
+    /// raised, so that the next start has ids of its own.
+    ///
+    /// # Errors
+    /// [`Trouble`]: no order may be signed in this run.
+    pub fn must_be_below(self, run: Identity, custody: &Path) -> Result<(), Trouble> {
+        let Some(newest) = self.0.filter(|newest| newest.epoch >= run.epoch) else { return Ok(()) };
+        let (newest_number, number) = (newest.epoch.get(), run.epoch.get());
+        let told = Trouble::new(Exit::Key, "the custody directory is an older copy").why(format!(
+            "this run would number its orders with epoch {number}, and the journal has orders of epoch {newest_number}"
+        ));
+        match EpochStore::raise(custody, newest) {
+            Ok(_) => Err(told.fix(
+                "its epoch was raised just now: start again; if you did not put a backup back, look for who did (audit verify)",
+            )),
+            Err(error) => Err(told.fix(format!("put the newest copy of the custody directory back: {}", causes(&error)))),
+        }
+    }
+}
 
 /// Every instrument version that the journal has announced.
 pub type Versions = BTreeMap<InstrumentId, BTreeMap<u32, InstrumentVersion>>;
@@ -104,6 +145,7 @@ pub fn wire_orders(
     core: &mut Core,
     instruments: &[Instrument],
     history: &Versions,
+    (newest, own): (&mut NewestEpoch, InstanceTag),
 ) -> Result<u32, Trouble> {
     if !dir.exists() {
         return Ok(0);
@@ -121,6 +163,7 @@ pub fn wire_orders(
     let mut taken = 0_u32;
     for record in records.records {
         let (Some(id), Some(wire)) = (record.id, record.order) else { continue };
+        newest.see(id, own);
         let Some(instrument) = instruments.iter().find(|i| i.venue == record.venue && i.symbol == record.symbol) else {
             continue;
         };
@@ -151,4 +194,31 @@ pub fn wire_orders(
         taken = taken.saturating_add(u32::from(is_news));
     }
     Ok(taken)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use domain::{Epoch, Sequence};
+
+    #[test]
+    fn a_run_with_ids_that_were_given_before_is_refused_and_the_next_one_has_its_own() {
+        let dir = tempfile::tempdir().unwrap();
+        let run = EpochStore::open(dir.path()).unwrap().identity();
+        let id = |epoch: u32| ClientOrderId::new(run.tag, Epoch::new(epoch).unwrap(), Sequence::new(7).unwrap());
+        let mut newest = NewestEpoch::default();
+        assert!(newest.must_be_below(run, dir.path()).is_ok(), "nothing was signed yet");
+        let own: u16 = 3;
+        let other = if run.tag == InstanceTag::from_number(own) { own + 1 } else { own };
+        let foreign =
+            ClientOrderId::new(InstanceTag::from_number(other), Epoch::new(900).unwrap(), Sequence::new(1).unwrap());
+        for id in [id(4), foreign, id(2)] {
+            newest.see(id, run.tag);
+        }
+        let trouble = newest.must_be_below(run, dir.path()).unwrap_err();
+        assert!(trouble.to_string().contains("older copy"), "{trouble}");
+        let next = EpochStore::open(dir.path()).unwrap().identity();
+        assert_eq!(next.epoch.get(), 5);
+        assert!(newest.must_be_below(next, dir.path()).is_ok());
+    }
 }

@@ -173,14 +173,17 @@ pub async fn start(start: Start) -> Result<Running, Trouble> {
     let mut core = Core::new(setup, Now { mono: clock.mono(), unix: clock.unix() });
     let mut portfolio = Portfolio::new(&listed.instruments, &names.strategies);
     let mut orders = OrderList::default();
+    let mut newest = restore::NewestEpoch::default();
     let journal = Journal::open(&start.dir.journal(), |event| {
+        newest.look(event, identity.tag);
         core.restore(event);
         portfolio.apply(event);
         orders.apply(event);
     })
     .map_err(|error| commands::journal::trouble(&start.dir.journal(), &error))?;
     telemetry::journal_chain_ok().set(1.0);
-    restore::wire_orders(&start.dir.wire(), &mut core, &listed.instruments, &history)?;
+    restore::wire_orders(&start.dir.wire(), &mut core, &listed.instruments, &history, (&mut newest, identity.tag))?;
+    newest.must_be_below(identity, &plan.custody)?;
 
     let mut board = TopBoard::default();
     let mut writers = BTreeMap::new();

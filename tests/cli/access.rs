@@ -98,6 +98,22 @@ fn wishes_that_make_no_sense_are_usage_errors() {
 }
 
 #[test]
+fn a_key_made_without_a_daemon_stands_in_the_audit_log_and_needs_a_code_once_codes_are_set_up() {
+    let home = Home::new(None);
+    let verbs = |home: &Home| home.run(&["audit", "tail", "-n", "1000"]).out;
+    assert_eq!(home.run(&["access", "add", "phone", "--role", "viewer"]).code, Some(0));
+    assert_eq!(verbs(&home).matches("credential_granted").count(), 1, "{}", verbs(&home));
+    let (_, recovery) = enroll(&home);
+    let said = home.run(&["access", "add", "admin", "--role", "admin"]);
+    assert_eq!(said.code, Some(6), "no code: {}", said.err);
+    assert!(!home.run(&["access", "list"]).out.contains("admin"));
+    assert!(verbs(&home).contains("authentication_refused"), "{}", verbs(&home));
+    let said = home.run(&["access", "add", "admin", "--role", "admin", "--totp", &recovery[0]]);
+    assert_eq!(said.code, Some(0), "{}", said.err);
+    assert_eq!(verbs(&home).matches("credential_granted").count(), 2);
+}
+
+#[test]
 fn file_of_keys_that_others_may_read_is_not_used() {
     let home = Home::new(None);
     assert_eq!(home.run(&["access", "add", "phone", "--role", "viewer"]).code, Some(0));

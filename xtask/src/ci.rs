@@ -106,7 +106,7 @@ fn clippy() -> Result<Outcome> {
 }
 
 fn fail_points() -> Result<Outcome> {
-    const FEATURES: [&str; 2] = ["--features", "fail-points,leak-for-test"];
+    const FEATURES: [&str; 2] = ["--features", "fail-points,leak-for-test,age-export"];
     let with = |command: &str| {
         let mut cargo = cargo();
         cargo.args([command, "--locked"]).args(FEATURES);
@@ -114,6 +114,7 @@ fn fail_points() -> Result<Outcome> {
     };
     run(with("clippy").args(["--bins", "--tests", "--", "-D", "warnings"]))?;
     run(with("test").args(["--test", "long_kill9", "--test", "canary"]))?;
+    run(with("test").args(["--test", "cli", "export_opens"]))?;
     run(cargo().args(["test", "--locked", "--package", "order-gateway", "--features", "fail-points", "fail_points"]))?;
     Ok(Outcome::passed())
 }

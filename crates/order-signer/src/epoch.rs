@@ -77,6 +77,23 @@ impl EpochStore {
         Ok(Self { identity, first_start: before.is_none() })
     }
 
+    /// Makes the next run of `dir` begin above `newest`, of which ids were found elsewhere: the file is an older copy.
+    /// Says whether there was something to raise; a file of another tag, or one that is high enough, is left alone.
+    ///
+    /// # Errors
+    /// [`EpochError`]: the next run may begin with an epoch that was used.
+    pub fn raise(dir: &Path, newest: Identity) -> Result<bool, EpochError> {
+        let path = dir.join(Self::FILE);
+        let fail = |source| EpochError::Io { path: path.clone(), source };
+        let text = read_bounded(&path).map_err(fail)?;
+        let now = Self::parse(&text).ok_or_else(|| EpochError::Damaged { path: path.clone() })?;
+        if now.tag != newest.tag || now.epoch >= newest.epoch {
+            return Ok(false);
+        }
+        replace(&path, Self::text(newest).as_bytes()).map_err(fail)?;
+        Ok(true)
+    }
+
     /// The tag, and the epoch of this run.
     #[must_use]
     pub const fn identity(&self) -> Identity {
@@ -162,6 +179,20 @@ pub(crate) fn replace(path: &Path, content: &[u8]) -> io::Result<()> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn an_older_copy_is_raised_above_what_was_seen_and_another_tag_is_left_alone() {
+        let dir = tempfile::tempdir().unwrap();
+        let first = EpochStore::open(dir.path()).unwrap().identity();
+        let seen = Identity { epoch: Epoch::new(41).unwrap(), ..first };
+        let foreign = Identity { tag: InstanceTag::from_number((first.tag.as_str() == "aaaa").into()), ..seen };
+        assert!(foreign.tag == first.tag || !EpochStore::raise(dir.path(), foreign).unwrap());
+        assert!(EpochStore::raise(dir.path(), seen).unwrap());
+        assert!(!EpochStore::raise(dir.path(), seen).unwrap(), "it is high enough");
+        assert_eq!(EpochStore::open(dir.path()).unwrap().identity().epoch.get(), 42);
+        fs::write(dir.path().join(EpochStore::FILE), "rubbish").unwrap();
+        assert!(EpochStore::raise(dir.path(), seen).is_err(), "a damaged file is not written over");
+    }
 
     #[test]
     fn each_start_has_the_next_epoch_under_one_tag() {

@@ -158,20 +158,20 @@ fn config() -> SimConfig {
     }
 }
 
-/// Spot orders and fills as their owner must have heard them, against the venue's own memory.
+/// Orders and fills as their owner must have heard them, against the venue's own memory.
 fn judge(venue: &Venue, report: &Report, account: usize) {
-    let spot = |id: &&OrderId| venue.accounts[account].store.get(**id).is_some();
-    let live: Vec<u64> = report.placed.iter().filter(spot).map(|id| id.0).collect();
-    let told: Vec<u64> =
-        report.live.iter().copied().filter(|id| venue.accounts[account].store.get(OrderId(*id)).is_some()).collect();
+    let owner = &venue.accounts[account];
+    let kept = |id: u64| owner.order(OrderId(id)).is_some();
+    let live: Vec<u64> = report.placed.iter().map(|id| id.0).filter(|id| kept(*id)).collect();
+    let told: Vec<u64> = report.live.iter().copied().filter(|id| kept(*id)).collect();
     assert_eq!(told, live, "every order is told live, in the order of placing");
     for id in live {
         let states = &report.heard[&id];
         assert_eq!(states.iter().filter(|state| *state == "live").count(), 1, "{id}: {states:?}");
-        let ended = states.iter().position(|state| state == "filled" || state == "cancelled");
+        let ended = states.iter().position(|state| ["filled", "cancelled", "canceled"].contains(&state.as_str()));
         assert_eq!(ended, Some(states.len() - 1), "{id} ends once, and last: {states:?}");
     }
-    for fill in venue.accounts[account].store.fills() {
+    for fill in owner.store.fills().chain(owner.futures.store.fills()) {
         let name = format!("{} \"{}\"", fill.trade_id, fill.order.0);
         assert_eq!(report.fills.get(&name), Some(&1), "fill {name} is told once");
     }
@@ -189,9 +189,16 @@ fn twenty_clients_at_once_hear_every_event_once_and_in_order() {
         let id = venue.hub.open(queue, None, IpAddr::V4(Ipv4Addr::LOCALHOST), false);
         let session = venue.hub.get_mut(id).unwrap();
         session.account = Some(account);
-        session.topics = [Topic::Orders(None), Topic::Fills(None), Topic::Balances(None)]
-            .map(|topic| (topic, "{}".to_owned()))
-            .to_vec();
+        let private = [
+            Topic::Orders(None),
+            Topic::Fills(None),
+            Topic::Balances(None),
+            Topic::MixOrders(None),
+            Topic::MixFills(None),
+            Topic::MixAccount,
+            Topic::MixPositions(None),
+        ];
+        session.topics = private.map(|topic| (topic, "{}".to_owned())).to_vec();
         queues.push(frames);
     }
     let total = venue.engine.total(Asset::from("USDT").unwrap());
@@ -242,7 +249,7 @@ fn twenty_clients_at_once_hear_every_event_once_and_in_order() {
     let events: usize = reports.iter().flat_map(|(report, _)| report.heard.values()).map(Vec::len).sum();
     let per_second = u128::try_from(orders).unwrap() * 1_000 / took.as_millis().max(1);
     println!(
-        "{orders} orders of {CLIENTS} clients in {took:?}: {per_second} a second, {refused} refused, {events} spot order \
+        "{orders} orders of {CLIENTS} clients in {took:?}: {per_second} a second, {refused} refused, {events} order \
          events; slowest request {worst:?}, slowest tick {worst_tick:?}"
     );
     assert!(orders > CLIENTS * 10 && refused == 0);

@@ -58,12 +58,6 @@ impl Outgoing {
     /// Places in the line; more are a client that never reads its answers.
     pub(crate) const LENGTH_MAX: usize = 10_000;
 
-    /// How many answers and events wait.
-    #[cfg(test)]
-    pub(crate) fn len(&self) -> usize {
-        self.line.len()
-    }
-
     /// A place for an answer that is being made.
     pub(crate) fn hold(&mut self) -> Place {
         self.last += 1;

@@ -35,19 +35,16 @@ pub(crate) fn price_band() -> String {
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Words {
     pub(crate) size: &'static str,
+    /// The time in force; left out, an order is good till cancelled.
     pub(crate) force: &'static str,
-    /// Whether the time in force may be left out: good till cancelled.
-    pub(crate) force_optional: bool,
     /// Characters of a client order id beside letters and digits.
     pub(crate) oid_marks: &'static str,
 }
 
-/// v2, spot.
-pub(crate) const V2_SPOT: Words = Words { size: "size", force: "force", force_optional: false, oid_marks: "_:#-+" };
-/// v2, futures.
-pub(crate) const V2_MIX: Words = Words { size: "size", force: "force", force_optional: true, oid_marks: "_:#-+" };
+/// v2.
+pub(crate) const V2: Words = Words { size: "size", force: "force", oid_marks: "_:#-+" };
 /// v3.
-pub(crate) const V3: Words = Words { size: "qty", force: "timeInForce", force_optional: true, oid_marks: "_:#-+./" };
+pub(crate) const V3: Words = Words { size: "qty", force: "timeInForce", oid_marks: "_:#-+./" };
 
 /// Characters of a client order id.
 const CLIENT_OID_MAX: usize = 32;
@@ -112,7 +109,7 @@ pub(crate) fn force(body: &Value, market: bool, words: Words) -> Result<TimeInFo
     if market {
         return Ok(TimeInForce::Gtc);
     }
-    enumeration(body, words.force, words.force_optional.then_some(TimeInForce::Gtc), &forces)
+    enumeration(body, words.force, Some(TimeInForce::Gtc), &forces)
 }
 
 /// What a body wants against its own orders.
@@ -260,15 +257,14 @@ mod tests {
 
     #[test]
     fn client_order_ids_follow_the_venues_alphabet_and_length() {
-        let code =
-            |id: &str| client_oid(&json!({ "clientOid": id }), "clientOid", V2_SPOT).map_err(|reject| reject.code);
+        let code = |id: &str| client_oid(&json!({ "clientOid": id }), "clientOid", V2).map_err(|reject| reject.code);
         assert_eq!(code("s0a1:#-+_Z"), Ok(Some("s0a1:#-+_Z".into())));
         assert_eq!(code(&"a".repeat(32)), Ok(Some("a".repeat(32))));
         assert_eq!(code(&"a".repeat(33)), Err("40304"));
         for bad in ["with blank", "ümlaut", "dot.", "semi;"] {
             assert_eq!(code(bad), Err("40305"), "{bad}");
         }
-        assert_eq!(client_oid(&json!({}), "clientOid", V2_SPOT), Ok(None));
+        assert_eq!(client_oid(&json!({}), "clientOid", V2), Ok(None));
     }
 
     #[test]
@@ -296,7 +292,7 @@ mod tests {
                 "orderType": if market { "market" } else { "limit" }, "price": price, "size": size, "clientOid": id,
             });
             let before = venue.balances(0);
-            match venue.ticket(0, &body, None, V2_SPOT).map(|ticket| venue.place(0, ticket)) {
+            match venue.ticket(0, &body, None, V2).map(|ticket| venue.place(0, ticket)) {
                 Ok(Ok((id, _))) => proptest::prop_assert!(venue.accounts.first().is_some_and(|account| account.store.get(id).is_some())),
                 Ok(Err(_)) => proptest::prop_assert_eq!(venue.balances(0), before),
                 Err(reject) => {

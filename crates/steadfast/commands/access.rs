@@ -1,15 +1,20 @@
 //! `steadfast access`: API keys of the control interface, through the running daemon or, without one, in their file.
 
+use crate::audit_trail::{Trail, by_person};
 use crate::cli::{AccessAddArgs, AccessCommand, AccessRole, Global};
 use crate::commands::client::{Client, Target, plain, table};
 use crate::data_dir::DataDir;
 use crate::report::{Exit, Trouble, causes};
 use crate::term::{data, say};
+use crate::{commands, unlock};
 use access::{AccessError, ApiKey, ApiKeys, FileError, Role};
+use audit::{AuditVerb, Decision, Name};
 use clock::SystemClock;
 use control_plane::{AccessView, KeyMade, NewKey};
 use domain::Clock as _;
 use jiff::Timestamp;
+use order_signer::Custody;
+use std::sync::Arc;
 
 /// Whoever has the keys now.
 enum Keeper {
@@ -67,6 +72,7 @@ fn add(global: &Global, args: &AccessAddArgs, keeper: Keeper) -> Result<(), Trou
             client.change(global, "/api/v1/access/add", &body, args.totp.as_deref()).map_err(not_risk)?
         }
         Keeper::Nobody(mut keys, _dir) => {
+            allow_without_daemon(global, args)?;
             let (key, token) = keys.add(wish.wanted(), now()).map_err(|error| trouble(&error))?;
             KeyMade { key, token: (*token).clone() }
         }
@@ -80,6 +86,28 @@ fn add(global: &Global, args: &AccessAddArgs, keeper: Keeper) -> Result<(), Trou
     say(global, &format!("good until {} from {}; it is shown this once:", day(key.expires), from(key)));
     data(&plain(&made.token));
     Ok(())
+}
+
+/// What a daemon would ask for and record. Where there is no vault yet there are neither codes nor a log: nothing can be
+/// traded either.
+fn allow_without_daemon(global: &Global, args: &AccessAddArgs) -> Result<(), Trouble> {
+    let loaded = commands::check::load(global, &[]).map_err(|problems| commands::check::trouble(&problems))?;
+    let dir = loaded.settings.vault_dir();
+    if !Custody::exists(&dir) {
+        return Ok(());
+    }
+    let mut custody = unlock::open(global, &dir, &loaded.settings.vault)?;
+    let trail = Trail::open(&mut custody, &dir, Arc::new(SystemClock))?;
+    let about = Name::clear(&args.name);
+    if custody.step_up().is_some() {
+        let code = args.totp.as_deref().unwrap_or_default();
+        if let Err(refusal) = order_signer::check_code(&mut custody, code.trim(), SystemClock.unix()) {
+            let entry = by_person(AuditVerb::AuthenticationRefused, Decision::Refused).about(about);
+            trail.record(entry.because(refusal.to_string()))?;
+            return Err(commands::totp::refused(refusal).fix("give a fresh one: --totp CODE"));
+        }
+    }
+    trail.record(by_person(AuditVerb::CredentialGranted, Decision::Allowed).about(about).because("without a daemon"))
 }
 
 fn list(global: &Global, keeper: Keeper) -> Result<(), Trouble> {

@@ -70,6 +70,14 @@ fn config(args: &SimArgs) -> Result<SimConfig, Trouble> {
         ips: args.ips.clone(),
         environment: args.environment.parse().map_err(|error: SimError| usage(&error))?,
         account: args.account.parse().map_err(|error: SimError| usage(&error))?,
+        categories: args
+            .categories
+            .iter()
+            .map(|word| word.parse())
+            .collect::<Result<_, SimError>>()
+            .map_err(|error| usage(&error))?,
+        futures_balance: args.futures_balance,
+        funding_interval: args.funding_interval,
         seed: args.seed,
         clock_offset_ms: args.clock_offset.as_deref().map_or(Ok(0), offset_ms)?,
         faults: all_faults(args)?,

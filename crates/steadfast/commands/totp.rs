@@ -152,7 +152,8 @@ fn ask(global: &Global, prompt: &str) -> Result<Zeroizing<String>, Trouble> {
     }
 }
 
-fn refused(refusal: StepUpRefusal) -> Trouble {
+/// What a person reads about a code that was not taken.
+pub(super) fn refused(refusal: StepUpRefusal) -> Trouble {
     let trouble = Trouble::new(Exit::Key, refusal.to_string());
     match refusal {
         StepUpRefusal::NotEnrolled => trouble.fix("steadfast totp enroll"),

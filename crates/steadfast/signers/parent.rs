@@ -180,7 +180,7 @@ impl SignerProcess {
         while let Some(how) = self.next_loss(hears) {
             (wires.up)(false);
             tracing::error!(how, "the signer process is lost; nothing new is signed");
-            let note = Note::from("the signer process is lost").unwrap_or_default();
+            let note = Note::from(what_happened(how)).unwrap_or_default();
             (wires.control)(Control::Halt(HaltReason::SignerLost, note));
             // A silent one may wake up: it must not sign beside its successor.
             let _ = self.child.kill();
@@ -333,6 +333,15 @@ fn bear(boot: &Boot) -> Result<Born, Trouble> {
     }
 }
 
+/// What a person reads of a halt after the loss of the process; fits a [`Note`].
+fn what_happened(how: &str) -> &'static str {
+    match how {
+        // Longer than `SignerLink::PATIENCE`: on a busy machine it may only have got no time to run.
+        "silent" => "the signer process did not answer for 250 ms; it was ended, and another one is started",
+        _ => "the signer process has ended by itself; another one is started",
+    }
+}
+
 /// Marks every descriptor from 3 up to be closed when a program is started: what this process was itself given by
 /// whoever started it carries no such mark.
 fn close_on_exec() -> std::io::Result<()> {
@@ -366,5 +375,17 @@ fn greeting(orders: &Packets) -> Result<ReadySigner, Trouble> {
         }
         None => Err(Trouble::new(Exit::Failure, "the signer process cannot be understood")
             .fix("report this; signer.mode = \"inline\" does without it")),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_halt_says_whether_the_signer_was_silent_or_has_ended() {
+        let notes = ["silent", "dead"].map(|how| Note::from(what_happened(how)).unwrap());
+        assert!(notes[0].contains("250 ms") && notes[1].contains("ended by itself"), "{notes:?}");
+        assert_eq!(SignerLink::PATIENCE.as_millis(), 250, "as the note says");
     }
 }

@@ -7,7 +7,7 @@ use crate::fault_desk::OrderFaults;
 use crate::mixdesk::{Hedging, cancel_futures, place_futures, with_client_oids};
 use crate::orders::Order;
 use crate::reject::Reject;
-use crate::ticket::{V2_MIX, client_oid, enumeration, required, text};
+use crate::ticket::{V2, client_oid, enumeration, required, text};
 use crate::v2::{batch, failure, mix_shapes, product_of_body, product_of_query, taken};
 use crate::venue::Venue;
 use domain::InstrumentId;
@@ -16,7 +16,7 @@ use serde_json::{Value, json};
 
 /// Takes one order.
 pub(crate) fn place(venue: &mut Venue, account: usize, body: &Value) -> Result<(Taken, OrderFaults), Reject> {
-    place_futures(venue, account, body, V2_MIX, Hedging::TradeSide)
+    place_futures(venue, account, body, V2, Hedging::TradeSide)
 }
 
 /// Cancels one order.
@@ -125,7 +125,7 @@ pub(crate) fn modify(venue: &mut Venue, call: &Call) -> Result<Answer, Reject> {
     product_of_body(&call.body)?;
     let body = &call.body;
     required(body, "newClientOid")?;
-    let new_oid = client_oid(body, "newClientOid", V2_MIX)?;
+    let new_oid = client_oid(body, "newClientOid", V2)?;
     let (price, size) = match (text(body, "newPrice"), text(body, "newSize")) {
         (Some(price), Some(size)) => (price, size),
         (None, None) => return Err(Reject::empty("newPrice")),
@@ -148,7 +148,7 @@ pub(crate) fn modify(venue: &mut Venue, call: &Call) -> Result<Answer, Reject> {
         members.insert("clientOid".into(), json!(new_oid));
     }
     // What is wrong with the new order's numbers is told before the old one goes.
-    venue.futures_ticket(call.account, &anew, V2_MIX, Hedging::TradeSide)?;
+    venue.futures_ticket(call.account, &anew, V2, Hedging::TradeSide)?;
     cancel_futures(venue, call.account, body, Some(instrument))?;
     let (order, faults) = place(venue, call.account, &anew)?;
     Ok(Answer { data: taken(&order), faults })

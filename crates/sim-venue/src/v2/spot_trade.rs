@@ -6,7 +6,7 @@ use crate::call::{Answer, Call};
 use crate::fault_desk::OrderFaults;
 use crate::orders::{Look, Order};
 use crate::reject::Reject;
-use crate::ticket::{V2_SPOT, client_oid, required, text};
+use crate::ticket::{V2, client_oid, required, text};
 use crate::v2::{batch, failure, taken};
 use crate::venue::Venue;
 use domain::InstrumentId;
@@ -14,7 +14,7 @@ use serde_json::{Map, Value, json};
 
 /// Takes one order.
 pub(crate) fn place(venue: &mut Venue, account: usize, body: &Value) -> Result<(Taken, OrderFaults), Reject> {
-    place_spot(venue, account, body, None, V2_SPOT)
+    place_spot(venue, account, body, None, V2)
 }
 
 /// Cancels one order.
@@ -33,7 +33,7 @@ pub(crate) fn place_batch(venue: &mut Venue, call: &Call) -> Result<Answer, Reje
     let symbol = text(&call.body, "symbol");
     let (mut placed, mut failed, mut faults) = (Vec::new(), Vec::new(), OrderFaults::default());
     for item in list {
-        match place_spot(venue, call.account, item, symbol.as_deref(), V2_SPOT) {
+        match place_spot(venue, call.account, item, symbol.as_deref(), V2) {
             Ok((order, more)) => {
                 placed.push(taken(&order));
                 faults.extend(more);
@@ -81,7 +81,7 @@ pub(crate) fn cancel_symbol(venue: &mut Venue, call: &Call) -> Result<Answer, Re
 fn replace(venue: &mut Venue, account: usize, body: &Value) -> Result<Value, Reject> {
     let instrument = named(venue, body, None)?;
     let (price, size) = (required(body, "price")?, required(body, "size")?);
-    let new_oid = client_oid(body, "newClientOid", V2_SPOT)?;
+    let new_oid = client_oid(body, "newClientOid", V2)?;
     let store = &venue.accounts.get(account).ok_or_else(Reject::no_such_order)?.store;
     let order = order_of(store, |name| text(body, name))?;
     if order.instrument != instrument || !order.status.is_open() {
@@ -97,9 +97,9 @@ fn replace(venue: &mut Venue, account: usize, body: &Value) -> Result<Value, Rej
         members.insert("clientOid".into(), json!(oid));
     }
     // What the new order would be refused for is known before the old one goes, except for its cost.
-    venue.ticket(account, &anew, None, V2_SPOT)?;
+    venue.ticket(account, &anew, None, V2)?;
     cancel_spot(venue, account, body, Some(instrument))?;
-    Ok(match place_spot(venue, account, &anew, None, V2_SPOT) {
+    Ok(match place_spot(venue, account, &anew, None, V2) {
         Ok(((id, oid), _)) => {
             json!({"orderId": id.0.to_string(), "clientOid": oid, "success": "success", "msg": null})
         }

@@ -199,3 +199,13 @@ async fn lists_are_paged_newest_first() {
     assert_eq!(names(rest.get(&next).await.data()), ["p2", "p1"]);
     assert_eq!(rest.get("/api/v2/spot/trade/unfilled-orders?symbol=ETHUSDT").await.data(), &json!([]));
 }
+
+#[tokio::test]
+async fn an_order_without_a_time_in_force_is_good_till_cancelled() {
+    let sim = start(quiet());
+    let rest = Rest::new(&sim);
+    let order = serde_json::json!({"symbol": "btcusdt", "side": "BUY", "orderType": "Limit", "price": 60000, "size": "0.001",
+                                   "clientOid": "plain", "unknown": {"fields": ["are", "tolerated"]}});
+    rest.place(&order).await.data();
+    assert_eq!(rest.order_info("plain").await[0]["status"], "live");
+}
