@@ -265,3 +265,37 @@ pub fn from_settings(settings: &Settings) -> Plan {
         custody: settings.vault_dir(),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn perpetuals_get_leverage_modes_limits_and_side_from_the_settings() {
+        let dir = tempfile::tempdir().unwrap();
+        let write = |name: &str, text: &str| {
+            let path = dir.path().join(name);
+            std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+            std::fs::write(path, text).unwrap();
+        };
+        write("risk.toml", "[risk]\nmax_leverage = 5\nmin_liquidation_distance = \"15%\"\n");
+        write(
+            "venues/a.toml",
+            "[venue.a]\nkind = \"bitget\"\nkey = \"a\"\nproducts = [\"spot\", \"usdt-futures\"]\n\
+             instruments = [\"BTCUSDT\", \"BTCUSDT-PERP\"]\nrest = \"http://127.0.0.1:7450\"\n\
+             ws_public = \"ws://127.0.0.1:7450/v2/ws/public\"\nws_private = \"ws://127.0.0.1:7450/v2/ws/private\"\n\
+             [venue.a.futures]\nleverage = 4\nposition_mode = \"hedge\"\n",
+        );
+        write(
+            "strategies/short.toml",
+            "kind = \"grid\"\nvenue = \"a\"\ninstrument = \"BTCUSDT-PERP\"\nposition_side = \"short\"\n",
+        );
+        let request = settings::LoadRequest { config_dir: dir.path().to_owned(), env: Vec::new(), set: Vec::new() };
+        let plan = from_settings(&settings::load(&request).unwrap().settings);
+        assert_eq!((plan.limits.max_leverage, plan.limits.min_liquidation_distance), (5, Decimal::new(15, 2)));
+        let wish = plan.venues[0].futures.unwrap();
+        assert_eq!((wish.leverage, wish.margin_mode), (4, messages::MarginMode::Crossed));
+        assert_eq!(wish.position_mode, messages::PositionMode::Hedge);
+        assert_eq!(plan.strategies[0].position_side, PositionSide::Short);
+    }
+}

@@ -305,7 +305,7 @@ impl FeedState {
         };
         self.note_data(channel, frame.book.venue_time, at);
         let Some(entry) = self.places.get(&instrument).and_then(|place| self.entries.get_mut(*place)) else { return };
-        let whole = frame.book.snapshot || channel != Channel::Book;
+        let whole = frame.book.snapshot || matches!(channel, Channel::Book1 | Channel::Book5 | Channel::Book15);
         if !whole && waits_for_snapshot(&entry.book, at.mono) {
             // Changes of a book that is gone; its snapshot is on the way.
             return;

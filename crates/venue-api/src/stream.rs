@@ -15,7 +15,7 @@ pub enum Channel {
     Book5,
     /// The best fifteen levels, each push whole.
     Book15,
-    /// The best fifty levels, each push whole.
+    /// The best fifty levels: a snapshot, then whatever the venue says its pushes are.
     Book50,
     /// Public trades.
     Trade,

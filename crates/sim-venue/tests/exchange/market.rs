@@ -163,8 +163,9 @@ async fn a_market_can_follow_a_recording() {
         event(0, trade("61000", "0.5", Side::Sell)),
         event(900, snapshot),
         event(1_000, update(&[("60999", "3")], &[], 2)),
-        event(1_400, trade("61000.00", "1.2", Side::Sell)),
-        event(1_500, update(&[("61000", "0")], &[("61001", "4")], 3)),
+        // Late enough for a busy machine to place an order before it.
+        event(4_400, trade("61000.00", "1.2", Side::Sell)),
+        event(4_500, update(&[("61000", "0")], &[("61001", "4")], 3)),
     ];
     for event in &events {
         writer.write(event).unwrap();

@@ -7,7 +7,8 @@
 use crate::envelope::RowError;
 use crate::loose::{Loose, fixed};
 use crate::symbols::{VenueMarket as _, asset};
-use crate::words::{NOTHING, liquidity, number, side, status};
+use crate::words::{NOTHING, liquidity, number, one_fee, side, status};
+use arrayvec::ArrayVec;
 use domain::{Amount, Fee, Market, NumberError, Scaled, Side, Symbol, UnixNanos, VenueOrderId, VenueTradeId};
 use messages::{BalanceReport, ClientIdText, FillReport, OrderUpdate};
 use serde::Deserialize;
@@ -266,9 +267,8 @@ impl FillRow<'_> {
         } else {
             vec![serde_json::from_str(raw).map_err(|_| RowError("fee"))?]
         };
-        let [row] = rows.as_slice() else { return Err(RowError("fee")) };
-        let asset = row.fee_coin.text().and_then(|text| asset(&text)).ok_or(RowError("fee asset"))?;
-        let stated = row.total_fee.decimal().map_err(|_| RowError("fee"))?.unwrap_or_default();
+        let rows: ArrayVec<_, 2> = rows.iter().take(2).map(|row| (row.fee_coin, row.total_fee)).collect();
+        let (stated, asset) = one_fee(&rows)?;
         Ok(Fee { amount: Amount(source.paid(stated)), asset })
     }
 }

@@ -6,7 +6,8 @@
 use crate::envelope::RowError;
 use crate::loose::{Loose, fixed};
 use crate::symbols::{VenueMarket as _, asset};
-use crate::words::{NOTHING, liquidity, number, side, status};
+use crate::words::{NOTHING, liquidity, number, one_fee, side, status};
+use arrayvec::ArrayVec;
 use domain::{Amount, Fee, Market, NumberError, Scaled, Side, Symbol, UnixNanos};
 use messages::{BalanceReport, ClientIdText, FillReport, OrderUpdate};
 use serde::Deserialize;
@@ -139,11 +140,12 @@ impl FillRow<'_> {
         }))
     }
 
-    /// A fill has one fee asset; two would be a fee that cannot be booked, so that is an error.
+    /// Without a list of fees, nobody knows what was taken.
     fn fee(&self) -> Result<Fee, RowError> {
-        let [row] = self.fee_detail.as_deref().unwrap_or_default() else { return Err(RowError("fee")) };
-        let asset = row.fee_coin.text().and_then(|text| asset(&text)).ok_or(RowError("fee asset"))?;
-        Ok(Fee { amount: Amount(row.fee.decimal().map_err(|_| RowError("fee"))?.unwrap_or_default()), asset })
+        let rows = self.fee_detail.as_deref().ok_or(RowError("fee"))?;
+        let rows: ArrayVec<_, 2> = rows.iter().take(2).map(|row| (row.fee_coin, row.fee)).collect();
+        let (amount, asset) = one_fee(&rows)?;
+        Ok(Fee { amount: Amount(amount), asset })
     }
 }
 

@@ -163,6 +163,19 @@ fn orders_and_fills_have_their_own_instrument_and_others_are_left_out() {
     let fills = SignIntent::Fills { symbol: perpetual, since: UnixNanos(0), older_than: None };
     let QueryAnswer::Fills { page, .. } = ask(&fills, FILLS) else { panic!() };
     assert_eq!((page[0].fee.amount.to_string(), page[0].liquidity), ("0.156".to_owned(), Liquidity::Maker));
+    for (list, paid) in [
+        ("[]", Some("0")),
+        (r#"[{"feeCoin":null,"fee":null}]"#, Some("0")),
+        ("null", None),
+        (r#"[{"feeCoin":"","fee":"1"}]"#, None),
+    ] {
+        let body = FILLS.replace(r#"[{"feeCoin":"USDT","fee":"0.156"}]"#, list);
+        let read = match ask(&fills, &body) {
+            QueryAnswer::Fills { page, .. } => Some(page[0].fee.amount.to_string()),
+            _ => None,
+        };
+        assert_eq!(read.as_deref(), paid, "{list}");
+    }
     let rebate = FILLS.replace("\"fee\":\"0.156\"", "\"fee\":\"-0.156\"");
     let QueryAnswer::Fills { page, .. } = ask(&fills, &rebate) else { panic!() };
     assert_eq!(page[0].fee.amount.to_string(), "-0.156", "a rebate");
