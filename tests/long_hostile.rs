@@ -19,6 +19,8 @@ mod rig;
 mod scan;
 #[path = "proof/vault_keys.rs"]
 mod vault_keys;
+#[path = "proof/venue.rs"]
+mod venue;
 
 use clock::SystemClock;
 use domain::Clock as _;
