@@ -13,6 +13,8 @@ mod client;
 mod hostile;
 #[path = "proof/memory.rs"]
 mod memory;
+#[path = "proof/planted.rs"]
+mod planted;
 #[path = "proof/rig.rs"]
 mod rig;
 #[path = "proof/scan.rs"]

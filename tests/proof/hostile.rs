@@ -1,6 +1,5 @@
 //! A client with full access to both sockets, who tries everything: no forbidden signature, and no crash.
 
-use super::check::{Signed, Told};
 use super::client::{Client, Counts, Intent, Text, id};
 use super::rig::{LEVERAGE_MAX, Rig, SEAT};
 use clock::SystemClock;
@@ -367,99 +366,4 @@ fn a_thief_gets_no_more_than_the_policy_grants_also_with_another_process() {
     plunder(&mut client, &mut random, 1_000);
     let after = sides.map(|(instrument, side)| client.checker.spent_on(instrument, side));
     println!("before and after a kill: {before:?}, {after:?}");
-}
-
-/// The checker is only worth what it finds: real requests, each changed in one way.
-#[test]
-fn every_planted_forbidden_signature_is_found() {
-    let rig = Rig::start();
-    let mut client = Client::new(&rig);
-    client.offset(0);
-    let order = client.order();
-    let begun = SystemClock.unix().as_millis();
-    let signed = client.ask(&order).unwrap();
-    let told = Told { begun, ended: SystemClock.unix().as_millis(), emergency: false };
-    let secret = rig.values.secret.clone();
-    // Signed anew: a thief of the codec could do that, and only what is asked for may come of it.
-    let seal = |mut signed: Signed, time: Option<u64>| {
-        use base64::Engine as _;
-        use hmac::{Hmac, KeyInit as _, Mac as _};
-        let lines: Vec<&str> = signed.headers.lines().collect();
-        let own = lines.iter().find_map(|line| line.strip_prefix("ACCESS-TIMESTAMP: ")).unwrap();
-        let time = time.map_or_else(|| own.to_owned(), |time| time.to_string());
-        let mut mac = Hmac::<sha2::Sha256>::new_from_slice(secret.as_bytes()).unwrap();
-        mac.update(
-            format!("{time}{}{}{}", ["GET", "POST"][usize::from(signed.method)], signed.target, signed.body).as_bytes(),
-        );
-        let signature = base64::engine::general_purpose::STANDARD.encode(mac.finalize().into_bytes());
-        let lines = lines.iter().map(|line| match line.split_once(": ").unwrap().0 {
-            "ACCESS-TIMESTAMP" => format!("ACCESS-TIMESTAMP: {time}"),
-            "ACCESS-SIGN" => format!("ACCESS-SIGN: {signature}"),
-            _ => (*line).to_owned(),
-        });
-        signed.headers = lines.collect::<Vec<_>>().join("\n");
-        signed
-    };
-    let fresh = || super::check::Checker::new(&rig.values, &rig.ready, &rig.policy);
-    fresh().judge(&order, &seal(signed.clone(), None), &told).unwrap();
-    let body = |from: &str, to: &str| {
-        assert!(signed.body.contains(from), "{} holds no {from}", signed.body);
-        seal(Signed { body: signed.body.replacen(from, to, 1), ..signed.clone() }, None)
-    };
-    let target = |target: &str| seal(Signed { target: target.to_owned(), ..signed.clone() }, None);
-    let planted = [
-        ("another price", body("65000", "6500")),
-        ("another side", body("buy", "sell")),
-        ("another field", body("{", "{\"tpslType\":\"normal\",")),
-        ("a field twice", body("{", "{\"side\":\"buy\",")),
-        ("another symbol", body("BTCUSDT", "ETHUSDT")),
-        ("a market order", body("limit", "market")),
-        ("another id", body(&signed.body[signed.body.len() - 6..signed.body.len() - 2], "zzzz")),
-        ("a withdrawal", target("/api/v2/spot/wallet/withdrawal")),
-        ("a transfer", target("/api/v2/spot/wallet/transfer")),
-        ("a key", target("/api/v2/user/create-virtual-subaccount-apikey")),
-        ("another wallet", target("/api/v2/mix/order/place-order")),
-        ("a query", target("/api/v2/spot/trade/place-order?symbol=BTCUSDT")),
-        ("a later time", seal(signed.clone(), Some(begun + 60_000))),
-        ("an earlier time", seal(signed.clone(), Some(begun - 60_000))),
-        ("another header", Signed { headers: format!("{}\nX-CHANNEL: a", signed.headers), ..signed.clone() }),
-        ("no new signature", Signed { body: signed.body.replacen("65000", "65001", 1), ..signed.clone() }),
-        ("another method", seal(Signed { method: 0, ..signed.clone() }, None)),
-    ];
-    for (what, planted) in planted {
-        assert!(fresh().judge(&order, &planted, &told).is_err(), "{what} was not found");
-    }
-    // Beyond the policy, though everything else is right.
-    let Intent::Place { id, symbol, side, force, effect, .. } = order.clone() else { panic!("it is an order") };
-    for (what, price, qty) in [("dear", (11_000_100, 2), (1_i64, 4_u8)), ("much", (6_500_000, 2), (1, 2))] {
-        let order = Intent::Place { id: id.clone(), symbol: symbol.clone(), side, force, effect, price, qty };
-        let text = ["0.0001", "0.01"][usize::from(what == "much")];
-        let own =
-            signed.body.replace("65000.00", if what == "dear" { "110001" } else { "65000" }).replace("0.0001", text);
-        let fault = fresh().judge(&order, &seal(Signed { body: own, ..signed.clone() }, None), &told).unwrap_err();
-        assert!(fault.contains("band") || fault.contains("above the policy"), "{what}: {fault}");
-    }
-    let mut narrow = super::check::Checker::new(&rig.values, &rig.ready, &super::rig::policy(10, 100));
-    let faults = (0..3).filter_map(|_| {
-        let order = client.order();
-        let begun = SystemClock.unix().as_millis();
-        let signed = client.ask(&order)?;
-        let told = Told { begun, ended: SystemClock.unix().as_millis(), emergency: false };
-        narrow.judge(&order, &signed, &told).err()
-    });
-    assert!(
-        faults.last().is_some_and(|fault| fault.contains("in a window")),
-        "a window beyond its limit was not found"
-    );
-    // An order over the emergency socket, an id of another run, and one id for two orders.
-    assert!(fresh().judge(&order, &signed, &Told { emergency: true, ..told }).is_err());
-    let mut other_run = fresh();
-    other_run.epoch += 1;
-    assert!(other_run.judge(&order, &signed, &told).is_err());
-    let mut twice = fresh();
-    twice.judge(&order, &signed, &told).unwrap();
-    let Intent::Place { id, symbol, side, force, effect, qty, .. } = order else { panic!("it is an order") };
-    let other = Intent::Place { id, symbol, side, force, effect, price: (6_500_100, 2), qty };
-    let fault = twice.judge(&other, &body("65000", "65001"), &told);
-    assert_eq!(fault.unwrap_err(), "one id for two different orders");
 }

@@ -70,7 +70,7 @@ const ALLOWED: [(u8, Dialect, About, u8, &str); 37] = [
     (15, Unified, Either, POST, "/api/v3/account/set-hold-mode"),
 ];
 /// Words of endpoints that move money, manage keys or accounts, or change what an account is.
-const NEVER: [&str; 17] = [
+const NEVER: [&str; 16] = [
     "withdraw",
     "transfer",
     "sub-account",
@@ -86,7 +86,6 @@ const NEVER: [&str; 17] = [
     "/switch",
     "account-mode",
     "asset-mode",
-    "set-margin/",
     "strategy-order",
 ];
 const FORCES: [&str; 4] = ["gtc", "ioc", "fok", "post_only"];
@@ -205,7 +204,10 @@ impl Expected {
         let since = since.map(|since| (since / 1_000_000).to_string());
         match (dialect, older) {
             // Beside a start the venue may not look at the place to go on from.
-            (Classic, Some(older)) => return Ok(self.must("idLessThan", text(older)?)),
+            (Classic, Some(older)) => {
+                self.must("idLessThan", text(older)?);
+                return Ok(());
+            }
             (Unified, Some(older)) => self.must("cursor", text(older)?),
             (_, None) => {}
         }
