@@ -20,11 +20,17 @@ use std::process::ExitStatus;
 
 /// Everything that must not come out.
 fn everything(stage: &Stage) -> Needles {
+    let mut needles = of_the_venue(stage);
+    needles.add_secret("control token", &stage.secrets.token);
+    needles.add_secret("API key of the control interface", &stage.secrets.access);
+    needles
+}
+
+/// What the key's owner typed.
+fn of_the_venue(stage: &Stage) -> Needles {
     let mut needles = custody(stage);
     needles.add_secret("API key", &stage.secrets.key);
     needles.add_secret("API passphrase", &stage.secrets.passphrase);
-    needles.add_secret("control token", &stage.secrets.token);
-    needles.add_secret("API key of the control interface", &stage.secrets.access);
     needles
 }
 
@@ -318,5 +324,75 @@ fn every_planted_leak_is_found() {
     if may_read_others("the scan of the daemon's memory") {
         let there = hits.iter().any(|hit| hit.secret == "memory" && hit.form == "UTF-16BE");
         assert!(there, "the leak into memory was not found");
+    }
+}
+
+/// Every actor, and threads that are none, with the step at which it panics.
+#[cfg(feature = "fail-points")]
+const PANICS: [&str; 12] = [
+    "order-path@20",
+    "order-gateway@5",
+    "journal@8",
+    "wire-log-sync@1",
+    "audit@2",
+    "signer-keeper@3",
+    "observer@20",
+    "emergency@1",
+    "MarketFeed@20",
+    "StrategyActor@20",
+    "KeyManager@2",
+    "alerts@1",
+];
+
+/// A panic's words hold what the program stumbled over: here a value of its own and the credentials of the venue.
+#[cfg(feature = "fail-points")]
+#[test]
+fn no_word_of_a_panic_comes_out_of_any_actor() {
+    let mut stage = Stage::new();
+    let lines = format!("{}\n{}\n{}\n", stage.secrets.key, stage.secrets.secret, stage.secrets.passphrase);
+    let (code, said) = stage.run(&["keys", "add", "main", "--venue", "bitget", "--stdin"], &lines);
+    assert_eq!(code, 0, "{said}");
+    let messages = stage.messages_to_people();
+    let canary = stage::random_text(24);
+    let words = format!("no such header: {canary}, ACCESS-PASSPHRASE: {}", stage.secrets.passphrase);
+    stage.write("panic-text", &words);
+    let text = stage.path("panic-text").display().to_string();
+    for actor in PANICS {
+        let env = [("STEADFAST_PANIC_POINT", actor.to_owned()), ("STEADFAST_PANIC_TEXT", text.clone())];
+        let mut daemon = stage.daemon(&env);
+        let mut asked = false;
+        until(&format!("the panic of {actor}"), || {
+            let panicked = stage.said_last().contains("panic in thread ");
+            if !panicked && !asked && stage.answers() {
+                asked = true;
+                // What an earlier panic has halted goes on.
+                stage.run(&["unhalt", "--reason", "the next one"], "");
+            }
+            assert!(panicked || daemon.0.try_wait().unwrap().is_none(), "{actor} did not panic: {}", stage.said_last());
+            panicked.then_some(())
+        });
+        // What there is to say of it is said now, by whoever is left.
+        if daemon.0.try_wait().unwrap().is_none() {
+            stage.run(&["status"], "");
+            stage.http("GET", "/metrics", &format!("authorization: Bearer {}\r\n", stage.control_token()), "");
+            let _ = kill_process(Pid::from_child(&daemon.0), Signal::TERM);
+        }
+        daemon.0.wait().unwrap();
+    }
+    let told = messages.lock().unwrap().clone();
+    assert!(String::from_utf8_lossy(&told).contains("panic at "), "people were told of panics");
+    stage.said.push(("messages to people".to_owned(), told));
+    let mut needles = of_the_venue(&stage);
+    needles.add_secret("words of a panic", &canary);
+    let (hits, files) = stage.search(&needles);
+    println!("searched {files} files and {} answers and outputs", stage.said.len());
+    nothing("what came out after a panic in each actor", &hits);
+    // A program that prints the words would be found, where it prints and where it writes.
+    stage.say_in_place_of_the_daemon(&words);
+    stage.write("data/log/planted", &words);
+    let (hits, _) = stage.search(&needles);
+    for place in ["daemon-", "planted"] {
+        let there = hits.iter().any(|hit| hit.secret == "words of a panic" && hit.place.contains(place));
+        assert!(there, "planted words were not found in {place}");
     }
 }

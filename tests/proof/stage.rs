@@ -16,7 +16,7 @@ use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
 /// Files into which a person, or the program for its own user, puts a secret on purpose.
-const KEPT: [&str; 4] = ["vault-passphrase", "leaks", "data/control.token", "exchange"];
+const KEPT: [&str; 5] = ["vault-passphrase", "leaks", "panic-text", "data/control.token", "exchange"];
 
 /// Random values, and what the program makes up for itself.
 pub(crate) struct Secrets {
@@ -266,6 +266,54 @@ impl Stage {
             assert!(daemon.0.try_wait().unwrap().is_none(), "it ended");
             self.ask("GET /-/healthy HTTP/1.1\r\n", "", "").filter(|answer| answer.starts_with("HTTP/1.1 200"))
         });
+    }
+
+    /// Has messages to people sent to this process from now on; what they say.
+    #[cfg(feature = "fail-points")]
+    pub(crate) fn messages_to_people(&self) -> std::sync::Arc<std::sync::Mutex<Vec<u8>>> {
+        let (listener, messages) = (TcpListener::bind("127.0.0.1:0").unwrap(), std::sync::Arc::default());
+        let address = listener.local_addr().unwrap();
+        self.write(
+            "config/notify.toml",
+            &format!("[[channel]]\nkind = \"webhook\"\nurl = \"http://{address}/\"\nmin_severity = \"info\"\nrate_limit = \"1000/s\"\n"),
+        );
+        let kept: std::sync::Arc<std::sync::Mutex<Vec<u8>>> = std::sync::Arc::clone(&messages);
+        std::thread::spawn(move || {
+            for mut socket in listener.incoming().filter_map(Result::ok) {
+                socket.set_read_timeout(Some(Duration::from_millis(200))).unwrap();
+                let mut message = Vec::new();
+                let _ = socket.read_to_end(&mut message);
+                kept.lock().unwrap().extend(message);
+                let _ = socket.write_all(b"HTTP/1.1 200 OK\r\ncontent-length: 0\r\nconnection: close\r\n\r\n");
+            }
+        });
+        messages
+    }
+
+    /// What the daemon of this life has said so far.
+    #[cfg(feature = "fail-points")]
+    pub(crate) fn said_last(&self) -> String {
+        let said = fs::read(self.path(&format!("daemon-{}.out", self.lives))).unwrap_or_default();
+        String::from_utf8_lossy(&said).into_owned()
+    }
+
+    /// Adds words to what the daemon of this life has said.
+    #[cfg(feature = "fail-points")]
+    pub(crate) fn say_in_place_of_the_daemon(&self, words: &str) {
+        let place = self.path(&format!("daemon-{}.out", self.lives));
+        writeln!(fs::OpenOptions::new().append(true).open(place).unwrap(), "{words}").unwrap();
+    }
+
+    /// Whether the daemon of this life answers.
+    #[cfg(feature = "fail-points")]
+    pub(crate) fn answers(&self) -> bool {
+        self.ask("GET /-/healthy HTTP/1.1\r\n", "", "").is_some_and(|answer| answer.starts_with("HTTP/1.1 200"))
+    }
+
+    /// The token of the control interface as it stands now.
+    #[cfg(feature = "fail-points")]
+    pub(crate) fn control_token(&self) -> String {
+        fs::read_to_string(self.path("data/control.token")).unwrap_or_default().trim().to_owned()
     }
 
     /// One request with its own host; nothing when nobody listens.
