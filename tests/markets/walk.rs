@@ -98,7 +98,6 @@ pub(crate) fn through(mode: Mode, seed: u64) {
     daemon.ready();
     let control = daemon.control();
     until("the first orders", || (Books::read(&home).placed() >= 8).then_some(()));
-    let mut report = Vec::new();
     for Step { name, site, with, noticed, then } in steps() {
         let (before, acted) = (metric(&control, noticed), fired(&exchange, name));
         let mut fault = with();
@@ -120,9 +119,8 @@ pub(crate) fn through(mode: Mode, seed: u64) {
         until(&format!("orders after {name} ({site})"), || (Books::read(&home).placed() > placed).then_some(()));
         let whole = since(begun).saturating_sub(met);
         let known = known.map_or_else(|| "-".to_owned(), |millis| format!("{millis} ms"));
-        report.push(format!("{name:<18} {site:<8} known {known:>8}  whole {whole:>6} ms"));
+        println!("{mode:?} {name:<18} {site:<8} known {known:>8}  whole {whole:>6} ms");
     }
-    println!("{mode:?}\n{}", report.join("\n"));
     let (status, _) = daemon.stop();
     assert!(status.success());
     let truth = mode.truth(&exchange);
@@ -141,12 +139,13 @@ pub(crate) fn frozen(mode: Mode, seed: u64) {
     let (status, body) = http::control(&exchange.rest, &exchange.control_token, "POST", &fault);
     assert_eq!(status, 200, "{body}");
     let begun = SystemClock.mono();
-    until("the key to lose its trust", || {
+    until("the key to lose its trust, or trading to halt", || {
         let status = daemon.api("/api/v1/status");
         let keys = status["keys"].as_array()?.iter();
-        keys.filter_map(|key| key["status"].as_str()).any(|word| word == "Quarantined").then_some(())
+        let quarantined = keys.filter_map(|key| key["status"].as_str()).any(|word| word == "Quarantined");
+        (quarantined || status["trading"] == "halted").then_some(())
     });
-    println!("{mode:?}: a frozen key is quarantined after {} ms", since(begun));
+    println!("{mode:?}: nothing trades with a frozen key after {} ms", since(begun));
     let placed = Books::read(&home).placed();
     let refused = || Books::read(&home).refused;
     let before = refused();
