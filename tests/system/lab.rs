@@ -417,9 +417,13 @@ impl Daemon {
     /// Waits until nothing holds trading up.
     pub(crate) fn ready(&mut self) {
         let (address, token) = self.control();
+        let begun = SystemClock.mono();
         until("readiness", || {
             assert!(self.child.try_wait().unwrap().is_none(), "{}", self.said());
-            (http::bearer(&address, &token, "/-/ready").0 == 200).then_some(())
+            let (status, why) = http::bearer(&address, &token, "/-/ready");
+            let late = SystemClock.mono().since(begun) + Duration::from_secs(2) > SOON;
+            assert!(status == 200 || !late, "not ready: {why}\n{}", self.said());
+            (status == 200).then_some(())
         });
     }
 

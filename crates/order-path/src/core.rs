@@ -746,7 +746,7 @@ impl Core {
         self.cancel_everything();
     }
 
-    fn maybe_reconcile(&mut self, venue: VenueId, now: Now) {
+    pub(crate) fn maybe_reconcile(&mut self, venue: VenueId, now: Now) {
         let ready =
             self.venues.get(venue.index()).is_some_and(|state| state.stream_live && state.duty == KeyDuty::Full);
         if ready {
