@@ -106,6 +106,11 @@ pub(crate) fn through(mode: Mode, seed: u64) {
         let begun = SystemClock.mono();
         let (status, body) = http::control(&exchange.rest, &exchange.control_token, "POST", &json!({"fault": [fault]}));
         assert_eq!(status, 200, "{name}: {body}");
+        if let Some(then) = then {
+            let then = json!({"fault": [{"name": then, "where": "public"}]});
+            let (status, body) = http::control(&exchange.rest, &exchange.control_token, "POST", &then);
+            assert_eq!(status, 200, "{name}: {body}");
+        }
         until(&format!("{name} ({site}) to act"), || (fired(&exchange, name) > acted).then_some(()));
         let met = since(begun);
         let mut known = None;
