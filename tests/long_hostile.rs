@@ -13,12 +13,16 @@ mod client;
 mod hostile;
 #[path = "proof/memory.rs"]
 mod memory;
+#[path = "proof/planted.rs"]
+mod planted;
 #[path = "proof/rig.rs"]
 mod rig;
 #[path = "proof/scan.rs"]
 mod scan;
 #[path = "proof/vault_keys.rs"]
 mod vault_keys;
+#[path = "proof/venue.rs"]
+mod venue;
 
 use clock::SystemClock;
 use domain::Clock as _;

@@ -84,8 +84,15 @@ fn metric((address, token): &(String, String), names: &[&str]) -> f64 {
     page.lines().filter(of).filter_map(|line| line.rsplit(' ').next()?.parse::<f64>().ok()).sum()
 }
 
+/// One request to the exchange's control endpoint for faults; status and body.
+fn control(exchange: &Exchange, method: &str, body: &str) -> (u16, String) {
+    let address = exchange.rest.strip_prefix("http://").unwrap();
+    let headers = [("authorization", format!("Bearer {}", exchange.word("control_token")))];
+    http::send(address, method, "/control/faults", &headers, body)
+}
+
 fn fired(exchange: &Exchange, name: &str) -> u64 {
-    let (_, body) = http::control(&exchange.rest, &exchange.control_token, "GET", &Value::Null);
+    let (_, body) = control(exchange, "GET", "");
     let status: Value = serde_json::from_str(&body).unwrap();
     let counted = status["fired"].as_array().cloned().unwrap_or_default();
     let tally = |row: &Value| if row["name"] == name { row["times"].as_u64() } else { None };
@@ -102,26 +109,26 @@ pub(crate) fn through(mode: Mode, seed: u64) {
     let home = home(&exchange, mode);
     let mut daemon = home.run(None);
     daemon.ready();
-    let control = daemon.control();
+    let interface = daemon.control();
     until("the first orders", || (Books::read(&home).placed() >= 8).then_some(()));
     for Step { name, site, with, noticed, then } in steps() {
-        let (before, acted) = (metric(&control, noticed), fired(&exchange, name));
+        let (before, acted) = (metric(&interface, noticed), fired(&exchange, name));
         let mut fault = with();
         fault["name"] = json!(name);
         fault["where"] = json!(site);
         let begun = SystemClock.mono();
-        let (status, body) = http::control(&exchange.rest, &exchange.control_token, "POST", &json!({"fault": [fault]}));
+        let (status, body) = control(&exchange, "POST", &json!({"fault": [fault]}).to_string());
         assert_eq!(status, 200, "{name}: {body}");
         if let Some(then) = then {
             let then = json!({"fault": [{"name": then, "where": "public"}]});
-            let (status, body) = http::control(&exchange.rest, &exchange.control_token, "POST", &then);
+            let (status, body) = control(&exchange, "POST", &then.to_string());
             assert_eq!(status, 200, "{name}: {body}");
         }
         until(&format!("{name} ({site}) to act"), || (fired(&exchange, name) > acted).then_some(()));
         let met = since(begun);
         let mut known = None;
         if !noticed.is_empty() {
-            until(&format!("{name} ({site}) to be noticed"), || (metric(&control, noticed) > before).then_some(()));
+            until(&format!("{name} ({site}) to be noticed"), || (metric(&interface, noticed) > before).then_some(()));
             known = Some(since(begun).saturating_sub(met));
         }
         // Whole again: nothing holds trading up, and orders are placed after that.
@@ -147,7 +154,7 @@ pub(crate) fn frozen(mode: Mode, seed: u64) {
     daemon.ready();
     until("the first orders", || (Books::read(&home).placed() >= 8).then_some(()));
     let fault = json!({"fault": [{"name": "key-frozen"}]});
-    let (status, body) = http::control(&exchange.rest, &exchange.control_token, "POST", &fault);
+    let (status, body) = control(&exchange, "POST", &fault.to_string());
     assert_eq!(status, 200, "{body}");
     let begun = SystemClock.mono();
     until("the key to lose its trust, or trading to halt", || {

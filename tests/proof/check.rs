@@ -1,8 +1,9 @@
 //! What a signed request must be, judged from the venue's description and the intent alone. It shares no code with the
 //! signer or its codec.
 
-use super::client::{Intent, Number, Text};
+use super::client::Intent;
 use super::rig::Values;
+use super::venue::{self, Dialect, Fields, Order, demand, field, text};
 use hmac::{Hmac, KeyInit as _, Mac as _};
 use order_signer::process::ReadySigner;
 use rust_decimal::Decimal;
@@ -10,24 +11,8 @@ use serde::de::{Deserialize, Deserializer, MapAccess, Visitor};
 use sign_policy::PolicyDocument;
 use std::collections::{HashMap, VecDeque};
 
-/// Method, path, and what it is for: spot orders and questions of the venue's description. Nothing else may be signed.
-const ALLOWED: [(u8, u8, &str); 9] = [
-    (0, 1, "/api/v2/spot/trade/place-order"),
-    (1, 1, "/api/v2/spot/trade/cancel-order"),
-    (2, 1, "/api/v2/spot/trade/cancel-symbol-order"),
-    (3, 0, "/api/v2/spot/trade/orderInfo"),
-    (4, 0, "/api/v2/spot/trade/unfilled-orders"),
-    (5, 0, "/api/v2/spot/trade/history-orders"),
-    (6, 0, "/api/v2/spot/trade/fills"),
-    (7, 0, "/api/v2/spot/account/assets"),
-    (8, 0, "/api/v2/spot/account/info"),
-];
 const METHODS: [&str; 4] = ["GET", "POST", "DELETE", ""];
 const LOGIN: (u8, u8) = (9, 3);
-const FORCES: [&str; 4] = ["gtc", "ioc", "fok", "post_only"];
-/// Words of endpoints that move money or manage keys.
-const NEVER: [&str; 9] =
-    ["withdraw", "transfer", "sub-account", "subaccount", "sub_account", "apikey", "api-key", "/user/", "/convert"];
 /// The verbs that cancel, by their numbers.
 const CANCELS: [u8; 2] = [1, 2];
 /// Largest difference to real time of what is no cancel, in milliseconds.
@@ -70,7 +55,6 @@ impl<'de> Deserialize<'de> for Pairs {
                 while let Some(pair) = map.next_entry()? {
                     pairs.push(pair);
                 }
-                pairs.sort();
                 Ok(Pairs(pairs))
             }
         }
@@ -78,10 +62,41 @@ impl<'de> Deserialize<'de> for Pairs {
     }
 }
 
-/// What an order is worth: side, price and quantity as they were signed.
-type Economic = (String, String, String, Decimal, Decimal);
-/// When an order was signed at the earliest and at the latest, its notional and quantity.
-type Dated = (u64, u64, Decimal, Decimal);
+/// A notional and a quantity.
+type Amount = (Decimal, Decimal);
+
+/// Which budget an order may draw on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Draws {
+    /// That of every order.
+    Common,
+    /// That, or the one of orders that only reduce.
+    Any,
+    /// The one of orders that only reduce: its price lies outside the band.
+    Reserve,
+}
+
+/// What was signed on one side of an instrument within one window.
+#[derive(Debug, Default)]
+struct Spent {
+    /// When each was signed at the earliest, what it was worth, and on what it may draw.
+    orders: VecDeque<(u64, Amount, Draws)>,
+    /// Sums over the budgets.
+    common: Amount,
+    any: Amount,
+    reserve: Amount,
+}
+
+impl Spent {
+    fn add(&mut self, (notional, qty): Amount, draws: Draws) {
+        let sum = match draws {
+            Draws::Common => &mut self.common,
+            Draws::Any => &mut self.any,
+            Draws::Reserve => &mut self.reserve,
+        };
+        *sum = (sum.0 + notional, sum.1 + qty);
+    }
+}
 
 /// Judges what is signed, and remembers it.
 pub(crate) struct Checker {
@@ -92,31 +107,18 @@ pub(crate) struct Checker {
     pub(crate) epoch: u32,
     /// As last told over the order socket and the emergency socket, in nanoseconds.
     offsets: [i64; 2],
-    orders: HashMap<String, Economic>,
+    /// How the account is kept, as one or as wallets: as last told over either socket, which decides what requests are
+    /// written in, and as last told over the order socket, which decides who may log in.
+    unified: Option<bool>,
+    login_to_unified: Option<bool>,
+    orders: HashMap<String, Order>,
     /// The limits that the signer was given, and what was signed within them, by symbol, side and window.
     policy: PolicyDocument,
-    spent: HashMap<(String, String, u64), VecDeque<Dated>>,
+    spent: HashMap<(String, usize, u64), Spent>,
 }
 
-fn text(bytes: &Text) -> Result<&str, String> {
-    std::str::from_utf8(bytes).map_err(|_| "it is no text".to_owned())
-}
-
-fn demand(holds: bool, what: &str) -> Result<(), String> {
-    if holds { Ok(()) } else { Err(what.to_owned()) }
-}
-
-/// Digits that mean what mantissa and decimals mean, in the venue's spelling.
-fn is_number(written: &str, (mantissa, decimals): Number) -> Result<Decimal, String> {
-    let plain = written.bytes().all(|byte| byte.is_ascii_digit() || byte == b'.');
-    demand(plain && !written.is_empty() && mantissa > 0, "no positive number in plain digits")?;
-    let (whole, part) = written.split_once('.').unwrap_or((written, ""));
-    let missing = usize::from(decimals).checked_sub(part.trim_end_matches('0').len());
-    let missing = missing.ok_or("digits that nobody asked for")?;
-    let part = part.trim_end_matches('0');
-    let digits: i128 = format!("{whole}{part}{}", "0".repeat(missing)).parse().map_err(|_| "too many digits")?;
-    demand(digits == i128::from(mantissa), "another number than was asked for")?;
-    Decimal::try_from_i128_with_scale(i128::from(mantissa), u32::from(decimals)).map_err(|error| error.to_string())
+fn amount(scaled: domain::Scaled) -> Decimal {
+    Decimal::try_from_i128_with_scale(i128::from(scaled.mantissa), u32::from(scaled.decimals)).unwrap()
 }
 
 impl Checker {
@@ -128,6 +130,8 @@ impl Checker {
             tag: ready.tag.clone(),
             epoch: ready.epoch,
             offsets: [0; 2],
+            unified: None,
+            login_to_unified: None,
             orders: HashMap::new(),
             policy: policy.clone(),
             spent: HashMap::new(),
@@ -138,13 +142,12 @@ impl Checker {
     pub(crate) fn next_run(&mut self, ready: &ReadySigner) {
         assert!(ready.tag == self.tag && ready.epoch > self.epoch, "a later run of the same instance");
         self.epoch = ready.epoch;
-        self.offsets = [0; 2];
+        (self.offsets, self.unified, self.login_to_unified) = ([0; 2], None, None);
     }
 
-    /// Notional and quantity of a side that were signed in all.
-    pub(crate) fn spent_on(&self, side: &str) -> (Decimal, Decimal) {
-        let own = self.orders.values().filter(|order| order.1 == side);
-        own.fold((Decimal::ZERO, Decimal::ZERO), |sum, order| (sum.0 + order.3 * order.4, sum.1 + order.4))
+    /// Notional and quantity that were signed within a day on a side of an instrument, without what only reduces.
+    pub(crate) fn spent_on(&self, instrument: &str, side: usize) -> Amount {
+        self.spent.get(&(instrument.to_owned(), side, 86_400)).map_or_else(Amount::default, |spent| spent.common)
     }
 
     /// The venue's time as somebody told it.
@@ -152,57 +155,93 @@ impl Checker {
         self.offsets[usize::from(emergency)] = offset_ns;
     }
 
+    /// How the account is kept as somebody told it.
+    pub(crate) fn mode_told(&mut self, unified: bool, emergency: bool) {
+        self.unified = Some(unified);
+        if !emergency {
+            self.login_to_unified = Some(unified);
+        }
+    }
+
     /// Whether this request may exist as the answer to this intent.
     pub(crate) fn judge(&mut self, intent: &Intent, signed: &Signed, told: &Told) -> Result<(), String> {
         demand(signed.verb == intent.verb(), "another verb")?;
         let (path, query) = signed.target.split_once('?').unwrap_or((&signed.target, ""));
-        let lower = path.to_ascii_lowercase();
-        demand(!NEVER.iter().any(|word| lower.contains(word)), "it moves money or manages keys")?;
         if told.emergency {
             demand((1..=4).contains(&signed.verb), "the emergency socket signs cancels and looks at orders")?;
         }
         if (signed.verb, signed.method) == LOGIN {
+            demand(
+                self.login_to_unified != Some(true),
+                "a log-in to a unified account, over which orders may be placed",
+            )?;
             return self.login(signed, told);
         }
-        let allowed = ALLOWED.contains(&(signed.verb, signed.method, path));
-        demand(allowed, "a method or path that is not on the list")?;
+        let dialect = venue::listed(intent, signed.method, path)?;
+        let meant = self.unified.is_none_or(|unified| unified == (dialect == Dialect::Unified));
+        demand(meant, "a request for another kind of account")?;
         self.sealed(signed, told)?;
-        let expected = expected(intent)?;
-        let found = if signed.method == 1 {
+        let mut found = if signed.method == 1 {
             demand(query.is_empty(), "a query beside a body")?;
-            serde_json::from_str::<Pairs>(&signed.body).map_err(|error| error.to_string())?
+            serde_json::from_str::<Pairs>(&signed.body).map_err(|error| error.to_string())?.0
         } else {
             demand(signed.body.is_empty(), "a body beside a query")?;
             let pairs = query.split('&').filter(|pair| !pair.is_empty());
             let pairs = pairs.map(|pair| pair.split_once('=').map(|(name, value)| (name.to_owned(), value.to_owned())));
-            let mut pairs: Vec<_> = pairs.collect::<Option<_>>().ok_or("a query without values")?;
+            let pairs: Vec<_> = pairs.collect::<Option<_>>().ok_or("a query without values")?;
             demand(pairs.iter().all(|(_, value)| !value.contains('%')), "something that is written in two ways")?;
-            pairs.sort();
-            Pairs(pairs)
+            pairs
         };
-        let Intent::Place { price, qty, id, .. } = intent else {
-            return demand(found == expected, "other fields than were asked for");
+        let order = match intent {
+            Intent::Place { .. } => Some(venue::order(intent, dialect, path, &mut found)?),
+            _ => None,
         };
-        let field = |name: &str| found.0.iter().find(|(own, _)| own == name).map(|(_, value)| value.clone());
-        let (price_text, size_text) = (field("price").ok_or("no price")?, field("size").ok_or("no size")?);
-        let (price, qty) = (is_number(&price_text, *price)?, is_number(&size_text, *qty)?);
-        let mut whole = expected;
-        whole.0.extend([("price".to_owned(), price_text), ("size".to_owned(), size_text)]);
-        whole.0.sort();
-        demand(found == whole, "other fields than were asked for")?;
-        let own = text(id)?.strip_prefix(self.tag.as_str()).ok_or("an id of another instance")?;
+        demand(venue::expected(intent, dialect)?.are(&found), "other fields than were asked for")?;
+        match (intent, order) {
+            (Intent::Place { id, .. }, Some(order)) => self.place(text(id)?, order, told),
+            _ => self.setting(intent, &found),
+        }
+    }
+
+    /// An order under an id of this run, which is no other order's, within the policy.
+    fn place(&mut self, id: &str, order: Order, told: &Told) -> Result<(), String> {
+        let own = id.strip_prefix(self.tag.as_str()).ok_or("an id of another instance")?;
         let number = u128::from_str_radix(own, 36).map_err(|error| error.to_string())?;
         demand(number >> 48 == u128::from(self.epoch), "an id of another run")?;
-        let get = |name| field(name).unwrap_or_default();
-        let economic = (get("symbol"), get("side"), get("force"), price.normalize(), qty.normalize());
-        match self.orders.get(text(id)?) {
-            Some(before) => demand(*before == economic, "one id for two different orders"),
+        match self.orders.get(id) {
+            Some(before) => demand(before.is(&order), "one id for two different orders"),
             None => {
-                self.within_policy(&economic, told)?;
-                self.orders.insert(text(id)?.to_owned(), economic);
+                self.within_policy(&order, told)?;
+                self.orders.insert(id.to_owned(), order);
                 Ok(())
             }
         }
+    }
+
+    /// What is changed about futures, as the signed fields say it.
+    fn setting(&self, intent: &Intent, found: &Fields) -> Result<(), String> {
+        if !(13..=15).contains(&intent.verb()) {
+            return Ok(());
+        }
+        let futures = self.policy.futures.as_ref().ok_or("a change of futures that no policy allows")?;
+        if let Some(name) = field(found, "symbol") {
+            let limits = self.policy.instrument(&format!("{name}-PERP"));
+            let limits = limits.ok_or("an instrument that the policy does not list")?;
+            if let Some(leverage) = field(found, "leverage") {
+                let times: u16 = leverage.parse().map_err(|_| "no leverage")?;
+                let most = limits.leverage_max.ok_or("a leverage that no policy allows")?;
+                demand((1..=most).contains(&times), "more leverage than the policy allows")?;
+            }
+        }
+        if let Some(mode) = field(found, "marginMode") {
+            let known = futures.margin_modes.iter().any(|known| known.as_str() == mode);
+            demand(known, "a margin mode that the policy does not allow")?;
+        }
+        if let Some(mode) = field(found, "posMode").or(field(found, "holdMode")) {
+            let known = futures.position_modes.iter().any(|known| format!("{}_mode", known.as_str()) == mode);
+            demand(known, "a position mode that the policy does not allow")?;
+        }
+        Ok(())
     }
 
     /// Headers, time and signature.
@@ -267,82 +306,52 @@ impl Checker {
         self.time(time * 1_000, true, &Told { begun: told.begun.saturating_sub(1_000), ..*told })
     }
 
-    /// What the policy lets be signed: by itself, and with all that was signed before in each window.
-    fn within_policy(&mut self, order: &Economic, told: &Told) -> Result<(), String> {
+    /// What the policy lets be signed: by itself, and with all that was signed before in each window. Where the venue
+    /// may read it in two ways, either must be allowed.
+    fn within_policy(&mut self, order: &Order, told: &Told) -> Result<(), String> {
         let policy = &self.policy;
-        let (symbol, side, _, price, qty) = order;
-        let limits = policy.instrument(symbol).ok_or("an instrument that the policy does not list")?;
-        let amount = |scaled: domain::Scaled| {
-            Decimal::try_from_i128_with_scale(i128::from(scaled.mantissa), u32::from(scaled.decimals)).unwrap()
-        };
-        let notional = price.checked_mul(*qty).ok_or("more money than there is")?;
+        let limits = policy.instrument(&order.instrument).ok_or("an instrument that the policy does not list")?;
+        let notional = order.price.checked_mul(order.qty).ok_or("more money than there is")?;
         demand(notional <= amount(limits.order_notional), "an order above the policy's notional")?;
-        demand(*qty <= amount(limits.order_quantity), "an order above the policy's quantity")?;
-        let sides = if side == "buy" {
-            demand(*price <= amount(limits.high), "a buy above the band")?;
-            limits.buy
-        } else {
-            demand(*price >= amount(limits.low), "a sell below the band")?;
-            limits.sell
-        };
-        for (seconds, most) in [(60, sides.minute), (3_600, sides.hour), (86_400, sides.day)] {
-            let spent = self.spent.entry((symbol.clone(), side.clone(), seconds)).or_default();
-            spent.push_back((told.begun, told.ended, notional, *qty));
-            // Only what lies within one window for certain.
-            while spent.front().is_some_and(|(begun, ..)| told.ended - begun > seconds * 1_000) {
-                spent.pop_front();
+        demand(order.qty <= amount(limits.order_quantity), "an order above the policy's quantity")?;
+        // The flag lets it only reduce whatever the venue holds, and the policy may grant that apart.
+        let reserve = limits.reduce.filter(|_| order.flagged);
+        let sides = [Some(order.side), order.may_be_opposite.then_some(1 - order.side)];
+        for side in sides.into_iter().flatten() {
+            let (inside, of_side) = if side == 0 {
+                (order.price <= amount(limits.high), limits.buy)
+            } else {
+                (order.price >= amount(limits.low), limits.sell)
+            };
+            let draws = match (inside, reserve) {
+                (true, None) => Draws::Common,
+                (true, Some(_)) => Draws::Any,
+                (false, Some(_)) => Draws::Reserve,
+                (false, None) => return Err(format!("a {} outside the band", ["buy", "sell"][side])),
+            };
+            let windows = [(60, of_side.minute), (3_600, of_side.hour), (86_400, of_side.day)];
+            let reserves = reserve.map(|reserve| [reserve.minute, reserve.hour, reserve.day].map(amount));
+            for (at, (seconds, most)) in windows.into_iter().enumerate() {
+                let spent = self.spent.entry((order.instrument.clone(), side, seconds)).or_default();
+                spent.orders.push_back((told.begun, (notional, order.qty), draws));
+                spent.add((notional, order.qty), draws);
+                // Only what lies within one window for certain.
+                while let Some((begun, (notional, qty), draws)) = spent.orders.front().copied() {
+                    if told.ended.saturating_sub(begun) <= seconds * 1_000 {
+                        break;
+                    }
+                    spent.orders.pop_front();
+                    spent.add((-notional, -qty), draws);
+                }
+                demand(spent.common.0 <= amount(most.notional), "more notional in a window than the policy allows")?;
+                demand(spent.common.1 <= amount(most.quantity), "more quantity in a window than the policy allows")?;
+                let Some(apart) = reserves.map(|reserves| reserves[at]) else { continue };
+                demand(spent.reserve.1 <= apart, "more in a window that reduces than the policy allows")?;
+                // An order that may draw on either draws on one of the two.
+                let (all, both) = (spent.common.1 + spent.any.1 + spent.reserve.1, amount(most.quantity) + apart);
+                demand(all <= both, "more quantity in a window than the policy allows in all")?;
             }
-            let (notional, qty) =
-                spent.iter().fold((Decimal::ZERO, Decimal::ZERO), |sum, one| (sum.0 + one.2, sum.1 + one.3));
-            demand(notional <= amount(most.notional), "more notional in a window than the policy allows")?;
-            demand(qty <= amount(most.quantity), "more quantity in a window than the policy allows")?;
         }
         Ok(())
     }
-}
-
-/// The fields of a request, without an order's price and size, whose spelling is judged apart.
-fn expected(intent: &Intent) -> Result<Pairs, String> {
-    let mut pairs: Vec<(&str, String)> = Vec::new();
-    let page = |symbol: &Text, older: &Option<Text>, since: Option<u64>| -> Result<Vec<(&str, String)>, String> {
-        let mut pairs = vec![("limit", "100".to_owned()), ("symbol", text(symbol)?.to_owned())];
-        match (older, since) {
-            (Some(older), _) => pairs.push(("idLessThan", text(older)?.to_owned())),
-            (None, Some(since)) => pairs.push(("startTime", (since / 1_000_000).to_string())),
-            (None, None) => {}
-        }
-        Ok(pairs)
-    };
-    match intent {
-        Intent::Place { id, symbol, side, force, effect, .. } => {
-            demand(*effect == 0, "a spot order that was to reduce or to hedge")?;
-            let force = *FORCES.get(usize::from(*force)).ok_or("an unknown time in force")?;
-            let side = *["buy", "sell"].get(usize::from(*side)).ok_or("an unknown side")?;
-            pairs.extend([
-                ("symbol", text(symbol)?.to_owned()),
-                ("side", side.to_owned()),
-                ("orderType", "limit".to_owned()),
-                ("force", force.to_owned()),
-                ("clientOid", text(id)?.to_owned()),
-            ]);
-        }
-        Intent::Cancel { symbol, id, venue_id } => {
-            pairs.push(("symbol", text(symbol)?.to_owned()));
-            pairs.push(match venue_id {
-                Some(venue_id) => ("orderId", text(venue_id)?.to_owned()),
-                None => ("clientOid", text(id)?.to_owned()),
-            });
-        }
-        Intent::CancelAll { symbol } => pairs.push(("symbol", text(symbol)?.to_owned())),
-        Intent::QueryOrder { id, .. } => pairs.push(("clientOid", text(id)?.to_owned())),
-        Intent::OpenOrders { symbol, older } => pairs = page(symbol, older, None)?,
-        Intent::History { symbol, since, older } | Intent::Fills { symbol, since, older } => {
-            pairs = page(symbol, older, Some(*since))?;
-        }
-        Intent::Futures { verb, .. } => return Err(format!("verb {verb} of futures with a spot key")),
-        Intent::Balances | Intent::KeyInfo | Intent::Login => {}
-    }
-    let mut pairs: Vec<_> = pairs.into_iter().map(|(name, value)| (name.to_owned(), value)).collect();
-    pairs.sort();
-    Ok(Pairs(pairs))
 }

@@ -21,49 +21,23 @@ pub(crate) type Number = (i64, u8);
 /// What is asked for; every field may be nonsense.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Intent {
-    Place {
-        id: Text,
-        symbol: Text,
-        side: u8,
-        force: u8,
-        effect: u8,
-        price: Number,
-        qty: Number,
-    },
-    Cancel {
-        symbol: Text,
-        id: Text,
-        venue_id: Option<Text>,
-    },
-    CancelAll {
-        symbol: Text,
-    },
-    QueryOrder {
-        symbol: Text,
-        id: Text,
-    },
-    OpenOrders {
-        symbol: Text,
-        older: Option<Text>,
-    },
-    History {
-        symbol: Text,
-        since: u64,
-        older: Option<Text>,
-    },
-    Fills {
-        symbol: Text,
-        since: u64,
-        older: Option<Text>,
-    },
+    Place { id: Text, symbol: Text, side: u8, force: u8, effect: u8, price: Number, qty: Number },
+    Cancel { symbol: Text, id: Text, venue_id: Option<Text> },
+    CancelAll { symbol: Text },
+    QueryOrder { symbol: Text, id: Text },
+    OpenOrders { symbol: Text, older: Option<Text> },
+    History { symbol: Text, since: u64, older: Option<Text> },
+    Fills { symbol: Text, since: u64, older: Option<Text> },
     Balances,
     KeyInfo,
     Login,
-    /// A verb of futures, by its number, with any fields: this key's venue has none of them.
-    Futures {
-        verb: u8,
-        fields: Vec<u8>,
-    },
+    Positions,
+    FuturesSettings { symbol: Text },
+    Bills { since: u64, older: Option<Text> },
+    SetLeverage { symbol: Text, leverage: u16 },
+    SetMarginMode { symbol: Text, mode: u8 },
+    SetPositionMode { mode: u8 },
+    FuturesBalances,
 }
 
 /// The version of the frames.
@@ -97,7 +71,36 @@ impl Intent {
             Self::Balances => 7,
             Self::KeyInfo => 8,
             Self::Login => 9,
-            Self::Futures { verb, .. } => *verb,
+            Self::Positions => 10,
+            Self::FuturesSettings { .. } => 11,
+            Self::Bills { .. } => 12,
+            Self::SetLeverage { .. } => 13,
+            Self::SetMarginMode { .. } => 14,
+            Self::SetPositionMode { .. } => 15,
+            Self::FuturesBalances => 16,
+        }
+    }
+
+    /// The instrument that it is about, by the program's name.
+    pub(crate) fn symbol(&self) -> Option<&Text> {
+        match self {
+            Self::Place { symbol, .. }
+            | Self::Cancel { symbol, .. }
+            | Self::CancelAll { symbol }
+            | Self::QueryOrder { symbol, .. }
+            | Self::OpenOrders { symbol, .. }
+            | Self::History { symbol, .. }
+            | Self::Fills { symbol, .. }
+            | Self::FuturesSettings { symbol }
+            | Self::SetLeverage { symbol, .. }
+            | Self::SetMarginMode { symbol, .. } => Some(symbol),
+            Self::Balances
+            | Self::KeyInfo
+            | Self::Login
+            | Self::Positions
+            | Self::Bills { .. }
+            | Self::SetPositionMode { .. }
+            | Self::FuturesBalances => None,
         }
     }
 
@@ -126,7 +129,7 @@ impl Intent {
                 out.extend_from_slice(id);
                 optional(out, venue_id);
             }
-            Self::CancelAll { symbol } => text(out, symbol),
+            Self::CancelAll { symbol } | Self::FuturesSettings { symbol } => text(out, symbol),
             Self::QueryOrder { symbol, id } => {
                 text(out, symbol);
                 out.extend_from_slice(id);
@@ -140,8 +143,20 @@ impl Intent {
                 out.extend_from_slice(&since.to_le_bytes());
                 optional(out, older);
             }
-            Self::Futures { fields, .. } => out.extend_from_slice(fields),
-            Self::Balances | Self::KeyInfo | Self::Login => {}
+            Self::Bills { since, older } => {
+                out.extend_from_slice(&since.to_le_bytes());
+                optional(out, older);
+            }
+            Self::SetLeverage { symbol, leverage } => {
+                text(out, symbol);
+                out.extend_from_slice(&leverage.to_le_bytes());
+            }
+            Self::SetMarginMode { symbol, mode } => {
+                text(out, symbol);
+                out.push(*mode);
+            }
+            Self::SetPositionMode { mode } => out.push(*mode),
+            Self::Balances | Self::KeyInfo | Self::Login | Self::Positions | Self::FuturesBalances => {}
         }
     }
 }
@@ -213,7 +228,16 @@ pub(crate) fn read(frame: &[u8]) -> Option<(u8, u64, Intent)> {
         7 => Intent::Balances,
         8 => Intent::KeyInfo,
         9 => Intent::Login,
-        verb @ 10..=15 => Intent::Futures { verb, fields: std::mem::take(&mut fields.0).to_vec() },
+        10 => Intent::Positions,
+        11 => Intent::FuturesSettings { symbol: fields.text()? },
+        12 => Intent::Bills { since: u64::from_le_bytes(fields.eight()?), older: fields.optional()? },
+        13 => {
+            let symbol = fields.text()?;
+            Intent::SetLeverage { symbol, leverage: u16::from_le_bytes([fields.byte()?, fields.byte()?]) }
+        }
+        14 => Intent::SetMarginMode { symbol: fields.text()?, mode: fields.byte()? },
+        15 => Intent::SetPositionMode { mode: fields.byte()? },
+        16 => Intent::FuturesBalances,
         _ => return None,
     };
     fields.0.is_empty().then_some((seat, nonce, intent))
@@ -250,7 +274,10 @@ fn read_answer(frame: &[u8]) -> Option<(u64, Answer)> {
 #[derive(Debug, Default, Clone, PartialEq, Eq)]
 pub(crate) struct Counts {
     pub(crate) asked: u64,
-    pub(crate) signed: [u64; 10],
+    /// By the numbers of the verbs.
+    pub(crate) signed: [u64; 17],
+    /// Orders on perpetual futures, and those of them whose bytes say that they only reduce.
+    pub(crate) futures: [u64; 2],
     pub(crate) refused: [u64; 16],
     /// Frames that say nothing, each refused.
     pub(crate) foul: u64,
@@ -328,6 +355,12 @@ impl<'a> Client<'a> {
         }
     }
 
+    /// As [`Self::order`], on the perpetual future, with an effect.
+    pub(crate) fn perpetual(&mut self, side: u8, effect: u8) -> Intent {
+        let symbol = b"BTCUSDT-PERP".to_vec();
+        Intent::Place { id: self.next_id(), symbol, side, force: 3, effect, price: (6_500_000, 2), qty: (1, 4) }
+    }
+
     /// The frame that asks for an intent.
     pub(crate) fn frame(&mut self, seat: u8, intent: &Intent) -> Vec<u8> {
         self.nonce += 1;
@@ -360,7 +393,7 @@ impl<'a> Client<'a> {
         matches!(self.send(&frame, emergency), Answer::Done)
     }
 
-    /// Says how the account is kept: 0 as wallets, 1 as one account, which is not what this key's rules are for.
+    /// Says how the account is kept: 0 as wallets, 1 as one account.
     pub(crate) fn account_mode(&mut self, mode: u8, emergency: bool) {
         self.nonce += 1;
         let mut frame = vec![VERSION, 4, SEAT.0];
@@ -400,18 +433,17 @@ impl<'a> Client<'a> {
                 let judged = self.checker.judge(&intent, signed, &told);
                 judged.unwrap_or_else(|fault| panic!("{fault}: {intent:?} came back as {signed:?}"));
                 self.counts.signed[usize::from(signed.verb)] += 1;
-                if let Intent::Place { id, .. } = &intent {
+                if let Intent::Place { id, symbol, .. } = &intent {
+                    self.counts.futures[0] += u64::from(symbol.ends_with(b"-PERP"));
+                    self.counts.futures[1] += u64::from(signed.body.contains("reduceOnly"));
                     self.follow(id);
                 }
             }
-            Answer::Done => {
-                match (frame.get(1), frame.len()) {
-                    (Some(2), 19) => self.offset_told(frame, emergency),
-                    // How the account is kept.
-                    (Some(4), 12) => {}
-                    _ => panic!("{frame:?} was done"),
-                }
-            }
+            Answer::Done => match (frame.get(1), frame.len()) {
+                (Some(2), 19) => self.offset_told(frame, emergency),
+                (Some(4), 12) => self.mode_told(frame, emergency),
+                _ => panic!("{frame:?} was done"),
+            },
             Answer::Refused(why) => {
                 self.counts.refused[usize::from(*why)] += 1;
                 self.counts.foul += u64::from(asked.is_none());
@@ -430,6 +462,11 @@ impl<'a> Client<'a> {
         if sequence < 1 << 47 {
             self.sequence = self.sequence.max(sequence);
         }
+    }
+
+    fn mode_told(&mut self, frame: &[u8], emergency: bool) {
+        assert!(frame[2] == SEAT.0 && frame[11] < 2, "{frame:?} was done");
+        self.checker.mode_told(frame[11] == 1, emergency);
     }
 
     fn offset_told(&mut self, frame: &[u8], emergency: bool) {

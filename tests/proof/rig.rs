@@ -2,11 +2,13 @@
 
 use clock::SystemClock;
 use domain::{Clock as _, VenueId};
-use messages::{KeyAlias, KeyDuty, KeyRole, KeyState};
+use messages::{KeyAlias, KeyDuty, KeyRole, KeyState, MarginMode, PositionMode};
 use order_signer::process::{Greeting, OrderPage, Packets, ReadySigner, RemoteStore, pair};
 use order_signer::{Custody, KeySecrets, KeyStore as _, NewKey};
 use secrets::SecretBytes;
-use sign_policy::{InstrumentPolicy, PolicyDocument, RateLimit, RoleVerbs, SideLimits, Turnover};
+use sign_policy::{
+    FuturesPolicy, InstrumentPolicy, PolicyDocument, RateLimit, ReduceLimits, RoleVerbs, SideLimits, Turnover,
+};
 use std::cell::RefCell;
 use std::os::fd::AsFd as _;
 use std::path::Path;
@@ -17,6 +19,8 @@ use steadfast::signers::{Boot, KeyPlace, UnlockFrom};
 /// The account's number, and its key's name.
 pub(crate) const SEAT: VenueId = VenueId(1);
 const ALIAS: &str = "proof";
+/// The highest leverage that [`policy`] lets be set.
+pub(crate) const LEVERAGE_MAX: u16 = 5;
 /// Longest wait for any answer.
 const PATIENCE: Duration = Duration::from_secs(60);
 
@@ -48,13 +52,32 @@ impl Values {
     }
 }
 
-/// A policy for one instrument around a price of 65 000, with so much notional and a hundredth part of so much quantity
-/// for each side in a minute.
+/// A policy for a spot pair and its perpetual future around a price of 65 000, with so much notional and a hundredth part
+/// of so much quantity for each side of each in a minute, and that quantity again for what only reduces.
 pub(crate) fn policy(notional: i64, quantity: i64) -> PolicyDocument {
     let number = |mantissa, decimals| domain::Scaled { mantissa, decimals };
     let turnover = |times| Turnover { notional: number(notional * times, 0), quantity: number(quantity * times, 2) };
     let side = SideLimits { minute: turnover(1), hour: turnover(2), day: turnover(3) };
     let rate = RateLimit { per_second: RateLimit::MAX, burst: RateLimit::MAX };
+    let spot = InstrumentPolicy {
+        symbol: domain::Symbol::from("BTCUSDT").unwrap(),
+        low: number(40_000, 0),
+        high: number(110_000, 0),
+        order_notional: number(100, 0),
+        order_quantity: number(2, 3),
+        open_orders: InstrumentPolicy::OPEN_ORDERS_MAX,
+        buy: side,
+        sell: side,
+        leverage_max: None,
+        reduce: None,
+    };
+    let reduce = [1, 2, 3].map(|times| number(quantity * times, 2));
+    let perpetual = InstrumentPolicy {
+        symbol: domain::Symbol::from("BTCUSDT-PERP").unwrap(),
+        leverage_max: Some(LEVERAGE_MAX),
+        reduce: Some(ReduceLimits { minute: reduce[0], hour: reduce[1], day: reduce[2] }),
+        ..spot
+    };
     PolicyDocument {
         version: PolicyDocument::VERSION,
         derived_at: None,
@@ -62,19 +85,12 @@ pub(crate) fn policy(notional: i64, quantity: i64) -> PolicyDocument {
         orders: rate,
         cancels: rate,
         loosening_delay_seconds: None,
-        futures: None,
-        instruments: vec![InstrumentPolicy {
-            symbol: domain::Symbol::from("BTCUSDT").unwrap(),
-            low: number(40_000, 0),
-            high: number(110_000, 0),
-            order_notional: number(100, 0),
-            order_quantity: number(2, 3),
-            open_orders: InstrumentPolicy::OPEN_ORDERS_MAX,
-            buy: side,
-            sell: side,
-            leverage_max: None,
-            reduce: None,
-        }],
+        futures: Some(FuturesPolicy {
+            settings: RateLimit { per_second: FuturesPolicy::RATE_MAX, burst: FuturesPolicy::RATE_MAX },
+            margin_modes: vec![MarginMode::Crossed],
+            position_modes: vec![PositionMode::OneWay],
+        }),
+        instruments: vec![spot, perpetual],
     }
 }
 

@@ -7,6 +7,8 @@
 //! - A budget is on disk before the first order that uses it is let through ([`BudgetStore`]).
 //! - An order that the venue lets only reduce (its signed bytes say so) and that band or windows refuse draws on a
 //!   quantity budget of its own, kept like the others; every other rule holds for it.
+//! - An order that closes one of two positions counts as a buy and as a sell, since the account decides which of the two
+//!   the venue makes of it.
 //! - Cancels draw on no budget of orders and pass while orders are refused.
 //! - Letting an intent through allocates nothing, but when a slice is reserved.
 
@@ -15,7 +17,7 @@ use crate::budget::{BudgetStore, Reservation, SavedBudgets, Slice};
 use crate::document::{InstrumentPolicy, PolicyDocument, ReduceLimits, SideLimits};
 use crate::refusal::{PolicyRefusal, PolicyTally};
 use crate::window::{Rolling, Spent, TokenBucket, Window};
-use domain::{ClientOrderId, Epoch, MonoNanos, Side, Symbol, TimeInForce, UnixNanos};
+use domain::{ClientOrderId, Epoch, MonoNanos, PositionSide, Scaled, Side, Symbol, TimeInForce, UnixNanos};
 use messages::{KeyRole, PlaceOrder, SignIntent};
 use std::time::Duration;
 
@@ -207,7 +209,8 @@ impl PolicyGate {
     /// before under the same id, so it takes a token of the rate and nothing else.
     ///
     /// # Errors
-    /// [`PolicyRefusal`] names the first rule that it breaks; no budget was taken.
+    /// [`PolicyRefusal`] names the first rule that it breaks; no budget was taken, but where a store that fails had
+    /// written one side of an order that counts on both.
     pub fn admit(
         &mut self,
         intent: &SignIntent,
@@ -343,14 +346,16 @@ impl PolicyGate {
         let limits = book.limits.ok_or(PolicyRefusal::Symbol)?;
         let cost = limits.one_order(order)?;
         let now = self.time.advance(now_mono);
-        let mut judged = limits.band_allows(order);
+        let mut judged = readings(order).try_for_each(|side| limits.band_allows(side, order.price));
         if judged.is_ok() && !again {
-            judged = book.fits(order.side, cost, &limits, now);
+            judged = readings(order).try_for_each(|side| book.fits(side, cost, &limits, now));
         }
-        // What the venue lets only reduce has a budget of its own where the others refuse.
+        // What the venue lets only reduce has a budget of its own where the others refuse. Of an order on one of two
+        // positions no flag says so to the venue: it is one like any other.
+        let flagged = order.effect.reduce_only && order.effect.side == PositionSide::Net;
         let reserve = match judged {
             Ok(()) => None,
-            Err(_) if order.effect.reduce_only && limits.reduces => Some(reserve_of(&order.symbol)),
+            Err(_) if flagged && limits.reduces => Some(reserve_of(&order.symbol)),
             Err(rule) => return Err(rule),
         };
         if !again && !book.has_room(limits.open_orders, now_mono) {
@@ -371,7 +376,9 @@ impl PolicyGate {
         }
         if !again {
             let book = self.books.get_mut(at).ok_or(PolicyRefusal::Symbol)?;
-            book.spend(order.side, cost, &limits, (UnixNanos(now), now_unix), store)?;
+            for side in readings(order) {
+                book.spend(side, cost, &limits, (UnixNanos(now), now_unix), store)?;
+            }
             if let Some(own) = self.find(&order.symbol).ok().and_then(|at| self.books.get_mut(at)) {
                 own.remember(order, now_mono);
             }
@@ -488,14 +495,22 @@ impl Limits {
         Ok(Spent { notional, base })
     }
 
-    fn band_allows(&self, order: &PlaceOrder) -> Result<(), PolicyRefusal> {
-        let price = atto(order.price).ok_or(PolicyRefusal::Number)?;
-        match order.side {
+    fn band_allows(&self, side: Side, price: Scaled) -> Result<(), PolicyRefusal> {
+        let price = atto(price).ok_or(PolicyRefusal::Number)?;
+        match side {
             Side::Sell if price < self.low => Err(PolicyRefusal::SellBelowBand),
             Side::Buy if price > self.high => Err(PolicyRefusal::BuyAboveBand),
             _ => Ok(()),
         }
     }
+}
+
+/// The sides on which a venue may take an order: its own, and the other one when it closes one of two positions. Venues
+/// name such an order by the side of its position, and an account that holds one position only takes that for the side
+/// of the order. Whether it does the signer cannot know.
+fn readings(order: &PlaceOrder) -> impl Iterator<Item = Side> + use<> {
+    let closes = order.effect.opens(order.side) == Some(false);
+    [Some(order.side), closes.then_some(order.side.opposite())].into_iter().flatten()
 }
 
 fn settings_bucket(document: &PolicyDocument) -> Option<TokenBucket> {

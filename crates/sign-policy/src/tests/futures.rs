@@ -119,9 +119,44 @@ fn what_only_reduces_passes_band_and_windows_within_its_own_quantity() {
     // The limits of one order hold for it too.
     assert_eq!(desk.place(Side::Buy, "900", "1", REDUCE), Err(PolicyRefusal::OrderNotional));
     assert_eq!(desk.place(Side::Buy, "1", "5", REDUCE), Err(PolicyRefusal::OrderQuantity));
-    // In hedge mode the bytes carry no such flag: closing counts like any order.
-    let close = PositionEffect { side: PositionSide::Long, reduce_only: false };
-    assert_eq!(desk.place(Side::Sell, "100", "4", close), Err(PolicyRefusal::Minute));
+}
+
+#[test]
+fn closing_one_of_two_positions_frees_nothing_with_or_without_the_flag() {
+    // In hedge mode the bytes carry no such flag.
+    for reduce_only in [false, true] {
+        let mut desk = Desk::new(futures());
+        let close = PositionEffect { side: PositionSide::Long, reduce_only };
+        assert_eq!(desk.place(Side::Sell, "10", "1", close), Err(PolicyRefusal::SellBelowBand));
+        for _ in 0..2 {
+            assert_eq!(desk.place(Side::Sell, "100", "4", close), Ok(()));
+        }
+        assert_eq!(desk.place(Side::Sell, "100", "4", close), Err(PolicyRefusal::Minute));
+    }
+}
+
+#[test]
+fn closing_one_of_two_positions_counts_as_a_buy_and_as_a_sell() {
+    for (side, position) in [(Side::Sell, PositionSide::Long), (Side::Buy, PositionSide::Short)] {
+        let mut desk = Desk::new(futures());
+        let close = PositionEffect { side: position, reduce_only: false };
+        // An account that holds one position would take a sell above the band for a buy, and a buy below it for a sell.
+        assert_eq!(desk.place(side, "900", "0.1", close), Err(PolicyRefusal::BuyAboveBand));
+        assert_eq!(desk.place(side, "10", "0.1", close), Err(PolicyRefusal::SellBelowBand));
+        for _ in 0..2 {
+            assert_eq!(desk.place(side, "100", "4", close), Ok(()));
+        }
+        for other in [Side::Buy, Side::Sell] {
+            let order = desk.place(other, "100", "4", PositionEffect::default());
+            assert_eq!(order, Err(PolicyRefusal::Minute), "{other} after closing {position:?}");
+        }
+    }
+    let mut desk = Desk::new(futures());
+    let open = PositionEffect { side: PositionSide::Long, reduce_only: false };
+    assert_eq!(desk.place(Side::Buy, "100", "4", open), Ok(()));
+    for _ in 0..2 {
+        assert_eq!(desk.place(Side::Sell, "100", "4", PositionEffect::default()), Ok(()), "opening is one side's");
+    }
 }
 
 #[test]
