@@ -7,10 +7,12 @@
 
 #![expect(clippy::expect_used, reason = "a failed assumption fails the test")]
 
+use clock::SystemClock;
+use domain::Clock as _;
 use std::io::{BufRead as _, BufReader};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 /// Longer than any program here takes, on a busy machine too.
 const PATIENCE: Duration = Duration::from_secs(150);
@@ -82,12 +84,12 @@ fn run(mut command: Command, name: &str) {
         })
     };
     let (output, errors) = (read(Box::new(output)), read(Box::new(errors)));
-    let deadline = Instant::now() + PATIENCE;
+    let begun = SystemClock.mono();
     let status = loop {
         if let Some(status) = child.try_wait().expect("a child of ours") {
             break Some(status);
         }
-        if Instant::now() > deadline {
+        if SystemClock.mono().since(begun) > PATIENCE {
             let _ = child.kill();
             let _ = child.wait();
             break None;

@@ -15,6 +15,8 @@ mod crash;
 mod http;
 #[path = "system/lab.rs"]
 mod lab;
+#[path = "system/spot.rs"]
+mod spot;
 
 use crash::{Seen, survive};
 use lab::{Exchange, Home};

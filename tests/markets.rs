@@ -2,7 +2,6 @@
 //! in a process of its own: its orders, fills and positions are those of the exchange, also through every fault.
 
 #![expect(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing, reason = "a failed assumption fails the test")]
-#![allow(dead_code, reason = "the lab serves several test programs")]
 
 #[path = "system/http.rs"]
 mod http;

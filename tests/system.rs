@@ -14,6 +14,8 @@ mod lab;
 #[cfg(target_os = "linux")]
 #[path = "system/signer.rs"]
 mod signer;
+#[path = "system/spot.rs"]
+mod spot;
 
 use books::Books;
 use lab::{Daemon, Exchange, Home, until};

@@ -243,6 +243,7 @@ impl RotationDesk for BookDesk {
         let mut spec = words(spec(&*book.store, &KeyOf { alias: next.alias, ..of }))?;
         spec.beside_active = true;
         // Orders go on under the same account, or not at all.
+        spec.policy.account_mode = record.account_mode();
         spec.policy.account = record.venue_account.or(spec.policy.account);
         Ok(spec)
     }

@@ -27,13 +27,16 @@ const RECONNECTS: &str = "steadfast_feed_reconnects_total";
 const GAPS: &str = "steadfast_feed_gaps_total";
 const UNREADABLE: &str = "steadfast_feed_decode_errors_total";
 
+/// It says itself that it is not ready: its market data is old.
+const STALE: &[&str] = &["not ready"];
+
 /// Every fault that a bot can live through without a person.
 fn steps() -> Vec<Step> {
     let broken: &[&str] = &[RECONNECTS, GAPS, UNREADABLE];
     vec![
         step("drop", "public", &[RECONNECTS]),
         step("drop", "private", &[RECONNECTS]),
-        Step { with: || json!({"duration_s": 20.0}), ..step("stall", "public", &[RECONNECTS, GAPS]) },
+        Step { with: || json!({"duration_s": 8.0}), ..step("stall", "public", STALE) },
         step("gap", "public", broken),
         // Sequences and trade ids tell: nothing is counted twice.
         step("duplicate", "public", &[]),
@@ -55,8 +58,8 @@ fn steps() -> Vec<Step> {
         step("cancel-fill-race", "rest", &[]),
         Step { with: || json!({"delay_ms": 300}), ..step("rejected-later", "rest", &[]) },
         Step { with: || json!({"duration_s": 2.0}), ..step("maintenance", "rest", &[]) },
-        Step { with: || json!({"duration_s": 20.0}), ..step("half-open", "public", &[RECONNECTS, GAPS]) },
-        Step { with: || json!({"duration_s": 20.0}), ..step("half-open", "private", &[RECONNECTS]) },
+        Step { with: || json!({"duration_s": 8.0}), ..step("half-open", "public", STALE) },
+        Step { with: || json!({"duration_s": 8.0}), ..step("half-open", "private", &[RECONNECTS]) },
         Step {
             with: || json!({"delay_ms": 3_000}),
             then: Some("drop"),
@@ -72,14 +75,24 @@ fn steps() -> Vec<Step> {
 
 /// The sum of a metric over all its labels.
 fn metric((address, token): &(String, String), names: &[&str]) -> f64 {
+    if names == STALE {
+        return if http::bearer(address, token, "/-/ready").0 == 200 { 0.0 } else { 1.0 };
+    }
     let (status, page) = http::bearer(address, token, "/metrics");
     assert_eq!(status, 200, "{page}");
     let of = |line: &&str| line.split(['{', ' ']).next().is_some_and(|name| names.contains(&name));
     page.lines().filter(of).filter_map(|line| line.rsplit(' ').next()?.parse::<f64>().ok()).sum()
 }
 
+/// One request to the exchange's control endpoint for faults; status and body.
+fn control(exchange: &Exchange, method: &str, body: &str) -> (u16, String) {
+    let address = exchange.rest.strip_prefix("http://").unwrap();
+    let headers = [("authorization", format!("Bearer {}", exchange.word("control_token")))];
+    http::send(address, method, "/control/faults", &headers, body)
+}
+
 fn fired(exchange: &Exchange, name: &str) -> u64 {
-    let (_, body) = http::control(&exchange.rest, &exchange.control_token, "GET", &Value::Null);
+    let (_, body) = control(exchange, "GET", "");
     let status: Value = serde_json::from_str(&body).unwrap();
     let counted = status["fired"].as_array().cloned().unwrap_or_default();
     let tally = |row: &Value| if row["name"] == name { row["times"].as_u64() } else { None };
@@ -96,22 +109,26 @@ pub(crate) fn through(mode: Mode, seed: u64) {
     let home = home(&exchange, mode);
     let mut daemon = home.run(None);
     daemon.ready();
-    let control = daemon.control();
+    let interface = daemon.control();
     until("the first orders", || (Books::read(&home).placed() >= 8).then_some(()));
-    let mut report = Vec::new();
     for Step { name, site, with, noticed, then } in steps() {
-        let (before, acted) = (metric(&control, noticed), fired(&exchange, name));
+        let (before, acted) = (metric(&interface, noticed), fired(&exchange, name));
         let mut fault = with();
         fault["name"] = json!(name);
         fault["where"] = json!(site);
         let begun = SystemClock.mono();
-        let (status, body) = http::control(&exchange.rest, &exchange.control_token, "POST", &json!({"fault": [fault]}));
+        let (status, body) = control(&exchange, "POST", &json!({"fault": [fault]}).to_string());
         assert_eq!(status, 200, "{name}: {body}");
+        if let Some(then) = then {
+            let then = json!({"fault": [{"name": then, "where": "public"}]});
+            let (status, body) = control(&exchange, "POST", &then.to_string());
+            assert_eq!(status, 200, "{name}: {body}");
+        }
         until(&format!("{name} ({site}) to act"), || (fired(&exchange, name) > acted).then_some(()));
         let met = since(begun);
         let mut known = None;
         if !noticed.is_empty() {
-            until(&format!("{name} ({site}) to be noticed"), || (metric(&control, noticed) > before).then_some(()));
+            until(&format!("{name} ({site}) to be noticed"), || (metric(&interface, noticed) > before).then_some(()));
             known = Some(since(begun).saturating_sub(met));
         }
         // Whole again: nothing holds trading up, and orders are placed after that.
@@ -120,9 +137,8 @@ pub(crate) fn through(mode: Mode, seed: u64) {
         until(&format!("orders after {name} ({site})"), || (Books::read(&home).placed() > placed).then_some(()));
         let whole = since(begun).saturating_sub(met);
         let known = known.map_or_else(|| "-".to_owned(), |millis| format!("{millis} ms"));
-        report.push(format!("{name:<18} {site:<8} known {known:>8}  whole {whole:>6} ms"));
+        println!("{mode:?} {name:<18} {site:<8} known {known:>8}  whole {whole:>6} ms");
     }
-    println!("{mode:?}\n{}", report.join("\n"));
     let (status, _) = daemon.stop();
     assert!(status.success());
     let truth = mode.truth(&exchange);
@@ -138,15 +154,16 @@ pub(crate) fn frozen(mode: Mode, seed: u64) {
     daemon.ready();
     until("the first orders", || (Books::read(&home).placed() >= 8).then_some(()));
     let fault = json!({"fault": [{"name": "key-frozen"}]});
-    let (status, body) = http::control(&exchange.rest, &exchange.control_token, "POST", &fault);
+    let (status, body) = control(&exchange, "POST", &fault.to_string());
     assert_eq!(status, 200, "{body}");
     let begun = SystemClock.mono();
-    until("the key to lose its trust", || {
+    until("the key to lose its trust, or trading to halt", || {
         let status = daemon.api("/api/v1/status");
         let keys = status["keys"].as_array()?.iter();
-        keys.filter_map(|key| key["status"].as_str()).any(|word| word == "Quarantined").then_some(())
+        let quarantined = keys.filter_map(|key| key["status"].as_str()).any(|word| word == "Quarantined");
+        (quarantined || status["trading"] == "halted").then_some(())
     });
-    println!("{mode:?}: a frozen key is quarantined after {} ms", since(begun));
+    println!("{mode:?}: nothing trades with a frozen key after {} ms", since(begun));
     let placed = Books::read(&home).placed();
     let refused = || Books::read(&home).refused;
     let before = refused();

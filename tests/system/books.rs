@@ -1,6 +1,7 @@
 //! The exchange's books against the journal's, order by order and fill by fill.
 
-use super::lab::{Exchange, Home, OPENING, Truth, VenueOrder};
+use super::lab::{Exchange, Home, OPENING};
+use super::spot::{Truth, VenueOrder};
 use domain::{Asset, ClientOrderId, InstrumentVersion, Order, OrderState, Side, StrategyTag};
 use journal::JournalReader;
 use messages::{DifferenceKind, EventBody, HaltReason, TradingState};

@@ -1,7 +1,8 @@
 //! One life of a daemon that ends by `kill -9` while it trades, and the life after it.
 
 use super::books::{self, Books};
-use super::lab::{Exchange, Home, Truth, until};
+use super::lab::{Exchange, Home, until};
+use super::spot::Truth;
 use domain::ClientOrderId;
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;

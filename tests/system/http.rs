@@ -18,18 +18,19 @@ pub(crate) struct Account {
     pub(crate) passphrase: String,
 }
 
-/// Rows of one page at most.
-const PAGE: usize = 100;
-
-/// `GET` with these headers; status and body.
-fn get(address: &str, target: &str, headers: &[(&str, String)]) -> (u16, String) {
+/// One request with these headers; status and body of its answer.
+pub(crate) fn send(address: &str, method: &str, target: &str, headers: &[(&str, String)], body: &str) -> (u16, String) {
     let mut socket = TcpStream::connect(address).unwrap();
     socket.set_read_timeout(Some(Duration::from_secs(10))).unwrap();
-    let mut request = format!("GET {target} HTTP/1.1\r\nhost: {address}\r\nconnection: close\r\n");
+    let mut request = format!("{method} {target} HTTP/1.1\r\nhost: {address}\r\nconnection: close\r\n");
+    if !body.is_empty() {
+        request.push_str(&format!("content-type: application/json\r\ncontent-length: {}\r\n", body.len()));
+    }
     for (name, value) in headers {
         request.push_str(&format!("{name}: {value}\r\n"));
     }
     request.push_str("\r\n");
+    request.push_str(body);
     socket.write_all(request.as_bytes()).unwrap();
     let mut answer = Vec::new();
     socket.read_to_end(&mut answer).unwrap();
@@ -55,7 +56,7 @@ fn unchunked(mut rest: &str) -> String {
 
 /// One page of the control interface.
 pub(crate) fn bearer(address: &str, token: &str, path: &str) -> (u16, String) {
-    get(address, path, &[("authorization", format!("Bearer {token}"))])
+    send(address, "GET", path, &[("authorization", format!("Bearer {token}"))], "")
 }
 
 /// The `data` of a signed question; waits while the exchange says that it was asked too often.
@@ -72,7 +73,7 @@ pub(crate) fn signed(rest: &str, account: &Account, target: &str) -> Value {
             ("ACCESS-TIMESTAMP", time),
             ("ACCESS-PASSPHRASE", account.passphrase.clone()),
         ];
-        let (status, body) = get(address, target, &headers);
+        let (status, body) = send(address, "GET", target, &headers, "");
         if status == 429 {
             std::thread::sleep(Duration::from_millis(100));
             continue;
@@ -83,41 +84,4 @@ pub(crate) fn signed(rest: &str, account: &Account, target: &str) -> Value {
         return answer["data"].take();
     }
     panic!("the exchange goes on limiting {target}");
-}
-
-/// All rows of a list, page by page, newest first.
-pub(crate) fn all_pages(rest: &str, account: &Account, path: &str, id: &str) -> Vec<Value> {
-    let mut rows: Vec<Value> = Vec::new();
-    loop {
-        let older = rows.last().map_or_else(String::new, |row| format!("&idLessThan={}", row[id].as_str().unwrap()));
-        let page = signed(rest, account, &format!("{path}?symbol={}&limit={PAGE}{older}", super::lab::SYMBOL));
-        let Value::Array(page) = page else { panic!("{path} gives no list: {page}") };
-        let full = page.len() == PAGE;
-        rows.extend(page);
-        if !full {
-            return rows;
-        }
-    }
-}
-
-/// One request to the exchange's control endpoint for faults; status and body.
-pub(crate) fn control(rest: &str, token: &str, method: &str, body: &Value) -> (u16, String) {
-    let address = rest.strip_prefix("http://").unwrap();
-    let body = if body.is_null() { String::new() } else { body.to_string() };
-    let mut socket = TcpStream::connect(address).unwrap();
-    socket.set_read_timeout(Some(Duration::from_secs(10))).unwrap();
-    let head = format!(
-        "{method} /control/faults HTTP/1.1\r\nhost: {address}\r\nconnection: close\r\nauthorization: Bearer {token}\r\n\
-         content-type: application/json\r\ncontent-length: {}\r\n\r\n",
-        body.len()
-    );
-    socket.write_all(head.as_bytes()).unwrap();
-    socket.write_all(body.as_bytes()).unwrap();
-    let mut answer = Vec::new();
-    socket.read_to_end(&mut answer).unwrap();
-    let answer = String::from_utf8(answer).unwrap();
-    let (head, body) = answer.split_once("\r\n\r\n").unwrap();
-    let status = head.split(' ').nth(1).and_then(|word| word.parse().ok()).unwrap();
-    let chunked = head.to_ascii_lowercase().contains("transfer-encoding: chunked");
-    (status, if chunked { unchunked(body) } else { body.to_owned() })
 }

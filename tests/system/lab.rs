@@ -3,10 +3,8 @@
 use clock::SystemClock;
 use domain::Clock as _;
 use order_signer::{Custody, KeySecrets, NewKey};
-use rust_decimal::Decimal;
 use secrets::SecretBytes;
 use serde_json::Value;
-use std::collections::BTreeMap;
 use std::fs::{self, File};
 use std::io::{BufRead as _, BufReader};
 use std::path::{Path, PathBuf};
@@ -153,10 +151,8 @@ pub(crate) struct Exchange {
     child: Child,
     _turn: Turn,
     pub(crate) rest: String,
-    ws_public: String,
-    ws_private: String,
-    /// Token of the control endpoint, where the exchange has said one.
-    pub(crate) control_token: String,
+    /// The line it printed: its addresses and tokens.
+    ready: Value,
     /// The exchange as its account holder sees it.
     pub(crate) account: Account,
 }
@@ -179,55 +175,13 @@ impl Exchange {
         let mut line = String::new();
         BufReader::new(child.stdout.take().unwrap()).read_line(&mut line).unwrap();
         let ready: Value = serde_json::from_str(&line).unwrap_or_else(|error| panic!("{error}: {line}"));
-        let text = |name: &str| ready[name].as_str().unwrap().to_owned();
-        Self {
-            child,
-            _turn: turn,
-            rest: text("rest"),
-            ws_public: text("ws_public"),
-            ws_private: text("ws_private"),
-            control_token: ready["control_token"].as_str().unwrap_or_default().to_owned(),
-            account,
-        }
+        let rest = ready["rest"].as_str().unwrap().to_owned();
+        Self { child, _turn: turn, rest, ready, account }
     }
 
-    /// Everything that the account holder can read, page by page.
-    pub(crate) fn truth(&self) -> Truth {
-        let list = |path: &str, id: &str| http::all_pages(&self.rest, &self.account, path, id);
-        let resting = list("/api/v2/spot/trade/unfilled-orders", "orderId");
-        let ended = list("/api/v2/spot/trade/history-orders", "orderId");
-        let fills = list("/api/v2/spot/trade/fills", "tradeId");
-        let assets = http::signed(&self.rest, &self.account, "/api/v2/spot/account/assets");
-        let number = |row: &Value, name: &str| -> Decimal { row[name].as_str().unwrap().parse().unwrap() };
-        let order = |row: &Value, price: &str| VenueOrder {
-            client_id: row["clientOid"].as_str().unwrap().to_owned(),
-            venue_id: row["orderId"].as_str().unwrap().to_owned(),
-            side: row["side"].as_str().unwrap().to_owned(),
-            price: number(row, price).normalize(),
-            qty: number(row, "size").normalize(),
-            filled: number(row, "baseVolume").normalize(),
-            status: row["status"].as_str().unwrap().to_owned(),
-        };
-        Truth {
-            resting: resting.iter().map(|row| order(row, "priceAvg")).collect(),
-            ended: ended.iter().map(|row| order(row, "price")).collect(),
-            fills: fills
-                .iter()
-                .map(|row| {
-                    let id = row["tradeId"].as_str().unwrap().to_owned();
-                    (id, (row["orderId"].as_str().unwrap().to_owned(), number(row, "size").normalize()))
-                })
-                .collect(),
-            balances: assets
-                .as_array()
-                .unwrap()
-                .iter()
-                .map(|row| {
-                    let total = number(row, "available") + number(row, "frozen") + number(row, "locked");
-                    (row["coin"].as_str().unwrap().to_owned(), total)
-                })
-                .collect(),
-        }
+    /// What it said of itself under this name.
+    pub(crate) fn word(&self, name: &str) -> &str {
+        self.ready[name].as_str().unwrap()
     }
 }
 
@@ -238,39 +192,12 @@ impl Drop for Exchange {
     }
 }
 
-/// An order as the exchange tells it.
-#[derive(Debug, Clone)]
-pub(crate) struct VenueOrder {
-    pub(crate) client_id: String,
-    pub(crate) venue_id: String,
-    pub(crate) side: String,
-    pub(crate) price: Decimal,
-    pub(crate) qty: Decimal,
-    pub(crate) filled: Decimal,
-    pub(crate) status: String,
-}
-
-/// All that the exchange knows of the account.
-#[derive(Debug)]
-pub(crate) struct Truth {
-    pub(crate) resting: Vec<VenueOrder>,
-    pub(crate) ended: Vec<VenueOrder>,
-    /// Order and quantity by trade id.
-    pub(crate) fills: BTreeMap<String, (String, Decimal)>,
-    pub(crate) balances: BTreeMap<String, Decimal>,
-}
-
 /// Settings and data of one daemon, which outlive its processes.
 pub(crate) struct Home {
     dir: tempfile::TempDir,
 }
 
 impl Home {
-    /// Settings for `exchange`: a grid and a market maker that trade often.
-    pub(crate) fn new(exchange: &Exchange) -> Self {
-        Self::with(exchange, &["spot"], &[SYMBOL], &[("grid", SYMBOL), ("maker", SYMBOL)], false)
-    }
-
     /// Settings with these products, instruments and strategies (by kind and instrument); `streams`: the private
     /// stream is logged in to by the key that only reads.
     pub(crate) fn with(
@@ -304,7 +231,7 @@ impl Home {
             "[risk]\nmax_order_notional = \"1000\"\nmax_position_notional = \"5000\"\nmax_gross_exposure = \"5000\"\n\
              max_orders_per_second = 8\nmax_daily_loss = \"500\"\n",
         );
-        let Exchange { rest, ws_public, ws_private, .. } = exchange;
+        let (rest, ws_public, ws_private) = (&exchange.rest, exchange.word("ws_public"), exchange.word("ws_private"));
         let stream = if streams { format!("stream_key = \"{READER}\"\n") } else { String::new() };
         write(
             "venues/lab.toml",
@@ -417,9 +344,13 @@ impl Daemon {
     /// Waits until nothing holds trading up.
     pub(crate) fn ready(&mut self) {
         let (address, token) = self.control();
+        let begun = SystemClock.mono();
         until("readiness", || {
             assert!(self.child.try_wait().unwrap().is_none(), "{}", self.said());
-            (http::bearer(&address, &token, "/-/ready").0 == 200).then_some(())
+            let (status, why) = http::bearer(&address, &token, "/-/ready");
+            let late = SystemClock.mono().since(begun) + Duration::from_secs(2) > SOON;
+            assert!(status == 200 || !late, "not ready: {why}\n{}", self.said());
+            (status == 200).then_some(())
         });
     }
 

@@ -174,8 +174,10 @@ impl Asking {
         }
     }
 
+    /// Forgets a comparison; an answer that is under way belongs to no later one.
     pub(crate) fn abandon_run(&mut self, venue: VenueId) {
         self.runs.retain(|run| run.venue != venue);
+        self.waiting.retain(|waiting| !matches!(waiting.asker, Asker::Run(of) if of == venue));
     }
 
     /// A question was not signed or did not get into the outbox.
@@ -246,8 +248,11 @@ impl Core {
     }
 
     fn begin(&mut self, venue: VenueId, fills_only: bool, now: Now) {
-        if self.asking.runs.iter().any(|run| run.venue == venue) {
-            return;
+        match self.asking.runs.iter().find(|run| run.venue == venue) {
+            // Fills alone do not say what rests: a whole comparison takes the place of such a one.
+            Some(run) if run.fills_only && !fills_only => self.asking.abandon_run(venue),
+            Some(_) => return,
+            None => {}
         }
         let oldest_live = self
             .table
@@ -340,6 +345,12 @@ impl Core {
             let venue = VenueId(u8::try_from(index).unwrap_or(u8::MAX));
             let settled = self.venues.get(index).is_some_and(|state| state.reconciled && state.stream_live);
             let last = self.asking.last_run.iter().find(|(ran, _)| *ran == venue).map(|(_, at)| *at);
+            let idle = !self.asking.runs.iter().any(|run| run.venue == venue);
+            let reconciled = self.venues.get(index).is_some_and(|state| state.reconciled);
+            if idle && !reconciled {
+                // Whatever came between: while a venue can be asked and has not been, it is asked.
+                self.maybe_reconcile(venue, now);
+            }
             if settled && last.is_some_and(|at| now.mono.since(at) > PERIOD) {
                 self.begin(venue, false, now);
             }

@@ -9,6 +9,7 @@ mod actor;
 mod asking;
 mod budget;
 mod cancels;
+mod control;
 mod core;
 mod reports;
 mod restore;

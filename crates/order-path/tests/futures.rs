@@ -82,6 +82,8 @@ struct Venue {
     page: usize,
     fills: Vec<FillReport>,
     orders: Vec<OrderUpdate>,
+    /// In maintenance: nothing is answered.
+    closed: bool,
 }
 
 struct World {
@@ -146,6 +148,7 @@ impl World {
             page: 2,
             fills: Vec::new(),
             orders: Vec::new(),
+            closed: false,
         };
         change(&mut venue);
         let mut world = Self { core, out, venue, now, asked: Vec::new(), ids: 0 };
@@ -238,6 +241,9 @@ impl World {
     }
 
     fn answer(&self, intent: &SignIntent) -> QueryAnswer {
+        if self.venue.closed {
+            return QueryAnswer::CouldNotAsk(messages::CouldNotAsk::Network);
+        }
         let balance = |wallet| BalanceReport {
             wallet,
             asset: "USDT".try_into().unwrap(),
@@ -446,6 +452,26 @@ fn a_fill_that_was_missed_is_found_by_the_position_and_is_no_difference() {
     assert_eq!(world.core.exposure().leg_position(PERP, PositionSide::Net), amount("-0.1"));
     assert_eq!(world.count(|body| matches!(body, EventBody::Difference { .. })), 0);
     assert!(!world.core.exposure().mismatch(PERP));
+}
+
+#[test]
+fn a_question_about_fills_alone_does_not_keep_a_venue_from_being_compared_when_its_stream_is_back() {
+    let mut world = World::new();
+    let id = world.place(Side::Sell, 100, NET).unwrap();
+    // Filled, as the order's push says, while its fill was lost: fills are asked for, and nobody answers.
+    world.venue.closed = true;
+    world.fill(id, false);
+    let mut filled = world.venue.orders.last().copied().unwrap();
+    (filled.filled, filled.status) = (filled.qty, VenueOrderStatus::Filled);
+    world.report(ReportBody::Order(filled));
+    world.core.control(Control::PrivateStream { venue: VENUE, live: false }, world.now, &mut world.out);
+    world.pass(10_000);
+    world.core.control(Control::PrivateStream { venue: VENUE, live: true }, world.now, &mut world.out);
+    world.pass(1_000);
+    world.venue.closed = false;
+    world.pass(30_000);
+    assert!(world.core.reconciled(VENUE), "nothing new is placed until the venue has been compared");
+    assert_eq!(world.core.exposure().leg_position(PERP, PositionSide::Net), amount("-0.1"));
 }
 
 #[test]

@@ -14,6 +14,7 @@ mod keys_life;
 mod keys_policy;
 mod keys_rotate;
 mod keys_seal;
+mod keys_verify;
 pub mod run;
 pub mod sim;
 pub mod tape;
