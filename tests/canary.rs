@@ -199,7 +199,8 @@ fn no_secret_comes_out_of_the_whole_product_at_trace() {
     let mut stage = Stage::new();
     link(&mut stage);
     let mut recovery = stage.enroll();
-    stage.add_access();
+    let code = recovery.pop().unwrap();
+    stage.add_access(&code);
     let code = stage.code();
     stage.run(&["totp", "verify", &code], "");
     stage.run(&["totp", "verify", &code], "");

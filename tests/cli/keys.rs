@@ -103,13 +103,16 @@ fn demo_key_on_a_production_account_is_named() {
 }
 
 #[test]
-fn unified_account_is_recognised() {
+fn unified_account_is_recognised_and_its_daemon_asks_for_a_key_that_only_reads() {
     let sim = Sim::start(&["--account", "uta"]);
     let home = Home::new(Some(&sim));
     let said = add(&home, KEY, SECRET, PASSPHRASE);
-    assert_eq!(said.code, Some(6));
+    assert_eq!(said.code, Some(0), "{}", said.err);
     home.reads("unified_account", &said);
-    assert_eq!(states(&home), Vec::<String>::new());
+    assert_eq!(states(&home), ["Active"]);
+    let said = home.run(&["run"]);
+    assert_eq!(said.code, Some(6));
+    home.reads("unified_needs_stream_key", &said);
 }
 
 #[test]

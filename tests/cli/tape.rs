@@ -146,7 +146,8 @@ fn recording_ends_in_order_at_a_signal_and_an_exchange_that_is_away_leaves_no_em
     let sim = Sim::start(&[]);
     let home = Home::new(Some(&sim));
     let said = home.run_shell(&format!(
-        "timeout --preserve-status --signal INT 3 {} tape record --venue bitget-main --instrument BTCUSDT --out r.tape",
+        // In the foreground: else the whole group is told, and it hears the signal twice.
+        "timeout --foreground --preserve-status --signal INT 3 {} tape record --venue bitget-main --instrument BTCUSDT --out r.tape",
         crate::support::STEADFAST
     ));
     assert_eq!(said.code, Some(0), "{}", said.err);

@@ -27,13 +27,16 @@ const RECONNECTS: &str = "steadfast_feed_reconnects_total";
 const GAPS: &str = "steadfast_feed_gaps_total";
 const UNREADABLE: &str = "steadfast_feed_decode_errors_total";
 
+/// It says itself that it is not ready: its market data is old.
+const STALE: &[&str] = &["not ready"];
+
 /// Every fault that a bot can live through without a person.
 fn steps() -> Vec<Step> {
     let broken: &[&str] = &[RECONNECTS, GAPS, UNREADABLE];
     vec![
         step("drop", "public", &[RECONNECTS]),
         step("drop", "private", &[RECONNECTS]),
-        Step { with: || json!({"duration_s": 20.0}), ..step("stall", "public", &[RECONNECTS, GAPS]) },
+        Step { with: || json!({"duration_s": 8.0}), ..step("stall", "public", STALE) },
         step("gap", "public", broken),
         // Sequences and trade ids tell: nothing is counted twice.
         step("duplicate", "public", &[]),
@@ -55,8 +58,8 @@ fn steps() -> Vec<Step> {
         step("cancel-fill-race", "rest", &[]),
         Step { with: || json!({"delay_ms": 300}), ..step("rejected-later", "rest", &[]) },
         Step { with: || json!({"duration_s": 2.0}), ..step("maintenance", "rest", &[]) },
-        Step { with: || json!({"duration_s": 20.0}), ..step("half-open", "public", &[RECONNECTS, GAPS]) },
-        Step { with: || json!({"duration_s": 20.0}), ..step("half-open", "private", &[RECONNECTS]) },
+        Step { with: || json!({"duration_s": 8.0}), ..step("half-open", "public", STALE) },
+        Step { with: || json!({"duration_s": 8.0}), ..step("half-open", "private", &[RECONNECTS]) },
         Step {
             with: || json!({"delay_ms": 3_000}),
             then: Some("drop"),
@@ -72,6 +75,9 @@ fn steps() -> Vec<Step> {
 
 /// The sum of a metric over all its labels.
 fn metric((address, token): &(String, String), names: &[&str]) -> f64 {
+    if names == STALE {
+        return if http::bearer(address, token, "/-/ready").0 == 200 { 0.0 } else { 1.0 };
+    }
     let (status, page) = http::bearer(address, token, "/metrics");
     assert_eq!(status, 200, "{page}");
     let of = |line: &&str| line.split(['{', ' ']).next().is_some_and(|name| names.contains(&name));

@@ -229,8 +229,8 @@ impl Stage {
     }
 
     /// Makes an API key of the control interface; its words, which show it, are nobody else's to see.
-    pub(crate) fn add_access(&mut self) {
-        let words = ["access", "add", "phone", "--role", "operator", "--json"];
+    pub(crate) fn add_access(&mut self, code: &str) {
+        let words = ["access", "add", "phone", "--role", "operator", "--json", "--totp", code];
         let (code, out, err) = self.finish(&words, "", &[]);
         assert_eq!(code, 0, "{err}");
         let made: Value = serde_json::from_str(&out).unwrap();
