@@ -7,10 +7,10 @@
 use crate::errors::{self, SUCCESS};
 use crate::loose::{Loose, fixed};
 use domain::{ClientOrderId, VenueOrderId};
-use messages::{VenueError, VenueErrorClass};
+use messages::{CouldNotAsk, QueryAnswer, SignIntent, VenueError, VenueErrorClass, VenueReason};
 use serde::Deserialize;
 use serde_json::value::RawValue;
-use venue_api::{ActAnswer, PublicAnswerError};
+use venue_api::{ActAnswer, PublicAnswerError, could_not_ask};
 
 /// What in an answer could not be read; a word of a closed list.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -153,4 +153,42 @@ pub(crate) fn public(status: u16, body: &[u8]) -> Result<&RawValue, PublicAnswer
 /// The rows of a public list, each for itself, so that one that cannot be read costs no other.
 pub(crate) fn public_rows(status: u16, body: &[u8]) -> Result<Vec<&RawValue>, PublicAnswerError> {
     serde_json::from_str(public(status, body)?.get()).map_err(|_| unreadable("not a list"))
+}
+
+/// What an answer says of an act; `all` reads that of cancelling all.
+pub(crate) fn acted(
+    intent: &SignIntent,
+    status: u16,
+    body: &[u8],
+    all: fn(Option<&RawValue>) -> ActAnswer,
+) -> ActAnswer {
+    match (read(status, body), intent) {
+        (Answer::Success(data), SignIntent::Place(order)) => accepted(data, &order.id, None),
+        (Answer::Success(data), SignIntent::Cancel { id, venue_order_id, .. }) => accepted(data, id, *venue_order_id),
+        (Answer::Success(data), SignIntent::CancelAll { .. }) => all(data),
+        (Answer::Success(_), intent) if intent.verb().sets() => ActAnswer::Done,
+        (Answer::Failure(error), _) => ActAnswer::Failed(error),
+        (Answer::Success(_) | Answer::Unclear, _) => ActAnswer::Unclear,
+    }
+}
+
+/// The answer to a question; `question` reads its data. An order that the venue does not know is an answer.
+pub(crate) fn answered(
+    intent: &SignIntent,
+    status: u16,
+    body: &[u8],
+    question: fn(&SignIntent, Option<&RawValue>) -> Result<QueryAnswer, RowError>,
+) -> QueryAnswer {
+    let data = match read(status, body) {
+        Answer::Success(data) => data,
+        Answer::Failure(error) if error.reason == VenueReason::OrderNotFound => {
+            return match intent {
+                SignIntent::QueryOrder { .. } => QueryAnswer::Order(None),
+                _ => could_not_ask(errors::for_question(error)),
+            };
+        }
+        Answer::Failure(error) => return could_not_ask(errors::for_question(error)),
+        Answer::Unclear => return QueryAnswer::CouldNotAsk(CouldNotAsk::Unreadable),
+    };
+    question(intent, data).unwrap_or(QueryAnswer::CouldNotAsk(CouldNotAsk::Unreadable))
 }

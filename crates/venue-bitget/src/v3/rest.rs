@@ -6,7 +6,7 @@
 use super::Unified;
 use super::rows::{CoinRow, FillRow, OrderRow};
 use crate::bills::BillRow;
-use crate::envelope::{Answer, Leg, RowError, accepted, all_cancelled, members, object, public_rows, read};
+use crate::envelope::{Leg, RowError, acted, all_cancelled, answered, members, object, public_rows};
 use crate::instruments::UnifiedRow;
 use crate::loose::{Loose, fixed};
 use crate::positions::{PositionRow, UnifiedSettings};
@@ -14,10 +14,10 @@ use crate::symbols::VenueMarket as _;
 use crate::write::PAGE_ROWS;
 use crate::{errors, keys};
 use domain::{ClientOrderId, Market, Scaled, Symbol, UnixNanos, VenueOrderId};
-use messages::{CouldNotAsk, QueryAnswer, SignIntent, VenueError, VenueReason};
+use messages::{QueryAnswer, SignIntent, VenueError};
 use serde::Deserialize;
 use serde_json::value::RawValue;
-use venue_api::{ActAnswer, ListedInstrument, PublicAnswerError, PublicRestCodec, RestCodec, could_not_ask};
+use venue_api::{ActAnswer, ListedInstrument, PublicAnswerError, PublicRestCodec, RestCodec};
 
 /// A page of a list.
 #[derive(Debug, Deserialize)]
@@ -36,31 +36,11 @@ impl<T> Default for Page<'_, T> {
 
 impl RestCodec for Unified {
     fn act_answer(&self, intent: &SignIntent, status: u16, body: &[u8]) -> ActAnswer {
-        match (read(status, body), intent) {
-            (Answer::Success(data), SignIntent::Place(order)) => accepted(data, &order.id, None),
-            (Answer::Success(data), SignIntent::Cancel { id, venue_order_id, .. }) => {
-                accepted(data, id, *venue_order_id)
-            }
-            (Answer::Success(data), SignIntent::CancelAll { .. }) => cancelled_all(data),
-            (Answer::Success(_), intent) if intent.verb().sets() => ActAnswer::Done,
-            (Answer::Failure(error), _) => ActAnswer::Failed(error),
-            (Answer::Success(_) | Answer::Unclear, _) => ActAnswer::Unclear,
-        }
+        acted(intent, status, body, cancelled_all)
     }
 
     fn query_answer(&self, intent: &SignIntent, status: u16, body: &[u8]) -> QueryAnswer {
-        let data = match read(status, body) {
-            Answer::Success(data) => data,
-            Answer::Failure(error) if error.reason == VenueReason::OrderNotFound => {
-                return match intent {
-                    SignIntent::QueryOrder { .. } => QueryAnswer::Order(None),
-                    _ => could_not_ask(errors::for_question(error)),
-                };
-            }
-            Answer::Failure(error) => return could_not_ask(errors::for_question(error)),
-            Answer::Unclear => return QueryAnswer::CouldNotAsk(CouldNotAsk::Unreadable),
-        };
-        question(intent, data).unwrap_or(QueryAnswer::CouldNotAsk(CouldNotAsk::Unreadable))
+        answered(intent, status, body, question)
     }
 
     fn classify(&self, status: u16, code: &str, text: &str) -> VenueError {
