@@ -83,16 +83,27 @@ fn kill_9_loses_and_doubles_nothing_on_both_markets_of_a_classic_account() {
 
 #[test]
 fn every_fault_of_a_unified_account_is_known_soon_and_healed_and_nothing_is_lost() {
-    walk::through(Mode::Unified, 65);
+    walk::through(Mode::Unified, 65, walk::Length::Short);
 }
 
 #[test]
 fn every_fault_of_a_classic_account_is_known_soon_and_healed_and_nothing_is_lost() {
-    walk::through(Mode::Classic, 66);
+    walk::through(Mode::Classic, 66, walk::Length::Short);
 }
 
 #[test]
 fn a_key_that_the_exchange_freezes_loses_its_trust_and_places_nothing_more() {
     walk::frozen(Mode::Unified, 67);
     walk::frozen(Mode::Classic, 68);
+}
+
+/// The whole walk: some four minutes for each kind of account.
+#[test]
+#[ignore = "long: the short form above runs always"]
+fn every_fault_on_both_kinds_of_account_is_known_soon_and_healed() {
+    std::thread::scope(|scope| {
+        let walks = [(Mode::Unified, 69), (Mode::Classic, 70)];
+        let walks = walks.map(|(mode, seed)| scope.spawn(move || walk::through(mode, seed, walk::Length::Whole)));
+        walks.into_iter().for_each(|walk| walk.join().unwrap());
+    });
 }

@@ -509,7 +509,10 @@ impl Order {
                 self.go(if self.filled >= self.qty { S::Filled } else { resting })
             }
             VenueOrderStatus::Filled => {
-                self.filled = self.qty;
+                // A venue makes an order that only reduces as small as the position: then less is all.
+                if !self.effect.reduce_only {
+                    self.filled = self.qty;
+                }
                 self.go(S::Filled)
             }
             VenueOrderStatus::Cancelled => self.go(S::Cancelled),
@@ -637,6 +640,21 @@ mod tests {
         assert_eq!(order.apply(OrderChange::Acked(venue_id("9"))), Applied::Nothing);
         assert_eq!(order.apply(OrderChange::AnswerMissing), Applied::Nothing);
         assert_eq!(order.state, OrderState::Filled);
+    }
+
+    #[test]
+    fn an_order_that_only_reduces_is_filled_with_less_where_the_venue_made_it_smaller() {
+        let filled = |reduce_only| {
+            let mut order = order(OrderState::Acked);
+            order.effect.reduce_only = reduce_only;
+            order.venue_order_id = Some(venue_id("9"));
+            let seen =
+                OrderChange::Seen { venue_order_id: venue_id("9"), status: VenueOrderStatus::Filled, filled: Qty(8) };
+            assert_eq!(order.apply(seen), Applied::Changed);
+            assert_eq!(order.state, OrderState::Filled);
+            order.filled
+        };
+        assert_eq!((filled(true), filled(false)), (Qty(8), Qty(10)));
     }
 
     #[test]
