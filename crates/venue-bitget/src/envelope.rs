@@ -1,8 +1,8 @@
 //! The envelope of every REST answer: `{"code","msg","requestTime","data"}`.
 //!
 //! Facts (sheet sections 1 and 7): business errors come as HTTP 200 or 400, so the body is read first and its `code`
-//! decides; the status counts only where there is no readable body. Invariant: a body without a readable code never
-//! counts as accepted, rejected or "not found".
+//! decides; the status counts only where there is no readable body. Invariants: a body without a readable code never
+//! counts as accepted, rejected or "not found"; success under a status that denies it says nothing.
 
 use crate::errors::{self, SUCCESS};
 use crate::loose::{Loose, fixed};
@@ -45,6 +45,8 @@ pub(crate) fn read(status: u16, body: &[u8]) -> Answer<'_> {
     let envelope = if is_object(body) { serde_json::from_slice::<Envelope<'_>>(body).ok() } else { None };
     let code = envelope.as_ref().and_then(|envelope| envelope.code.text());
     match (envelope.as_ref(), code) {
+        // Something between the venue and us contradicts it: what became of the request is asked for.
+        (Some(_), Some(code)) if code == SUCCESS && !(200..300).contains(&status) => Answer::Unclear,
         (Some(envelope), Some(code)) if code == SUCCESS => {
             Answer::Success(envelope.data.filter(|data| data.get() != "null"))
         }
@@ -191,4 +193,18 @@ pub(crate) fn answered(
         Answer::Unclear => return QueryAnswer::CouldNotAsk(CouldNotAsk::Unreadable),
     };
     question(intent, data).unwrap_or(QueryAnswer::CouldNotAsk(CouldNotAsk::Unreadable))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn success_under_a_status_that_denies_it_says_nothing() {
+        let body = br#"{"code":"00000","msg":"success","requestTime":1,"data":{"orderId":"1001"}}"#;
+        assert!(matches!(read(200, body), Answer::Success(Some(_))));
+        for status in [301, 400, 429, 500, 503] {
+            assert!(matches!(read(status, body), Answer::Unclear), "{status}");
+        }
+    }
 }
