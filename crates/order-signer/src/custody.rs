@@ -11,7 +11,7 @@ use crate::record::{KeyRecord, KeySecrets, KeyStep, RecordError, is_step_up, rea
 use crate::sealing::SealError;
 use domain::{Clock, UnixNanos};
 use fail_point::{FailPoint, pass};
-use messages::{KeyAlias, KeyDuty, KeyInfo, KeyRole, KeyState, SignRefusal};
+use messages::{AccountMode, KeyAlias, KeyDuty, KeyInfo, KeyRole, KeyState, SignRefusal};
 use secrets::SecretBytes;
 use sign_policy::{PolicyDocument, PolicyError};
 use std::fs;
@@ -487,7 +487,10 @@ impl Custody {
         let secrets = read_secrets(bytes)?.ok_or_else(|| not_loaded(SignRefusal::NoKey))?;
         let key = LoadedKey::new(secrets.key, secrets.secret, secrets.passphrase).map_err(not_loaded)?;
         let signer = InlineSigner::new(key, codec, clock, identity, duty_at_start(record.state));
-        let signer = signer.of_account(record.account_mode());
+        let signer = match record.account_mode {
+            Some(AccountMode::Unified) => signer.of_unified_account(),
+            _ => signer.of_account(record.account_mode()),
+        };
         Ok(match record.role {
             KeyRole::Stream => signer.reading_only(),
             KeyRole::Trade if record.stream_login_confirmed => signer,

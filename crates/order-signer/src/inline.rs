@@ -133,6 +133,8 @@ pub struct InlineSigner {
     may_log_in: bool,
     /// Whether the account is unified, where a log-in of a trade key would be a right to place orders.
     unified: bool,
+    /// The venue itself has said so, when the key was verified.
+    known_unified: bool,
     draft: Box<Draft>,
     blanks: Blanks,
     standing: Standing,
@@ -199,6 +201,7 @@ impl InlineSigner {
             reads_only: false,
             may_log_in: true,
             unified: false,
+            known_unified: false,
             draft: Box::default(),
             shared,
         }
@@ -274,6 +277,13 @@ impl InlineSigner {
     #[must_use]
     pub const fn of_account(mut self, mode: AccountMode) -> Self {
         self.unified = matches!(mode, AccountMode::Unified);
+        self
+    }
+
+    /// The same signer for an account of which the venue has said, in a verification, that it is unified.
+    #[must_use]
+    pub const fn of_unified_account(mut self) -> Self {
+        (self.unified, self.known_unified) = (true, true);
         self
     }
 
@@ -387,7 +397,8 @@ impl SignerPort for InlineSigner {
 
     fn set_account_mode(&mut self, mode: AccountMode) -> Result<(), SignRefusal> {
         self.codec.set_account_mode(mode);
-        self.unified = mode == AccountMode::Unified;
+        // What the venue said in a verification is not undone by whoever asks for signatures.
+        self.unified = self.known_unified || mode == AccountMode::Unified;
         Ok(())
     }
 

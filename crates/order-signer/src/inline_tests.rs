@@ -289,6 +289,9 @@ fn trade_key_of_a_unified_account_does_not_log_in_and_a_key_that_only_reads_does
     assert!(trades.sign(&SignIntent::StreamLogin).is_ok(), "a classic account");
     trades.set_account_mode(messages::AccountMode::Unified).unwrap();
     assert_eq!(trades.sign(&SignIntent::StreamLogin).err(), Some(SignRefusal::KeyState));
+    let mut known = signer(KeyDuty::Full).of_unified_account();
+    known.set_account_mode(messages::AccountMode::Classic).unwrap();
+    assert_eq!(known.sign(&SignIntent::StreamLogin).err(), Some(SignRefusal::KeyState), "a caller may lie");
     let mut reads = signer(KeyDuty::Full).reading_only();
     reads.set_account_mode(messages::AccountMode::Unified).unwrap();
     assert!(reads.sign(&SignIntent::StreamLogin).is_ok());
