@@ -1,5 +1,5 @@
 //! The whole program on spot and perpetual futures at once, on a classic and on a unified account, against an exchange
-//! in a process of its own: its orders, fills and positions are those of the exchange, also through every fault.
+//! in a process of its own: its orders, fills and positions are those of the exchange, also through its faults.
 
 #![expect(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing, reason = "a failed assumption fails the test")]
 
@@ -82,12 +82,12 @@ fn kill_9_loses_and_doubles_nothing_on_both_markets_of_a_classic_account() {
 }
 
 #[test]
-fn every_fault_of_a_unified_account_is_known_soon_and_healed_and_nothing_is_lost() {
+fn faults_of_a_unified_account_are_known_soon_and_healed_and_nothing_is_lost() {
     walk::through(Mode::Unified, 65, walk::Length::Short);
 }
 
 #[test]
-fn every_fault_of_a_classic_account_is_known_soon_and_healed_and_nothing_is_lost() {
+fn faults_of_a_classic_account_are_known_soon_and_healed_and_nothing_is_lost() {
     walk::through(Mode::Classic, 66, walk::Length::Short);
 }
 
@@ -99,7 +99,7 @@ fn a_key_that_the_exchange_freezes_loses_its_trust_and_places_nothing_more() {
 
 /// The whole walk: some four minutes for each kind of account.
 #[test]
-#[ignore = "long: the short form above runs always"]
+#[ignore = "four minutes, most of them waits between refused handshakes: cargo test --test markets -- --ignored"]
 fn every_fault_on_both_kinds_of_account_is_known_soon_and_healed() {
     std::thread::scope(|scope| {
         let walks = [(Mode::Unified, 69), (Mode::Classic, 70)];
